@@ -1,0 +1,30 @@
+/* Sub-commands of `tamis`. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Exit codes of every command (a contract with scripts). */
+enum { EXIT_OK = 0, EXIT_FINDING = 1, EXIT_USAGE = 2 };
+
+struct command {
+    const char *path;    /* "order check" */
+    const char *summary; /* one line for the list of commands */
+    const char *help;    /* whole text of --help: usage, options, an example */
+    /* argv[0] is the command's path, options follow; --help is handled before. Returns an exit
+     * code. */
+    int (*run)(int argc, char **argv);
+};
+
+extern const struct command command_zone_check;
+extern const struct command command_order_check;
+extern const struct command command_order_compile;
+extern const struct command command_order_rehearse;
+extern const struct command command_order_sign;
+extern const struct command command_key_generate;
+extern const struct command command_ctl;
+extern const struct command command_prove;
+
+/* Prints "tamis <path>: ...; see tamis <path> --help" and returns EXIT_USAGE. */
+int command_usage_error(const struct command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,106 @@
+/* The configuration of tamisd: YAML, checked against a schema, with errors that name file, line and
+ * remedy. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+struct config_address {
+    struct sockaddr_storage
+        address; /* port in network order, 0 when the text had none and none is default */
+    socklen_t size;
+    uint8_t prefix_bits; /* of an access list entry; 32 or 128 for a single address */
+    char text[64];       /* as written */
+};
+
+struct config_key {
+    char *name;      /* a domain name as text */
+    char *algorithm; /* as written: hmac-sha256, ... */
+    char *secret;    /* base64, checked */
+};
+
+/* Who may do something: an address or prefix, a key, or both when given as "address key NAME". */
+struct config_access {
+    bool has_address;
+    struct config_address address;
+    const struct config_key *key; /* NULL: no key asked for */
+};
+
+enum config_zone_kind { CONFIG_PRIMARY, CONFIG_SECONDARY, CONFIG_FORWARD };
+
+struct config_zone {
+    char *name;    /* as written */
+    uint8_t *apex; /* wire form, lower case */
+    uint32_t line; /* where it stands in the file */
+    enum config_zone_kind kind;
+    char *file;                  /* primary: absolute path */
+    struct config_address *from; /* secondary: origins; forward: servers */
+    size_t from_count;
+    const struct config_key *key; /* secondary: TSIG key towards the origins, or NULL */
+    struct config_access *allow_transfer, *allow_update, *allow_notify;
+    size_t allow_transfer_count, allow_update_count, allow_notify_count;
+    struct config_address *notify;
+    size_t notify_count;
+};
+
+struct config_signer {
+    char *name;
+    uint8_t public_key[32]; /* Ed25519 */
+};
+
+struct config {
+    char *path;      /* of the file, absolute */
+    char *directory; /* that relative paths are relative to */
+
+    struct config_address *listen;
+    size_t listen_count;
+    unsigned workers; /* at least 1; default one a core */
+    char *state;      /* absolute directory; made on start when missing */
+    char *control;    /* absolute socket path */
+    struct config_address metrics;
+    bool has_metrics;
+    char *nsid;               /* text, or "0x" and hex; NULL: none */
+    char *version;            /* version.bind; NULL: "tamis <version>"; "": refused */
+    char *identity;           /* id.server and hostname.bind; NULL: host name; "": refused */
+    uint16_t udp_payload_max; /* default 1232 */
+    unsigned tcp_clients_max; /* connections of all clients, per worker */
+    unsigned tcp_clients_per_address_max;
+    unsigned tcp_idle_timeout_ms;
+
+    struct config_key *keys;
+    size_t key_count;
+    struct config_zone *zones;
+    size_t zone_count;
+
+    char **order_files; /* absolute paths */
+    size_t order_file_count;
+    char **order_zones; /* policy zones that arrive by transfer */
+    size_t order_zone_count;
+    char *order_catalog;           /* "" or NULL: none */
+    struct config_signer *signers; /* keyring that orders' signatures are checked against */
+    size_t signer_count;
+    unsigned
+        signatures_min; /* valid signatures that every order needs; default 0, subtrees always 2 */
+};
+
+/* Loads and checks `path`. An unknown key, a wrong type, a bad value, a duplicate zone or a missing
+ * file is an error with file, line and the nearest known key. Existence of zone files is checked
+ * here, their content is not. */
+_must_check_ int config_load(const char *path, struct config **ret_config, struct error *ret_error);
+void config_free(struct config *config);
+DEFINE_FREEP(struct config, config_free)
+
+/* Parses "192.0.2.1@53", "2001:db8::1@53", "192.0.2.0/24". Port defaults to `port_default`. */
+_must_check_ int config_address_parse(const char *text, uint16_t port_default,
+                                      struct config_address *ret_address, struct error *ret_error);
+
+/* Whether `client` matches an access list; `key_name` is the TSIG key that signed the message
+ * (text), or NULL. */
+bool config_access_allows(const struct config_access *list, size_t count,
+                          const struct sockaddr *client, const char *key_name);

@@ -1,0 +1,31 @@
+/* The control socket: one JSON object a line in, one JSON object a line out.
+ *
+ * A request is {"command": "status", ...arguments}; an answer is {"ok": true, "result": ...} or
+ * {"ok": false, "error": {"text": ..., "file": ..., "line": ...}}. Served by one thread, which is
+ * no RCU reader.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+/* Runs one command; on success sets `ret_result` (a new reference). */
+typedef int control_fn(void *context, const json_t *request, json_t **ret_result,
+                       struct error *ret_error);
+
+struct control_command {
+    const char *name;
+    control_fn *run;
+};
+
+struct control_server;
+
+/* Listens on the UNIX socket `path` (mode 0660; a dead socket file is replaced, a live one is an
+ * error). */
+_must_check_ int control_server_start(const char *path, const struct control_command *commands,
+                                      size_t command_count, void *context,
+                                      struct control_server **ret_server, struct error *ret_error);
+void control_server_stop(
+    struct control_server *server); /* closes, joins, removes the socket file */

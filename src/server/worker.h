@@ -1,0 +1,59 @@
+/* The worker threads: sockets, batches, TCP connections. What an answer is, the worker doesn't
+ * know.
+ *
+ * Each worker owns one UDP socket and one TCP listener per address (SO_REUSEPORT) and one epoll
+ * loop; workers share nothing. A worker is an RCU reader: registered, quiescent once per loop,
+ * offline while it waits.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "server/responder.h"
+
+/* Answers one request: responder_answer()'s contract; `context` is the worker's own. */
+typedef size_t answer_fn(void *context, const uint8_t *request, size_t request_size,
+                         const struct sockaddr *client, enum transport transport, int64_t now,
+                         uint8_t *response, size_t response_max);
+
+struct worker_address {
+    struct sockaddr_storage address;
+    socklen_t size;
+};
+
+struct worker_options {
+    const struct worker_address *listen;
+    size_t listen_count;
+    unsigned worker_count;
+    unsigned tcp_clients_max; /* per worker; the longest idle one gives way to a new one */
+    unsigned tcp_clients_per_address_max; /* per worker and client address (IPv6: per /64) */
+    unsigned tcp_idle_timeout_ms;         /* RFC 7766, 6.2.3 */
+    answer_fn *answer;
+    void **contexts; /* one per worker */
+};
+
+/* Counters of one worker, written by it alone, read relaxed by anyone. */
+struct worker_counters {
+    uint64_t udp_requests, udp_responses, udp_batches;
+    uint64_t tcp_connections, tcp_requests, tcp_responses, tcp_refused, tcp_timeouts;
+};
+
+struct worker_pool;
+
+/* Binds every address on every worker, then starts the threads. On failure nothing is left bound
+ * and `ret_error` names the address and the remedy (port in use, no permission, no such address).
+ */
+_must_check_ int worker_pool_start(const struct worker_options *options,
+                                   struct worker_pool **ret_pool, struct error *ret_error);
+
+/* Stops accepting, answers what was received, closes connections when idle or after `drain_ms`;
+ * joins. */
+void worker_pool_stop(struct worker_pool *pool, unsigned drain_ms);
+
+unsigned worker_pool_count(const struct worker_pool *pool);
+void worker_pool_counters(const struct worker_pool *pool, unsigned worker,
+                          struct worker_counters *ret_counters);

@@ -1,0 +1,98 @@
+/* The owner names of one zone: a hash table of entries, each with its record sets and its mark.
+ *
+ * Readers probe without locks while one writer inserts or marks. A slot is eight octets: a pointer
+ * to the entry, a tag of the hash, and the mark that says "an order lists this name". So an overlay
+ * of any size costs a query nothing: the probe that finds the name finds the mark.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "dns/name.h"
+
+/* Flags of an entry, fixed when its generation is built. */
+enum entry_flag {
+    ENTRY_APEX = 1 << 0,
+    ENTRY_CUT = 1 << 1,       /* NS below the apex: a delegation (RFC 9499, zone cut) */
+    ENTRY_BELOW_CUT = 1 << 2, /* occluded: glue or stray data below a cut or a DNAME */
+    ENTRY_DNAME = 1 << 3,     /* has a DNAME: what is below is redirected (RFC 6672) */
+    ENTRY_CNAME = 1 << 4,
+    ENTRY_WILDCARD_CHILD = 1 << 5, /* "*.<owner>" exists */
+    ENTRY_PHANTOM = 1 << 6,        /* no such name in the zone: the entry only carries a mark */
+    ENTRY_BELOW_DNAME = 1 << 7,    /* with BELOW_CUT: what occludes it is a DNAME */
+    ENTRY_ADDRESSES_ONLY =
+        1 << 8, /* nothing but A and AAAA: no CNAME, cut, signature to think of */
+};
+
+/* One owner name. The relative owner follows the header, then the record sets. */
+struct name_entry {
+    uint16_t flags;
+    uint16_t rrset_count; /* 0: an empty non-terminal, or a phantom */
+    uint8_t owner_size;   /* octets of the owner in front of the apex; 0 at the apex */
+    uint8_t owner[];      /* lower case, without the apex's labels */
+};
+
+/* A record set as stored: `size` octets of { uint16_t rdlength in network order, rdata } follow.
+ * Names inside the rdata are uncompressed. Stored unaligned: read it with rrset_header(). */
+struct rrset_header {
+    uint16_t type; /* host order */
+    uint16_t rr_count;
+    uint32_t ttl;  /* seconds, host order */
+    uint32_t size; /* octets that follow */
+};
+
+/* A record set as read: a view into an entry, valid as long as its generation. */
+struct rrset {
+    uint16_t type;
+    uint16_t rr_count;
+    uint32_t ttl;
+    uint32_t size;
+    const uint8_t *data; /* rr_count times { rdlength, rdata } */
+};
+
+/* Reads the record set at `at`, returns the place of the next. */
+const uint8_t *rrset_read(struct rrset *ret_rrset, const uint8_t *at);
+
+/* The first record set of an entry; the others follow by rrset_read(). */
+static inline const uint8_t *name_entry_rrsets(const struct name_entry *entry)
+{
+    return entry->owner + entry->owner_size;
+}
+
+/* Finds the record set of `type`; false when the entry has none. */
+bool name_entry_rrset(const struct name_entry *entry, uint16_t type, struct rrset *ret_rrset);
+
+/* A slot's value as found: the entry and its mark. */
+struct name_hit {
+    const struct name_entry *entry; /* NULL: no such name */
+    bool marked;                    /* an active order may list the name: ask the overlay */
+};
+
+struct name_table {
+    uint64_t *slots;   /* zero: empty */
+    uint64_t capacity; /* slots */
+    uint64_t used;     /* slots that hold an entry; kept by the writer */
+};
+
+/* Makes room for `names` entries at a load of at most 3/4. Returns 0 or -ENOMEM. */
+_must_check_ int name_table_init(struct name_table *table, uint64_t names);
+void name_table_clear(struct name_table *table);
+
+/* Finds the entry whose relative owner is the `owner_size` octets at `owner` (lower case), hashed
+ * to `hash`. */
+struct name_hit name_table_find(const struct name_table *table, uint64_t hash, const uint8_t *owner,
+                                size_t owner_size);
+
+/* Whether one more entry fits without passing the load limit. */
+bool name_table_has_room(const struct name_table *table);
+
+/* Adds an entry that is not in the table yet; there must be room. Writer only. */
+void name_table_insert(struct name_table *table, uint64_t hash, const struct name_entry *entry,
+                       bool marked);
+
+/* Sets or clears the mark of an entry; returns false when there is no such entry. Writer only. */
+bool name_table_mark(struct name_table *table, uint64_t hash, const uint8_t *owner,
+                     size_t owner_size, bool marked);

@@ -1,0 +1,49 @@
+/* A configured zone and the set of all of them. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "zone/zone_data.h"
+
+enum zone_role { ZONE_PRIMARY, ZONE_SECONDARY, ZONE_FORWARD };
+
+enum zone_status {
+    ZONE_UNLOADED, /* never had data: SERVFAIL with EDE 14 Not Ready */
+    ZONE_SERVING,
+    ZONE_EXPIRED, /* its SOA expire time has passed: SERVFAIL with EDE 24 Invalid Data */
+};
+
+/* Lives as long as a generation of the configuration keeps it; carried over a reload when its name
+ * and role stay. `data` is RCU-published: never NULL, an empty generation while there is none. */
+struct zone {
+    struct name name;
+    char text[1025]; /* the name as text, without the trailing dot except for the root */
+    enum zone_role role;
+    _Atomic(int) status;    /* enum zone_status */
+    struct zone_data *data; /* rcu_dereference() by readers */
+    const void *config; /* struct config_zone of the running configuration; control threads only */
+
+    /* Kept for status and metrics; written by the control side, read relaxed. */
+    _Atomic(int64_t) loaded_at;  /* Unix seconds of the present generation */
+    _Atomic(int64_t) checked_at; /* last successful SOA check of a secondary */
+    _Atomic(int64_t) expires_at; /* of a secondary; 0: not yet known */
+    _Atomic(uint64_t) transfers, transfer_failures;
+    char last_error[512]; /* guarded by the control lock */
+};
+
+/* An immutable hash of zones by apex. */
+struct zone_set;
+
+_must_check_ int zone_set_create(struct zone *const *zones, size_t count,
+                                 struct zone_set **ret_set);
+void zone_set_free(struct zone_set *set); /* not the zones */
+
+/* The zone with the longest apex at or above the suffix of `name` that begins with label
+ * `first_label` (0: the whole name; 1: its parent, where a DS query belongs). NULL: not ours. */
+struct zone *zone_set_find(const struct zone_set *set, const struct name *name,
+                           unsigned first_label);
+
+size_t zone_set_count(const struct zone_set *set);
+struct zone *zone_set_at(const struct zone_set *set, size_t index);

@@ -1,0 +1,102 @@
+/* One generation of a zone's data: built once, published by pointer, then only read.
+ *
+ * The exception are marks: the writer adds and removes them in place (zone_data_mark), which
+ * readers see as single atomic stores. A generation is freed by zone_data_retire() after an RCU
+ * grace period.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "dns/name.h"
+#include "zone/name_table.h"
+
+struct arena;
+struct nsec_chain;
+
+struct soa {
+    uint32_t serial, refresh_s, retry_s, expire_s, minimum_s; /* host order (RFC 1035, 3.3.13) */
+    uint32_t ttl_s;
+};
+
+struct zone_data {
+    struct name apex;
+    struct name_table *table;            /* swapped by the writer when phantoms outgrow it */
+    const struct name_entry *apex_entry; /* NULL: no data yet; the table holds only marks */
+    struct soa soa;
+    uint64_t name_count; /* names with records */
+    uint64_t record_count;
+    uint8_t depth_max;        /* most labels of an owner below the apex */
+    struct nsec_chain *chain; /* NULL for an unsigned zone */
+    struct arena *arena;
+    uint64_t memory; /* octets held */
+};
+
+/* An empty generation: no data, only marks. For zones that are forwarded, not loaded yet or
+ * expired. */
+_must_check_ int zone_data_create_empty(const uint8_t *apex, struct zone_data **ret_data);
+
+void zone_data_free(struct zone_data *data);
+DEFINE_FREEP(struct zone_data, zone_data_free)
+
+/* Frees after all present readers are done. Any thread that is not a reader. NULL is fine. */
+void zone_data_retire(struct zone_data *data);
+
+/* Sets or clears the mark on `owner` (uncompressed, any letter case, at or below the apex), making
+ * a phantom entry when the name is not in the zone. Writer only; readers see it at once. Returns 0
+ * or -ENOMEM. */
+_must_check_ int zone_data_mark(struct zone_data *data, const uint8_t *owner, bool marked);
+
+/* Finds a name at or below the apex. */
+struct name_hit zone_data_find(const struct zone_data *data, const struct name *name);
+
+/* What the data says about a name that an order might list. Answers for any name at or below the
+ * apex. */
+enum name_state {
+    NAME_MISSING,    /* no such name */
+    NAME_EXISTS,     /* has authoritative records */
+    NAME_EMPTY,      /* empty non-terminal */
+    NAME_WILDCARDED, /* no such name, but a wildcard answers for it */
+    NAME_CUT,        /* a zone cut: delegates */
+    NAME_BELOW_CUT,  /* at or below somebody else's delegation */
+    NAME_IS_APEX,
+};
+enum name_state zone_data_name_state(const struct zone_data *data, const struct name *name);
+
+/* Calls `visit` for every name with records, in no particular order; stops when it returns non-zero
+ * and returns that value. `owner` is the full name; use name_entry_rrsets() and rrset_read() on the
+ * entry. */
+int zone_data_each(const struct zone_data *data,
+                   int (*visit)(void *context, const uint8_t *owner,
+                                const struct name_entry *entry),
+                   void *context);
+
+/* ---- Building ---- */
+
+struct zone_builder;
+
+/* Collects the records of a zone in any order. One thread. */
+_must_check_ int zone_builder_create(const uint8_t *apex, struct zone_builder **ret_builder);
+void zone_builder_free(struct zone_builder *builder);
+DEFINE_FREEP(struct zone_builder, zone_builder_free)
+
+/* Adds one record; `owner` any letter case, rdata uncompressed, ttl_s in host order.
+ * A duplicate is accepted and dropped. When TTLs of one record set differ, the first counts (RFC
+ * 2181, 5.2). Returns 0, -ENOMEM, or with `ret_error` (text only, the caller knows the place)
+ * -ERANGE for an owner outside the zone and -EINVAL for a record that cannot stand in a zone: a
+ * CNAME beside other data, two SOAs or CNAMEs or DNAMEs at one owner, a SOA not at the apex, a meta
+ * type. A refused record changes nothing. */
+_must_check_ int zone_builder_add(struct zone_builder *builder, const uint8_t *owner, uint16_t type,
+                                  uint32_t ttl_s, const uint8_t *rdata, uint16_t rdata_size,
+                                  struct error *ret_error);
+
+uint64_t zone_builder_record_count(const struct zone_builder *builder);
+
+/* Makes the generation and empties the builder. Returns 0, -ENOMEM, or -EINVAL when the zone has no
+ * SOA or no NS at its apex. */
+_must_check_ int zone_builder_finish(struct zone_builder *builder, struct zone_data **ret_data,
+                                     struct error *ret_error);

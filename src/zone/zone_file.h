@@ -1,0 +1,22 @@
+/* Zone files in master format (RFC 1035, section 5; $INCLUDE and $TTL of RFC 2308; unknown types of
+ * RFC 3597). */
+#pragma once
+
+#include "zone/zone_data.h"
+
+/* One finding about a zone file. */
+struct zone_finding {
+    const char *file; /* valid during the call */
+    uint64_t line;
+    bool fatal; /* the zone cannot be served as it is */
+    const char *text;
+};
+
+typedef void zone_finding_fn(void *context, const struct zone_finding *finding);
+
+/* Loads the zone `apex` from `path`. Every finding is reported to `report` (may be NULL). Returns
+ * 0, or a negative errno with the first fatal finding in `ret_error`. Blocks on file I/O: not for
+ * query threads. */
+_must_check_ int zone_file_load(const char *path, const uint8_t *apex, zone_finding_fn *report,
+                                void *context, struct zone_data **ret_data,
+                                struct error *ret_error);
