@@ -77,6 +77,11 @@ struct name_table {
     uint64_t used;     /* slots that hold an entry; kept by the writer */
 };
 
+/* Calls `visit` for every entry; stops when it returns non-zero and returns that value. */
+int name_table_each(const struct name_table *table,
+                    int (*visit)(void *context, const struct name_entry *entry, bool marked),
+                    void *context);
+
 /* Makes room for `names` entries at a load of at most 3/4. Returns 0 or -ENOMEM. */
 _must_check_ int name_table_init(struct name_table *table, uint64_t names);
 void name_table_clear(struct name_table *table);
@@ -86,8 +91,8 @@ void name_table_clear(struct name_table *table);
 struct name_hit name_table_find(const struct name_table *table, uint64_t hash, const uint8_t *owner,
                                 size_t owner_size);
 
-/* Whether one more entry fits without passing the load limit. */
-bool name_table_has_room(const struct name_table *table);
+/* Whether `count` more entries fit without passing the load limit. */
+bool name_table_has_room(const struct name_table *table, uint64_t count);
 
 /* Adds an entry that is not in the table yet; there must be room. Writer only. */
 void name_table_insert(struct name_table *table, uint64_t hash, const struct name_entry *entry,

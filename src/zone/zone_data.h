@@ -54,6 +54,18 @@ _must_check_ int zone_data_mark(struct zone_data *data, const uint8_t *owner, bo
 /* Finds a name at or below the apex. */
 struct name_hit zone_data_find(const struct zone_data *data, const struct name *name);
 
+/* The same for the suffix of `name` that begins with label `label`, which must be at or below the
+ * apex. */
+struct name_hit zone_data_find_suffix(const struct zone_data *data, const struct name *name,
+                                      size_t label);
+
+/* Whether `name` is at or below the apex. */
+bool zone_data_holds(const struct zone_data *data, const struct name *name);
+
+/* Makes room for `count` more phantoms at once, so that marking does not grow the table step by
+ * step. Writer only. Returns 0 or -ENOMEM. */
+_must_check_ int zone_data_reserve(struct zone_data *data, uint64_t count);
+
 /* What the data says about a name that an order might list. Answers for any name at or below the
  * apex. */
 enum name_state {
@@ -96,7 +108,7 @@ _must_check_ int zone_builder_add(struct zone_builder *builder, const uint8_t *o
 
 uint64_t zone_builder_record_count(const struct zone_builder *builder);
 
-/* Makes the generation and empties the builder. Returns 0, -ENOMEM, or -EINVAL when the zone has no
- * SOA or no NS at its apex. */
+/* Makes the generation; the builder can then only be freed. Returns 0, -ENOMEM, or -EINVAL when the
+ * zone has no SOA or no NS at its apex. */
 _must_check_ int zone_builder_finish(struct zone_builder *builder, struct zone_data **ret_data,
                                      struct error *ret_error);

@@ -1,0 +1,22 @@
+/* Memory for things that die together: allocation is a bump of a pointer, freeing is of all at
+ * once. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+struct arena;
+
+/* `chunk_size` octets are taken at a time; a larger piece gets a chunk of its own. NULL: no memory.
+ */
+struct arena *arena_create(size_t chunk_size);
+void arena_free(struct arena *arena);
+DEFINE_FREEP(struct arena, arena_free)
+
+/* `size` octets aligned to 8, not cleared; NULL: no memory. */
+void *arena_alloc(struct arena *arena, size_t size);
+
+/* Octets held from the system. */
+uint64_t arena_held(const struct arena *arena);

@@ -1,0 +1,162 @@
+#include "zone/name_table.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A slot: the entry's address in bits 3 to 47 (entries are aligned to 8, user space ends below
+ * 2^47), the mark in bit 0, sixteen bits of the hash as a tag in bits 48 to 63. Zero is empty. */
+#define SLOT_MARK    ((uint64_t)1)
+#define SLOT_POINTER ((uint64_t)0x0000fffffffffff8)
+#define SLOT_TAG     ((uint64_t)0xffff000000000000)
+
+/* A new table is at most 3/4 full: linear probing then looks at two slots on average, one cache
+ * line. */
+#define LOAD_NUMERATOR   3
+#define LOAD_DENOMINATOR 4
+
+/* Phantoms may fill it to 13/16, where a miss looks at 15 slots, two lines: room for one listed
+ * name in twelve before the table must grow. */
+#define LOAD_LIMIT_NUMERATOR   13
+#define LOAD_LIMIT_DENOMINATOR 16
+
+/* A table of few names still has room for some phantoms. */
+#define CAPACITY_MIN 8
+
+/* The upper half of the hash picks the slot, the lower half makes the tag: the two are independent.
+ */
+static inline uint64_t slot_index(uint64_t hash, uint64_t capacity)
+{
+    return (uint64_t)(((unsigned __int128)hash * capacity) >> 64);
+}
+
+static inline uint64_t slot_tag(uint64_t hash)
+{
+    return hash << 48;
+}
+
+static inline const struct name_entry *slot_entry(uint64_t slot)
+{
+    return (const struct name_entry *)(uintptr_t)(slot & SLOT_POINTER);
+}
+
+int name_table_init(struct name_table *table, uint64_t names)
+{
+    uint64_t capacity = names + names / LOAD_NUMERATOR + CAPACITY_MIN;
+    uint64_t *slots = calloc(capacity, sizeof(*slots));
+    if (slots == NULL)
+        return -ENOMEM;
+    *table = (struct name_table){.slots = slots, .capacity = capacity};
+    return 0;
+}
+
+void name_table_clear(struct name_table *table)
+{
+    free(table->slots);
+    *table = (struct name_table){0};
+}
+
+static inline uint64_t *table_probe(const struct name_table *table, uint64_t hash,
+                                    const uint8_t *owner, size_t owner_size, uint64_t *ret_slot)
+{
+    uint64_t tag = slot_tag(hash);
+    uint64_t index = slot_index(hash, table->capacity);
+    for (;;) {
+        uint64_t slot = __atomic_load_n(&table->slots[index], __ATOMIC_ACQUIRE);
+        if (slot == 0)
+            return NULL;
+        if ((slot & SLOT_TAG) == tag) {
+            const struct name_entry *entry = slot_entry(slot);
+            if (entry->owner_size == owner_size && memcmp(entry->owner, owner, owner_size) == 0) {
+                *ret_slot = slot;
+                return &table->slots[index];
+            }
+        }
+        if (++index == table->capacity)
+            index = 0;
+    }
+}
+
+struct name_hit name_table_find(const struct name_table *table, uint64_t hash, const uint8_t *owner,
+                                size_t owner_size)
+{
+    uint64_t slot;
+    if (table_probe(table, hash, owner, owner_size, &slot) == NULL)
+        return (struct name_hit){0};
+    return (struct name_hit){.entry = slot_entry(slot), .marked = (slot & SLOT_MARK) != 0};
+}
+
+bool name_table_has_room(const struct name_table *table, uint64_t count)
+{
+    return (table->used + count) * LOAD_LIMIT_DENOMINATOR <= table->capacity * LOAD_LIMIT_NUMERATOR;
+}
+
+void name_table_insert(struct name_table *table, uint64_t hash, const struct name_entry *entry,
+                       bool marked)
+{
+    assert(((uintptr_t)entry & ~SLOT_POINTER) == 0);
+    assert(table->used < table->capacity - 1); /* an empty slot must remain: it ends a probe */
+
+    uint64_t slot = (uint64_t)(uintptr_t)entry | slot_tag(hash) | (marked ? SLOT_MARK : 0);
+    uint64_t index = slot_index(hash, table->capacity);
+    while (table->slots[index] != 0) {
+        if (++index == table->capacity)
+            index = 0;
+    }
+    /* Release: a reader that sees the slot sees the entry's octets. */
+    __atomic_store_n(&table->slots[index], slot, __ATOMIC_RELEASE);
+    table->used++;
+}
+
+bool name_table_mark(struct name_table *table, uint64_t hash, const uint8_t *owner,
+                     size_t owner_size, bool marked)
+{
+    uint64_t slot;
+    uint64_t *place = table_probe(table, hash, owner, owner_size, &slot);
+    if (place == NULL)
+        return false;
+    __atomic_store_n(place, marked ? slot | SLOT_MARK : slot & ~SLOT_MARK, __ATOMIC_RELEASE);
+    return true;
+}
+
+int name_table_each(const struct name_table *table,
+                    int (*visit)(void *context, const struct name_entry *entry, bool marked),
+                    void *context)
+{
+    for (uint64_t i = 0; i < table->capacity; i++) {
+        uint64_t slot = __atomic_load_n(&table->slots[i], __ATOMIC_ACQUIRE);
+        if (slot == 0)
+            continue;
+        int rc = visit(context, slot_entry(slot), (slot & SLOT_MARK) != 0);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+const uint8_t *rrset_read(struct rrset *ret_rrset, const uint8_t *at)
+{
+    struct rrset_header header;
+    memcpy(&header, at, sizeof(header));
+    at += sizeof(header);
+    *ret_rrset = (struct rrset){
+        .type = header.type,
+        .rr_count = header.rr_count,
+        .ttl = header.ttl,
+        .size = header.size,
+        .data = at,
+    };
+    return at + header.size;
+}
+
+bool name_entry_rrset(const struct name_entry *entry, uint16_t type, struct rrset *ret_rrset)
+{
+    const uint8_t *at = name_entry_rrsets(entry);
+    for (unsigned left = entry->rrset_count; left > 0; left--) {
+        at = rrset_read(ret_rrset, at);
+        if (ret_rrset->type == type)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,325 @@
+#include "zone/zone_data.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <libknot/consts.h>
+#include <libknot/descriptor.h>
+#include <libknot/wire.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rcu.h"
+#include "zone/arena.h"
+#include "zone/nsec_chain.h"
+#include "zone/zone_data_internal.h"
+
+#define CHUNK_SIZE ((size_t)64 * 1024)
+
+int zone_data_allocate(const struct name *apex, uint64_t names, struct zone_data **ret_data)
+{
+    _cleanup_(zone_data_freep) struct zone_data *data = calloc(1, sizeof(*data));
+    if (data == NULL)
+        return -ENOMEM;
+    data->apex = *apex;
+    data->arena = arena_create(CHUNK_SIZE);
+    data->table = calloc(1, sizeof(*data->table));
+    if (data->arena == NULL || data->table == NULL)
+        return -ENOMEM;
+    int rc = name_table_init(data->table, names);
+    if (rc < 0)
+        return rc;
+    *ret_data = TAKE(data);
+    return 0;
+}
+
+int zone_data_create_empty(const uint8_t *apex, struct zone_data **ret_data)
+{
+    struct name name;
+    int rc = name_parse(&name, apex, NAME_SIZE_MAX);
+    if (rc < 0)
+        return rc;
+    return zone_data_allocate(&name, 0, ret_data);
+}
+
+void zone_data_free(struct zone_data *data)
+{
+    if (data == NULL)
+        return;
+    if (data->table != NULL)
+        name_table_clear(data->table);
+    free(data->table);
+    nsec_chain_free(data->chain);
+    arena_free(data->arena);
+    free(data);
+}
+
+void zone_data_retire(struct zone_data *data)
+{
+    if (data == NULL)
+        return;
+    synchronize_rcu();
+    zone_data_free(data);
+}
+
+/* ---- Looking up ---- */
+
+bool zone_data_holds(const struct zone_data *data, const struct name *name)
+{
+    if (name->label_count < data->apex.label_count)
+        return false;
+    size_t first = (size_t)name->label_count - data->apex.label_count;
+    return name->hashes[first] == data->apex.hashes[0] &&
+           memcmp(name->wire + name->offsets[first], data->apex.wire, data->apex.size) == 0;
+}
+
+struct name_hit zone_data_find_suffix(const struct zone_data *data, const struct name *name,
+                                      size_t label)
+{
+    size_t offset = name->offsets[label];
+    size_t owner_size = (size_t)name->size - data->apex.size - offset;
+    const struct name_table *table = rcu_dereference(data->table);
+    return name_table_find(table, name->hashes[label], name->wire + offset, owner_size);
+}
+
+struct name_hit zone_data_find(const struct zone_data *data, const struct name *name)
+{
+    return zone_data_find_suffix(data, name, 0);
+}
+
+enum name_state zone_data_name_state(const struct zone_data *data, const struct name *name)
+{
+    if (!zone_data_holds(data, name))
+        return NAME_MISSING;
+    if (name->label_count == data->apex.label_count)
+        return NAME_IS_APEX;
+    size_t below_apex = (size_t)name->label_count - data->apex.label_count;
+    for (size_t label = 0; label <= below_apex; label++) {
+        const struct name_entry *entry = zone_data_find_suffix(data, name, label).entry;
+        if (entry == NULL || (entry->flags & ENTRY_PHANTOM) != 0)
+            continue;
+        if ((entry->flags & ENTRY_BELOW_CUT) != 0)
+            return NAME_BELOW_CUT;
+        if ((entry->flags & ENTRY_CUT) != 0)
+            return label == 0 ? NAME_CUT : NAME_BELOW_CUT;
+        if (label == 0)
+            return entry->rrset_count > 0 ? NAME_EXISTS : NAME_EMPTY;
+        /* The closest encloser. */
+        if ((entry->flags & ENTRY_DNAME) != 0)
+            return NAME_BELOW_CUT;
+        return (entry->flags & ENTRY_WILDCARD_CHILD) != 0 ? NAME_WILDCARDED : NAME_MISSING;
+    }
+    return NAME_MISSING;
+}
+
+struct each_context {
+    const struct zone_data *data;
+    int (*visit)(void *context, const uint8_t *owner, const struct name_entry *entry);
+    void *context;
+};
+
+static int visit_with_records(void *context, const struct name_entry *entry, bool marked)
+{
+    (void)marked;
+    const struct each_context *each = context;
+    if (entry->rrset_count == 0)
+        return 0;
+    uint8_t owner[NAME_SIZE_MAX];
+    memcpy(owner, entry->owner, entry->owner_size);
+    memcpy(owner + entry->owner_size, each->data->apex.wire, each->data->apex.size);
+    return each->visit(each->context, owner, entry);
+}
+
+int zone_data_each(const struct zone_data *data,
+                   int (*visit)(void *context, const uint8_t *owner,
+                                const struct name_entry *entry),
+                   void *context)
+{
+    struct each_context each = {.data = data, .visit = visit, .context = context};
+    return name_table_each(data->table, visit_with_records, &each);
+}
+
+/* ---- Marks ---- */
+
+/* The hash of an entry's full owner, from the apex's hash leftwards. */
+static uint64_t entry_hash(const struct zone_data *data, const struct name_entry *entry)
+{
+    uint8_t offsets[NAME_LABELS_MAX];
+    size_t count = 0;
+    for (size_t at = 0; at < entry->owner_size; at += (size_t)entry->owner[at] + 1)
+        offsets[count++] = (uint8_t)at;
+    uint64_t hash = data->apex.hashes[0];
+    while (count > 0)
+        hash = name_hash_child(hash, entry->owner + offsets[--count]);
+    return hash;
+}
+
+struct copy_context {
+    const struct zone_data *data;
+    struct name_table *table;
+};
+
+static int copy_slot(void *context, const struct name_entry *entry, bool marked)
+{
+    const struct copy_context *copy = context;
+    name_table_insert(copy->table, entry_hash(copy->data, entry), entry, marked);
+    return 0;
+}
+
+int zone_data_reserve(struct zone_data *data, uint64_t count)
+{
+    if (name_table_has_room(data->table, count))
+        return 0;
+
+    struct name_table *table = calloc(1, sizeof(*table));
+    if (table == NULL)
+        return -ENOMEM;
+    uint64_t half_more = data->table->used / 2;
+    int rc = name_table_init(table, data->table->used + (count > half_more ? count : half_more));
+    if (rc < 0) {
+        free(table);
+        return rc;
+    }
+    struct copy_context copy = {.data = data, .table = table};
+    (void)name_table_each(data->table, copy_slot, &copy);
+
+    struct name_table *old = data->table;
+    data->memory += (table->capacity - old->capacity) * sizeof(uint64_t);
+    rcu_assign_pointer(data->table, table);
+    synchronize_rcu();
+    name_table_clear(old);
+    free(old);
+    return 0;
+}
+
+int zone_data_mark(struct zone_data *data, const uint8_t *owner, bool marked)
+{
+    struct name name;
+    int rc = name_parse(&name, owner, NAME_SIZE_MAX);
+    if (rc < 0)
+        return rc;
+    assert(zone_data_holds(data, &name));
+
+    size_t owner_size = (size_t)name.size - data->apex.size;
+    if (name_table_mark(data->table, name.hashes[0], name.wire, owner_size, marked))
+        return 0;
+    if (!marked)
+        return 0;
+
+    rc = zone_data_reserve(data, 1);
+    if (rc < 0)
+        return rc;
+    uint64_t held = arena_held(data->arena);
+    struct name_entry *phantom = arena_alloc(data->arena, sizeof(*phantom) + owner_size);
+    if (phantom == NULL)
+        return -ENOMEM;
+    data->memory += arena_held(data->arena) - held;
+    phantom->flags = ENTRY_PHANTOM;
+    phantom->rrset_count = 0;
+    phantom->owner_size = (uint8_t)owner_size;
+    memcpy(phantom->owner, name.wire, owner_size);
+    name_table_insert(data->table, name.hashes[0], phantom, true);
+    return 0;
+}
+
+/* ---- The chain of a signed zone ---- */
+
+static int nsec_entry_compare(const void *one, const void *other)
+{
+    const struct name_entry *const *a = one;
+    const struct name_entry *const *b = other;
+    return owner_compare((*a)->owner, (*a)->owner_size, (*b)->owner, (*b)->owner_size);
+}
+
+static int nsec3_link_compare(const void *one, const void *other)
+{
+    const struct nsec3_link *a = one, *b = other;
+    return memcmp(a->hash, b->hash, NSEC3_HASH_SIZE);
+}
+
+/* Authoritative owners of NSEC; a cut has one too (RFC 4035, 2.3). */
+static int collect_nsec(void *context, const struct name_entry *entry, bool marked)
+{
+    (void)marked;
+    struct nsec_chain *chain = context;
+    struct rrset rrset;
+    if ((entry->flags & ENTRY_BELOW_CUT) != 0 || !name_entry_rrset(entry, KNOT_RRTYPE_NSEC, &rrset))
+        return 0;
+    if (chain->nsec != NULL)
+        chain->nsec[chain->nsec_count] = entry;
+    chain->nsec_count++;
+    return 0;
+}
+
+/* Reads algorithm, iterations and salt; NSEC3PARAM and NSEC3 begin alike (RFC 5155, 3.2 and 4.2).
+ */
+static bool nsec3_parameters(const uint8_t *rdata, size_t size, struct nsec_chain *ret_chain)
+{
+    if (size < 5 || rdata[0] != 1 || size < 5u + rdata[4])
+        return false;
+    ret_chain->iterations = knot_wire_read_u16(rdata + 2);
+    ret_chain->salt_size = rdata[4];
+    memcpy(ret_chain->salt, rdata + 5, rdata[4]);
+    return true;
+}
+
+static bool nsec3_parameters_match(const struct nsec_chain *chain, const uint8_t *rdata,
+                                   size_t size)
+{
+    struct nsec_chain other;
+    return nsec3_parameters(rdata, size, &other) && other.iterations == chain->iterations &&
+           other.salt_size == chain->salt_size &&
+           memcmp(other.salt, chain->salt, chain->salt_size) == 0;
+}
+
+static int link_nsec3(struct nsec_chain *chain, const struct name_entry **entries, size_t count)
+{
+    chain->nsec3 = calloc(count, sizeof(*chain->nsec3));
+    if (chain->nsec3 == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        struct nsec3_link *link = &chain->nsec3[chain->nsec3_count];
+        struct rrset rrset;
+        if (!name_entry_rrset(entries[i], KNOT_RRTYPE_NSEC3, &rrset) ||
+            entries[i]->owner_size == 0 ||
+            !nsec3_parameters_match(chain, rrset.data + 2, knot_wire_read_u16(rrset.data)) ||
+            !nsec3_label_decode(entries[i]->owner, link->hash))
+            continue; /* an orphaned signature, or another chain's record during a change of salt */
+        link->entry = entries[i];
+        chain->nsec3_count++;
+    }
+    qsort(chain->nsec3, chain->nsec3_count, sizeof(*chain->nsec3), nsec3_link_compare);
+    return 0;
+}
+
+static int link_nsec(struct zone_data *data, struct nsec_chain *chain)
+{
+    (void)name_table_each(data->table, collect_nsec, chain);
+    if (chain->nsec_count == 0)
+        return 0;
+    chain->nsec = calloc(chain->nsec_count, sizeof(*chain->nsec));
+    if (chain->nsec == NULL)
+        return -ENOMEM;
+    chain->nsec_count = 0;
+    (void)name_table_each(data->table, collect_nsec, chain);
+    qsort(chain->nsec, chain->nsec_count, sizeof(*chain->nsec), nsec_entry_compare);
+    return 0;
+}
+
+int zone_data_link_chain(struct zone_data *data, const struct name_entry **nsec3_entries,
+                         size_t nsec3_count)
+{
+    struct rrset rrset;
+    bool has_param = name_entry_rrset(data->apex_entry, KNOT_RRTYPE_NSEC3PARAM, &rrset);
+    bool has_nsec = name_entry_rrset(data->apex_entry, KNOT_RRTYPE_NSEC, &(struct rrset){0});
+    if (!(has_param && nsec3_count > 0) && !has_nsec)
+        return 0;
+
+    struct nsec_chain *chain = calloc(1, sizeof(*chain));
+    if (chain == NULL)
+        return -ENOMEM;
+    data->chain = chain;
+    if (has_param && nsec3_count > 0 &&
+        nsec3_parameters(rrset.data + 2, knot_wire_read_u16(rrset.data), chain))
+        return link_nsec3(chain, nsec3_entries, nsec3_count);
+    return link_nsec(data, chain);
+}
