@@ -405,17 +405,11 @@ struct sorted_record {
     uint32_t sequence;
 };
 
-/* Addresses first: they are what nearly every question is about. */
-static unsigned type_rank(uint16_t type)
-{
-    return type == KNOT_RRTYPE_A ? 0 : type == KNOT_RRTYPE_AAAA ? 1 : 2u + type;
-}
-
 static int sorted_record_compare(const void *one, const void *other)
 {
     const struct sorted_record *a = one, *b = other;
     if (a->record->type != b->record->type)
-        return type_rank(a->record->type) < type_rank(b->record->type) ? -1 : 1;
+        return a->record->type < b->record->type ? -1 : 1;
     int order = rdata_compare(a->record->type, a->record->rdata, a->record->rdata_size,
                               b->record->rdata, b->record->rdata_size);
     return order != 0 ? order : (a->sequence > b->sequence) - (a->sequence < b->sequence);

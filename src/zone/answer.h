@@ -1,0 +1,81 @@
+/* The authoritative answer: from a question to the records of a response (RFC 1034, 4.3.2, as
+ * amended by RFC 2308, 4592, 6672, 4035, 5155 and 8482), with the verdicts of the orders in force.
+ *
+ * Called in an RCU read-side section; nothing here allocates, blocks or takes a lock.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dns/response.h"
+#include "zone/overlay.h"
+#include "zone/zone.h"
+
+/* Aliases followed for one question. Knot follows 20, NSD and BIND 16 or fewer; a longer chain ends
+ * with what was found so far, which a resolver continues by itself. */
+#define CHAIN_MAX 20
+
+/* Record sets whose names want addresses in the additional section. */
+#define PENDING_MAX 16
+
+/* Record sets remembered so that none is put twice. */
+#define WRITTEN_MAX 64
+
+struct answer_environment {
+    const struct zone_set *zones;
+    const struct overlay *overlay; /* NULL: no order */
+    int64_t now;                   /* Unix seconds */
+    unsigned worker;
+};
+
+/* One step of a chain: the name looked for, and what a wildcard owes the proof. */
+struct answer_hop {
+    struct name name;
+    const struct zone_data *data;
+    const struct name_entry *wildcard; /* answered from "*.<encloser>"; NULL: not by a wildcard */
+    size_t encloser_label;             /* label of `name` at which its closest encloser begins */
+};
+
+struct answer_pending {
+    struct rrset rrset;
+    const struct zone_data *data;
+    bool is_referral;
+    size_t cut_label, cut_hop; /* of a referral: where the delegation is */
+};
+
+/* One question's state and result. Large: one per worker, reused. */
+struct answer {
+    /* Set by the caller. */
+    uint16_t qtype;
+    bool dnssec; /* the DO bit */
+
+    /* The result. */
+    uint8_t rcode;
+    bool authoritative;
+    bool truncated;
+    int ede_code; /* -1: none */
+    const char *ede_text;
+    uint16_t ede_text_size;
+    bool refused_zone; /* no zone of ours holds the name */
+    bool verdict;      /* an order decided */
+
+    /* The work. */
+    const struct answer_environment *environment;
+    struct response *response;
+    size_t hop_count;
+    struct answer_hop hops[CHAIN_MAX + 1]; /* [0].name is the question's, parsed by the caller */
+    unsigned pending_count;
+    struct answer_pending pending[PENDING_MAX];
+    unsigned written_count;
+    struct {
+        const void *entry;
+        uint64_t owner_hash;
+        uint16_t type;
+    } written[WRITTEN_MAX];
+};
+
+/* Answers the question in hops[0].name, qtype and dnssec; records go to `response`. */
+void answer_question(struct answer *answer, const struct answer_environment *environment,
+                     struct response *response);
