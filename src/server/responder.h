@@ -11,12 +11,59 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
+#include "order/overlay_set.h"
+#include "zone/zone.h"
 
 enum transport { TRANSPORT_UDP, TRANSPORT_TCP };
 
 #define RESPONSE_SIZE_MAX 65535
 
 struct responder;
+
+/* What all responders share: data published by the control side, read under RCU. */
+struct responder_view {
+    const struct zone_set *zones;     /* rcu_dereference() */
+    const struct overlay_set *orders; /* rcu_dereference(); NULL: none */
+};
+
+struct responder_key {
+    const char *name, *algorithm, *secret; /* as configured: text, hmac-..., base64 */
+};
+
+struct responder_options {
+    const struct responder_view *view;
+    unsigned worker;              /* index of the counters */
+    uint16_t udp_payload_max;     /* octets we send and announce over UDP */
+    unsigned tcp_idle_timeout_ms; /* announced by RFC 7828 */
+    const uint8_t *nsid;          /* NULL: none */
+    size_t nsid_size;
+    const char *version;  /* of version.bind; NULL: refused */
+    const char *identity; /* of id.server; NULL: refused */
+    const struct responder_key *keys;
+    size_t key_count;
+
+    /* Whether `client`, with the TSIG key `key_name` (NULL: unsigned), may notify of `zone`. */
+    bool (*notify_allowed)(void *context, const struct zone *zone, const struct sockaddr *client,
+                           const char *key_name);
+    /* A NOTIFY that was allowed; returns at once. `serial` 0: none was given. */
+    void (*notified)(void *context, struct zone *zone, uint32_t serial);
+    void *context;
+};
+
+/* Options and what they point to must outlive the responder. */
+_must_check_ int responder_create(const struct responder_options *options,
+                                  struct responder **ret_responder, struct error *ret_error);
+void responder_free(struct responder *responder);
+
+/* Written by the responder's worker alone, read relaxed by anyone. */
+struct responder_counters {
+    uint64_t queries, notifies, updates, others; /* requests by opcode */
+    uint64_t rcodes[24];                         /* responses by RCODE, BADVERS among them */
+    uint64_t ignored, malformed, truncated;
+    uint64_t verdicts; /* answers that an order decided */
+};
+void responder_counters(const struct responder *responder, struct responder_counters *ret_counters);
 
 /* Answers one request. Returns the response's size, 0 for none (the request is ignored). `response`
  * has room for RESPONSE_SIZE_MAX octets on TCP and for at least 4096 on UDP. `now` is in Unix

@@ -1,0 +1,7 @@
+/* The server's log: one line an event on standard error, "<UTC time> <level> <text>". */
+#pragma once
+
+#include <syslog.h>
+
+/* Any thread. `level` is LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG (dropped). */
+void server_log(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));

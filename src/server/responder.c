@@ -1,0 +1,373 @@
+#include "server/responder.h"
+
+#include <errno.h>
+#include <libknot/consts.h>
+#include <libknot/descriptor.h>
+#include <libknot/wire.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rcu.h"
+#include "server/responder_internal.h"
+
+#define PAYLOAD_MIN 512 /* what every client takes (RFC 1035, 4.2.1) */
+#define OPT_SIZE    11  /* of an OPT without options */
+#define OPTION_HEAD 4   /* code and length */
+
+/* Everything about one exchange that is not the answer itself. */
+struct exchange {
+    const struct request *request;
+    const struct sockaddr *client;
+    enum transport transport;
+    size_t limit;         /* octets that the client takes */
+    size_t edns_reserved; /* of these, kept back for the OPT and a TSIG */
+    uint16_t rcode;       /* with the extended bits */
+    bool authoritative, truncated, with_edns;
+    int ede_code;
+    const char *ede_text;
+    uint16_t ede_text_size;
+    struct tsig_state tsig;
+};
+
+int responder_create(const struct responder_options *options, struct responder **ret_responder,
+                     struct error *ret_error)
+{
+    struct responder *responder = calloc(1, sizeof(*responder));
+    if (responder == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    responder->options = *options;
+    int rc = responder_tsig_load(responder, ret_error);
+    if (rc < 0) {
+        responder_free(responder);
+        return rc;
+    }
+    *ret_responder = responder;
+    return 0;
+}
+
+void responder_free(struct responder *responder)
+{
+    if (responder == NULL)
+        return;
+    responder_tsig_clear(responder);
+    free(responder);
+}
+
+/* One writer, any reader: no torn values, no order. */
+static inline void count(uint64_t *counter)
+{
+    __atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
+void responder_counters(const struct responder *responder, struct responder_counters *ret_counters)
+{
+    const uint64_t *from = (const uint64_t *)&responder->counters;
+    uint64_t *to = (uint64_t *)ret_counters;
+    for (size_t i = 0; i < sizeof(*ret_counters) / sizeof(uint64_t); i++)
+        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
+/* ---- EDNS in the response ---- */
+
+static uint8_t *put_option(uint8_t *at, uint16_t code, const void *data, size_t size)
+{
+    knot_wire_write_u16(at, code);
+    knot_wire_write_u16(at + 2, (uint16_t)size);
+    if (size > 0)
+        memcpy(at + OPTION_HEAD, data, size);
+    return at + OPTION_HEAD + size;
+}
+
+/* Octets the OPT takes without the extended error, which goes in only where there is room. */
+static size_t edns_size(const struct responder *responder, const struct exchange *exchange)
+{
+    size_t size = OPT_SIZE;
+    if (exchange->request->wants_nsid && responder->options.nsid != NULL)
+        size += OPTION_HEAD + responder->options.nsid_size;
+    if (exchange->request->wants_keepalive && exchange->transport == TRANSPORT_TCP)
+        size += OPTION_HEAD + 2;
+    return size;
+}
+
+static size_t put_edns(const struct responder *responder, const struct exchange *exchange,
+                       uint8_t *wire, size_t size, size_t limit)
+{
+    uint8_t *opt = wire + size;
+    opt[0] = 0;
+    knot_wire_write_u16(opt + 1, KNOT_RRTYPE_OPT);
+    knot_wire_write_u16(opt + 3, responder->options.udp_payload_max);
+    opt[5] = (uint8_t)(exchange->rcode >> 4);
+    opt[6] = 0; /* version (RFC 6891, 6.1.3) */
+    knot_wire_write_u16(opt + 7, exchange->request->dnssec_ok ? 0x8000 : 0);
+
+    uint8_t *at = opt + OPT_SIZE;
+    if (exchange->request->wants_nsid && responder->options.nsid != NULL)
+        at = put_option(at, KNOT_EDNS_OPTION_NSID, responder->options.nsid,
+                        responder->options.nsid_size);
+    if (exchange->request->wants_keepalive && exchange->transport == TRANSPORT_TCP) {
+        uint8_t timeout[2]; /* in units of 100 ms (RFC 7828, 3.1) */
+        knot_wire_write_u16(timeout, (uint16_t)(responder->options.tcp_idle_timeout_ms / 100));
+        at = put_option(at, KNOT_EDNS_OPTION_TCP_KEEPALIVE, timeout, sizeof(timeout));
+    }
+    if (exchange->ede_code >= 0) {
+        uint8_t error[2 + VERDICT_TEXT_MAX];
+        knot_wire_write_u16(error, (uint16_t)exchange->ede_code);
+        size_t text_size = exchange->ede_text_size;
+        size_t used = (size_t)(at - wire);
+        size_t room = limit > used ? limit - used : 0;
+        if (room < OPTION_HEAD + 2 + text_size)
+            text_size = 0; /* the code alone still tells */
+        if (room >= OPTION_HEAD + 2 + text_size) {
+            if (text_size > 0)
+                memcpy(error + 2, exchange->ede_text, text_size);
+            at = put_option(at, KNOT_EDNS_OPTION_EDE, error, 2 + text_size);
+        }
+    }
+    knot_wire_write_u16(opt + 9, (uint16_t)(at - opt - OPT_SIZE));
+    return (size_t)(at - wire);
+}
+
+/* ---- Requests by kind ---- */
+
+static void answer_internet(struct responder *responder, struct exchange *exchange,
+                            struct response *response, int64_t now)
+{
+    const struct responder_view *view = responder->options.view;
+    const struct overlay_set *orders = rcu_dereference(view->orders);
+    struct answer_environment environment = {
+        .zones = rcu_dereference(view->zones),
+        .overlay = orders == NULL ? NULL : overlay_set_overlay(orders),
+        .now = now,
+        .worker = responder->options.worker,
+    };
+    struct answer *answer = &responder->answer;
+    answer->qtype = exchange->request->qtype;
+    answer->dnssec = exchange->request->dnssec_ok;
+    answer_question(answer, &environment, response);
+
+    exchange->rcode = answer->rcode;
+    exchange->authoritative = answer->authoritative;
+    exchange->truncated = answer->truncated;
+    exchange->ede_code = answer->ede_code;
+    exchange->ede_text = answer->ede_text;
+    exchange->ede_text_size = answer->ede_text_size;
+    if (answer->verdict)
+        count(&responder->counters.verdicts);
+    if (answer->truncated)
+        count(&responder->counters.truncated);
+}
+
+/* The zone whose apex is the question's name; NULL when it is not ours. */
+static struct zone *exact_zone(const struct responder *responder, const struct name *name)
+{
+    struct zone *zone = zone_set_find(rcu_dereference(responder->options.view->zones), name, 0);
+    return zone != NULL && zone->name.label_count == name->label_count ? zone : NULL;
+}
+
+static _cold_ void answer_transfer(const struct responder *responder, struct exchange *exchange,
+                                   const struct name *name)
+{
+    const struct request *request = exchange->request;
+    if (request->qtype == KNOT_RRTYPE_AXFR && exchange->transport == TRANSPORT_UDP)
+        exchange->rcode = KNOT_RCODE_NOTIMPL; /* RFC 5936, 4.2: undefined over UDP */
+    else if (request->qtype == KNOT_RRTYPE_IXFR && !request->has_authority &&
+             exact_zone(responder, name) != NULL)
+        exchange->rcode =
+            KNOT_RCODE_FORMERR; /* RFC 1995, 3: our serial is asked for by the client's */
+    else
+        exchange->rcode = KNOT_RCODE_NOTAUTH; /* nobody may transfer from here */
+}
+
+static void answer_query(struct responder *responder, struct exchange *exchange,
+                         const struct name *name, struct response *response, int64_t now)
+{
+    const struct request *request = exchange->request;
+    if (request->qclass == KNOT_CLASS_CH) {
+        exchange->rcode = responder_chaos(responder, request, name, response);
+        return;
+    }
+    if (request->qclass != KNOT_CLASS_IN && request->qclass != KNOT_CLASS_ANY) {
+        exchange->rcode = KNOT_RCODE_REFUSED;
+        return;
+    }
+    switch (request->qtype) {
+    case 0:
+        exchange->rcode = KNOT_RCODE_NOTIMPL;
+        return;
+    case KNOT_RRTYPE_AXFR:
+    case KNOT_RRTYPE_IXFR:
+        answer_transfer(responder, exchange, name);
+        return;
+    default:
+        answer_internet(responder, exchange, response, now);
+        return;
+    }
+}
+
+static _cold_ void answer_notify(struct responder *responder, struct exchange *exchange,
+                                 const struct name *name)
+{
+    const struct request *request = exchange->request;
+    struct zone *zone = exact_zone(responder, name);
+    if (zone == NULL || zone->role != ZONE_SECONDARY || request->qtype != KNOT_RRTYPE_SOA ||
+        !responder->options.notify_allowed(responder->options.context, zone, exchange->client,
+                                           exchange->tsig.key_name)) {
+        exchange->rcode = KNOT_RCODE_NOTAUTH;
+        return;
+    }
+    responder->options.notified(responder->options.context, zone, request->notify_serial);
+    exchange->authoritative = true; /* RFC 1996, 4.7 */
+}
+
+static _cold_ void answer_update(struct exchange *exchange)
+{
+    /* No zone takes updates: the one thing to tell apart is a zone section that is none (RFC
+     * 2136, 2.3). */
+    exchange->rcode =
+        exchange->request->qtype == KNOT_RRTYPE_SOA ? KNOT_RCODE_NOTAUTH : KNOT_RCODE_FORMERR;
+}
+
+/* Checks a signed request; true when it may be answered. Not ours is told without a look at the
+ * key. */
+static _cold_ bool check_tsig(const struct responder *responder, struct exchange *exchange,
+                              const struct name *name)
+{
+    const struct request *request = exchange->request;
+    if (request->opcode == KNOT_OPCODE_QUERY && request->has_question &&
+        zone_set_find(rcu_dereference(responder->options.view->zones), name, 0) == NULL)
+        return true;
+    exchange->rcode = responder_tsig_check(responder, request, &exchange->tsig);
+    return exchange->rcode == KNOT_RCODE_NOERROR;
+}
+
+static void answer_by_opcode(struct responder *responder, struct exchange *exchange,
+                             const struct name *name, struct response *response, int64_t now)
+{
+    const struct request *request = exchange->request;
+    switch (request->opcode) {
+    case KNOT_OPCODE_QUERY:
+        count(&responder->counters.queries);
+        break;
+    case KNOT_OPCODE_NOTIFY:
+        count(&responder->counters.notifies);
+        break;
+    case KNOT_OPCODE_UPDATE:
+        count(&responder->counters.updates);
+        break;
+    default:
+        count(&responder->counters.others);
+        exchange->rcode = KNOT_RCODE_NOTIMPL;
+        return;
+    }
+    if (!request->has_question) {
+        exchange->rcode = KNOT_RCODE_FORMERR;
+        return;
+    }
+    if (request->has_tsig && !check_tsig(responder, exchange, name))
+        return;
+    if (request->opcode == KNOT_OPCODE_QUERY)
+        answer_query(responder, exchange, name, response, now);
+    else if (request->opcode == KNOT_OPCODE_NOTIFY)
+        answer_notify(responder, exchange, name);
+    else
+        answer_update(exchange);
+}
+
+/* ---- The whole ---- */
+
+/* Octets a response may have: what the client takes, what we send, what the buffer holds. */
+static size_t response_limit(const struct responder *responder, const struct request *request,
+                             enum transport transport, size_t response_max)
+{
+    size_t limit = RESPONSE_SIZE_MAX;
+    if (transport == TRANSPORT_UDP) {
+        limit = PAYLOAD_MIN;
+        if (request->has_edns && request->edns_payload > limit)
+            limit = request->edns_payload < responder->options.udp_payload_max
+                        ? request->edns_payload
+                        : responder->options.udp_payload_max;
+    }
+    return limit < response_max ? limit : response_max;
+}
+
+static size_t finish(struct responder *responder, struct exchange *exchange,
+                     struct response *response, size_t response_max)
+{
+    const struct request *request = exchange->request;
+    uint8_t *wire = response->wire;
+    uint16_t flags = 0x8000 | (request->flags & 0x7900); /* QR, and the request's opcode and RD */
+    if (exchange->authoritative)
+        flags |= 0x0400;
+    if (exchange->truncated)
+        flags |= 0x0200;
+    flags |= exchange->rcode & 0xf;
+
+    knot_wire_write_u16(wire, request->id);
+    knot_wire_write_u16(wire + 2, flags);
+    knot_wire_set_qdcount(wire, request->has_question ? 1 : 0);
+    knot_wire_set_ancount(wire, response->counts[SECTION_ANSWER]);
+    knot_wire_set_nscount(wire, response->counts[SECTION_AUTHORITY]);
+    knot_wire_set_arcount(wire,
+                          (uint16_t)(response->counts[SECTION_ADDITIONAL] + exchange->with_edns));
+
+    size_t size = response->size;
+    if (exchange->with_edns) {
+        size_t tsig_room = exchange->tsig.record != NULL ? TSIG_SIZE_MAX : 0;
+        size = put_edns(responder, exchange, wire, size, exchange->limit - tsig_room);
+    }
+    if (request->has_tsig) {
+        size = responder_tsig_sign(&exchange->tsig, wire, size, response_max);
+        responder_tsig_release(&exchange->tsig);
+    }
+    if (exchange->rcode < sizeof(responder->counters.rcodes) / sizeof(uint64_t))
+        count(&responder->counters.rcodes[exchange->rcode]);
+    return size;
+}
+
+size_t responder_answer(struct responder *responder, const uint8_t *request_wire,
+                        size_t request_size, const struct sockaddr *client,
+                        enum transport transport, int64_t now, uint8_t *response_wire,
+                        size_t response_max)
+{
+    struct request request;
+    struct name *name = &responder->answer.hops[0].name;
+    enum request_status status = request_parse(&request, name, request_wire, request_size);
+    if (status == REQUEST_IGNORE) {
+        count(&responder->counters.ignored);
+        return 0;
+    }
+
+    struct exchange exchange = {
+        .request = &request,
+        .client = client,
+        .transport = transport,
+        .limit = response_limit(responder, &request, transport, response_max),
+        .ede_code = -1,
+    };
+    memcpy(response_wire + KNOT_WIRE_HEADER_SIZE, request_wire + KNOT_WIRE_HEADER_SIZE,
+           request.question_end - KNOT_WIRE_HEADER_SIZE);
+    if (!request.has_question)
+        name->label_count = 0;
+
+    struct response response;
+    if (status == REQUEST_MALFORMED) {
+        count(&responder->counters.malformed);
+        exchange.rcode = KNOT_RCODE_FORMERR;
+        response_init(&response, response_wire, request.question_end, exchange.limit, name);
+        return finish(responder, &exchange, &response, response_max);
+    }
+
+    exchange.with_edns = request.has_edns;
+    exchange.edns_reserved = (request.has_edns ? edns_size(responder, &exchange) : 0) +
+                             (request.has_tsig ? TSIG_SIZE_MAX : 0);
+    response_init(&response, response_wire, request.question_end,
+                  exchange.limit > request.question_end + exchange.edns_reserved
+                      ? exchange.limit - exchange.edns_reserved
+                      : request.question_end,
+                  name);
+    if (request.has_edns && request.edns_version != 0)
+        exchange.rcode = KNOT_RCODE_BADVERS;
+    else
+        answer_by_opcode(responder, &exchange, name, &response, now);
+    return finish(responder, &exchange, &response, response_max);
+}
