@@ -31,7 +31,9 @@ struct worker_options {
     unsigned worker_count;
     unsigned tcp_clients_max; /* per worker; the longest idle one gives way to a new one */
     unsigned tcp_clients_per_address_max; /* per worker and client address (IPv6: per /64) */
-    unsigned tcp_idle_timeout_ms;         /* RFC 7766, 6.2.3 */
+    /* RFC 7766, 6.2.3: from the last complete request, from a request's first octet to its last,
+     * and for reading the answers that wait. */
+    unsigned tcp_idle_timeout_ms;
     answer_fn *answer;
     void **contexts; /* one per worker */
 };
@@ -39,20 +41,31 @@ struct worker_options {
 /* Counters of one worker, written by it alone, read relaxed by anyone. */
 struct worker_counters {
     uint64_t udp_requests, udp_responses, udp_batches;
-    uint64_t tcp_connections, tcp_requests, tcp_responses, tcp_refused, tcp_timeouts;
+    uint64_t udp_dropped; /* responses that the system didn't take */
+    uint64_t tcp_connections, tcp_requests, tcp_responses;
+    uint64_t tcp_refused;   /* over the limit of their address */
+    uint64_t tcp_displaced; /* closed to make room for a newer one */
+    uint64_t tcp_timeouts;
+    uint64_t tcp_clients; /* connections open now */
 };
 
 struct worker_pool;
 
 /* Binds every address on every worker, then starts the threads. On failure nothing is left bound
  * and `ret_error` names the address and the remedy (port in use, no permission, no such address).
- */
+ * A port that another server holds is an error even if that one would share it. Port 0 takes a free
+ * port, the same one for UDP, TCP and all workers. The options are copied; `contexts` live as long
+ * as the pool. The caller is no RCU reader, or offline. */
 _must_check_ int worker_pool_start(const struct worker_options *options,
                                    struct worker_pool **ret_pool, struct error *ret_error);
 
 /* Stops accepting, answers what was received, closes connections when idle or after `drain_ms`;
- * joins. */
+ * joins and frees. NULL is fine. The caller is no RCU reader, or offline. */
 void worker_pool_stop(struct worker_pool *pool, unsigned drain_ms);
+
+/* Where options.listen[index] is bound: with the real port when 0 was asked for. */
+void worker_pool_address(const struct worker_pool *pool, size_t index,
+                         struct worker_address *ret_address);
 
 unsigned worker_pool_count(const struct worker_pool *pool);
 void worker_pool_counters(const struct worker_pool *pool, unsigned worker,

@@ -1,0 +1,490 @@
+/* The pool of workers and the loop that each one runs. */
+#include "server/worker.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/rcu.h"
+#include "server/worker_internal.h"
+
+/* Events taken in a turn. Few, because UDP waits meanwhile: a client's turn is up to 0.1 ms. */
+#define EVENTS_MAX 16
+
+/* How often a draining worker looks at clients that are in the middle of something. */
+#define DRAIN_PAUSE_MS 10
+
+/* Free UDP ports tried when port 0 was asked for and TCP already uses the number. */
+#define FREE_PORT_TRIES_MAX 16
+
+struct worker_pool {
+    unsigned worker_count;
+    unsigned threads_started;
+    size_t listen_count;
+    struct worker_address *bound;
+    pthread_t *threads;
+    struct worker *workers;
+};
+
+static int64_t clock_ms(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t worker_unix_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return now.tv_sec;
+}
+
+static in_port_t *address_port(struct worker_address *address)
+{
+    /* At the same place for both families; see worker_udp.c. */
+    return &((struct sockaddr_in *)&address->address)->sin_port;
+}
+
+static void address_format(const struct worker_address *address, char *ret_text, size_t size)
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&address->address;
+    const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)&address->address;
+    const void *octets = address->address.ss_family == AF_INET ? (const void *)&ipv4->sin_addr
+                                                               : (const void *)&ipv6->sin6_addr;
+    inet_ntop(address->address.ss_family, octets, host, sizeof(host));
+    snprintf(ret_text, size, "%s@%u", host, ntohs(ipv4->sin_port));
+}
+
+static const char *listen_remedy(int code)
+{
+    switch (-code) {
+    case EADDRINUSE:
+        return "stop the other server or choose another port in server.listen";
+    case EACCES:
+    case EPERM:
+        return "grant CAP_NET_BIND_SERVICE or choose a port above 1023 in server.listen";
+    case EADDRNOTAVAIL:
+        return "give the address to an interface of this machine or correct server.listen";
+    case EAFNOSUPPORT:
+    case EPROTONOSUPPORT:
+        return "enable the protocol in the kernel or take the address out of server.listen";
+    case EMFILE:
+    case ENFILE:
+        return "raise the limit of open files (LimitNOFILE)";
+    case ENOMEM:
+    case ENOBUFS:
+        return "free memory or lower server.workers";
+    default:
+        return "correct server.listen";
+    }
+}
+
+static _cold_ int listen_error(struct error *error, int code, const struct worker_address *address,
+                               int type)
+{
+    char text[INET6_ADDRSTRLEN + sizeof("@65535")];
+    address_format(address, text, sizeof(text));
+    return error_set(error, code, "cannot listen on %s over %s: %s; %s", text,
+                     type == SOCK_DGRAM ? "UDP" : "TCP", strerror(-code), listen_remedy(code));
+}
+
+static int set_option(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int socket_prepare(int fd, const struct worker_address *address, int type, bool shared)
+{
+    int rc = 0;
+    if (address->address.ss_family == AF_INET6)
+        rc = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    /* Connections of a server that ran before don't keep the port. */
+    if (rc == 0 && type == SOCK_STREAM)
+        rc = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (rc == 0 && shared)
+        rc = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (rc == 0 && shared)
+        rc = type == SOCK_DGRAM ? udp_socket_prepare(fd, address) : tcp_listener_prepare(fd);
+    return rc;
+}
+
+/* Binds, with `shared` in the way that workers need, and listens when it is TCP. */
+static int socket_open(const struct worker_address *address, int type, bool shared, int *ret_fd)
+{
+    int fd = socket(address->address.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+
+    int rc = socket_prepare(fd, address, type, shared);
+    if (rc == 0 && bind(fd, (const struct sockaddr *)&address->address, address->size) < 0)
+        rc = -errno;
+    if (rc == 0 && shared && type == SOCK_STREAM && listen(fd, TCP_BACKLOG) < 0)
+        rc = -errno;
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* SO_REUSEPORT would let us share the port with another server of the same user, each answering a
+ * part of the queries. So the port must first be ours alone. */
+static int port_probe(const struct worker_address *address, struct error *ret_error)
+{
+    static const int types[] = {SOCK_DGRAM, SOCK_STREAM};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        int fd;
+        int rc = socket_open(address, types[i], false, &fd);
+        if (rc < 0)
+            return listen_error(ret_error, rc, address, types[i]);
+        close(fd);
+    }
+    return 0;
+}
+
+/* Replaces port 0 by one that is free for UDP and TCP. */
+static int port_choose(struct worker_address *address, struct error *ret_error)
+{
+    int rc = -EADDRINUSE;
+    for (unsigned i = 0; i < FREE_PORT_TRIES_MAX && rc == -EADDRINUSE; i++) {
+        int udp_fd, tcp_fd;
+        struct worker_address bound = *address;
+        rc = socket_open(address, SOCK_DGRAM, false, &udp_fd);
+        if (rc < 0)
+            break;
+        if (getsockname(udp_fd, (struct sockaddr *)&bound.address, &bound.size) < 0)
+            rc = -errno;
+        else
+            rc = socket_open(&bound, SOCK_STREAM, false, &tcp_fd);
+        close(udp_fd);
+        if (rc == 0) {
+            close(tcp_fd);
+            *address = bound;
+        }
+    }
+    return rc < 0 ? listen_error(ret_error, rc, address, SOCK_DGRAM) : 0;
+}
+
+static int worker_watch(struct worker *worker, struct endpoint *endpoint)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = endpoint};
+    return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, endpoint->fd, &event) < 0 ? -errno : 0;
+}
+
+static int worker_listen(struct worker *worker, const struct worker_address *addresses,
+                         struct error *ret_error)
+{
+    for (size_t i = 0; i < worker->listen_count; i++) {
+        int rc = socket_open(&addresses[i], SOCK_DGRAM, true, &worker->udp_sockets[i].fd);
+        if (rc == 0)
+            rc = worker_watch(worker, &worker->udp_sockets[i]);
+        if (rc < 0)
+            return listen_error(ret_error, rc, &addresses[i], SOCK_DGRAM);
+
+        rc = socket_open(&addresses[i], SOCK_STREAM, true, &worker->tcp_listeners[i].fd);
+        if (rc == 0)
+            rc = worker_watch(worker, &worker->tcp_listeners[i]);
+        if (rc < 0)
+            return listen_error(ret_error, rc, &addresses[i], SOCK_STREAM);
+    }
+    return 0;
+}
+
+static void endpoints_close(struct endpoint *endpoints, size_t count)
+{
+    for (size_t i = 0; endpoints != NULL && i < count; i++) {
+        if (endpoints[i].fd >= 0)
+            close(endpoints[i].fd);
+        endpoints[i].fd = -1;
+    }
+}
+
+static struct endpoint *endpoints_create(enum endpoint_kind kind, size_t count)
+{
+    struct endpoint *endpoints = calloc(count, sizeof(*endpoints));
+    for (size_t i = 0; endpoints != NULL && i < count; i++)
+        endpoints[i] = (struct endpoint){.kind = kind, .fd = -1};
+    return endpoints;
+}
+
+static void worker_clear(struct worker *worker)
+{
+    tcp_server_free(worker->tcp);
+    udp_batch_free(worker->udp);
+    endpoints_close(worker->udp_sockets, worker->listen_count);
+    endpoints_close(worker->tcp_listeners, worker->listen_count);
+    endpoints_close(&worker->stop, 1);
+    if (worker->epoll_fd >= 0)
+        close(worker->epoll_fd);
+    free(worker->udp_sockets);
+    free(worker->tcp_listeners);
+}
+
+/* Fills a zeroed worker. On failure worker_clear() takes what was made. */
+static int worker_init(struct worker *worker, const struct worker_options *options,
+                       const struct worker_address *addresses, void *context,
+                       struct error *ret_error)
+{
+    const struct tcp_limits limits = {
+        .clients_max = options->tcp_clients_max,
+        .clients_per_address_max = options->tcp_clients_per_address_max,
+        .idle_timeout_ms = options->tcp_idle_timeout_ms,
+    };
+
+    worker->answer = options->answer;
+    worker->context = context;
+    worker->listen_count = options->listen_count;
+    worker->now_ms = clock_ms(CLOCK_MONOTONIC_COARSE);
+    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    worker->stop = (struct endpoint){ENDPOINT_STOP, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    if (worker->epoll_fd < 0 || worker->stop.fd < 0 || worker_watch(worker, &worker->stop) < 0)
+        return error_set(ret_error, -errno, "cannot start a worker: %s; %s", strerror(errno),
+                         listen_remedy(-errno));
+
+    worker->udp_sockets = endpoints_create(ENDPOINT_UDP, worker->listen_count);
+    worker->tcp_listeners = endpoints_create(ENDPOINT_LISTENER, worker->listen_count);
+    worker->udp = udp_batch_create();
+    worker->tcp = tcp_server_create(&limits);
+    if (worker->udp_sockets == NULL || worker->tcp_listeners == NULL || worker->udp == NULL ||
+        worker->tcp == NULL)
+        return error_set(
+            ret_error, -ENOMEM,
+            "no memory for a worker; lower server.workers or the limit of TCP clients");
+
+    return worker_listen(worker, addresses, ret_error);
+}
+
+static void serve_all_udp(struct worker *worker, unsigned rounds_max)
+{
+    for (size_t i = 0; i < worker->listen_count; i++)
+        udp_serve(worker, worker->udp_sockets[i].fd, rounds_max);
+}
+
+/* The stop's eventfd carries the time to drain, plus one because zero cannot be signalled. */
+static void worker_stop_send(const struct worker *worker, unsigned drain_ms)
+{
+    /* Cannot fail: the counter is zero and the value fits. */
+    (void)eventfd_write(worker->stop.fd, (eventfd_t)drain_ms + 1);
+}
+
+static void worker_stop_read(struct worker *worker)
+{
+    eventfd_t value;
+    if (eventfd_read(worker->stop.fd, &value) == 0) {
+        worker->stopping = true;
+        worker->drain_ms = (unsigned)(value - 1);
+    }
+}
+
+static void serve_event(struct worker *worker, struct endpoint *endpoint)
+{
+    switch (endpoint->kind) {
+    case ENDPOINT_STOP:
+        worker_stop_read(worker);
+        break;
+    case ENDPOINT_UDP:
+        break; /* served already */
+    case ENDPOINT_LISTENER:
+        tcp_accept(worker, endpoint, TCP_ACCEPTS_MAX);
+        break;
+    case ENDPOINT_CLIENT:
+        tcp_serve(worker, endpoint);
+        break;
+    }
+}
+
+/* Waits for events and serves them, UDP first: it is most of the load, and its batches are short.
+ */
+static void worker_turn(struct worker *worker)
+{
+    struct epoll_event events[EVENTS_MAX];
+    int timeout_ms = tcp_timeout_ms(worker);
+
+    /* Coming back online is also this turn's quiescent state. */
+    rcu_thread_offline();
+    int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, timeout_ms);
+    rcu_thread_online();
+    worker->now_ms = clock_ms(CLOCK_MONOTONIC_COARSE);
+
+    /* When there are more events than places, UDP might wait behind any number of TCP clients. */
+    if (count == EVENTS_MAX)
+        serve_all_udp(worker, UDP_ROUNDS_MAX);
+    for (int i = 0; i < count && count < EVENTS_MAX; i++) {
+        const struct endpoint *endpoint = events[i].data.ptr;
+        if (endpoint->kind == ENDPOINT_UDP)
+            udp_serve(worker, endpoint->fd, UDP_ROUNDS_MAX);
+    }
+    for (int i = 0; i < count; i++)
+        serve_event(worker, events[i].data.ptr);
+
+    tcp_expire(worker);
+}
+
+/* Answers what was received before the stop, and lets clients finish what they began. */
+static void worker_drain(struct worker *worker)
+{
+    const int64_t end_ms = clock_ms(CLOCK_MONOTONIC) + worker->drain_ms;
+
+    for (size_t i = 0; i < worker->listen_count; i++)
+        tcp_accept(worker, &worker->tcp_listeners[i], TCP_BACKLOG);
+    endpoints_close(worker->tcp_listeners, worker->listen_count);
+    serve_all_udp(worker, UDP_DRAIN_ROUNDS_MAX);
+    endpoints_close(worker->udp_sockets, worker->listen_count);
+
+    while (tcp_drain(worker) > 0 && clock_ms(CLOCK_MONOTONIC) < end_ms) {
+        struct timespec pause = {.tv_nsec = DRAIN_PAUSE_MS * 1000000L};
+        rcu_thread_offline();
+        nanosleep(&pause, NULL);
+        rcu_thread_online();
+    }
+}
+
+static void *worker_run(void *argument)
+{
+    struct worker *worker = argument;
+
+    rcu_register_thread();
+    while (!worker->stopping)
+        worker_turn(worker);
+    worker_drain(worker);
+    rcu_unregister_thread();
+    return NULL;
+}
+
+static int pool_bind(struct worker_pool *pool, const struct worker_options *options,
+                     struct error *ret_error)
+{
+    for (size_t i = 0; i < pool->listen_count; i++) {
+        pool->bound[i] = options->listen[i];
+        int rc = *address_port(&pool->bound[i]) == 0 ? port_choose(&pool->bound[i], ret_error)
+                                                     : port_probe(&pool->bound[i], ret_error);
+        if (rc < 0)
+            return rc;
+    }
+    for (unsigned i = 0; i < pool->worker_count; i++) {
+        int rc =
+            worker_init(&pool->workers[i], options, pool->bound, options->contexts[i], ret_error);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Starts the threads with all signals blocked: signals are the main thread's. */
+static int pool_start_threads(struct worker_pool *pool, struct error *ret_error)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+
+    int rc = 0;
+    while (rc == 0 && pool->threads_started < pool->worker_count) {
+        unsigned i = pool->threads_started;
+        rc = -pthread_create(&pool->threads[i], NULL, worker_run, &pool->workers[i]);
+        if (rc == 0) {
+            char name[16];
+            snprintf(name, sizeof(name), "dns %u", i);
+            pthread_setname_np(pool->threads[i], name);
+            pool->threads_started++;
+        }
+    }
+
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc < 0)
+        return error_set(ret_error, rc,
+                         "cannot start worker thread %u: %s; lower server.workers or raise the "
+                         "limit of tasks",
+                         pool->threads_started + 1, strerror(-rc));
+    return 0;
+}
+
+static void pool_stopp(struct worker_pool **pool)
+{
+    worker_pool_stop(*pool, 0);
+}
+
+int worker_pool_start(const struct worker_options *options, struct worker_pool **ret_pool,
+                      struct error *ret_error)
+{
+    assert(options->listen_count > 0 && options->worker_count > 0);
+    if (options->tcp_clients_max == 0 || options->tcp_clients_per_address_max == 0)
+        return error_set(ret_error, -EINVAL, "a limit of TCP clients is 0; it must be at least 1");
+
+    _cleanup_(pool_stopp) struct worker_pool *pool = calloc(1, sizeof(*pool));
+    if (pool == NULL)
+        return error_set(ret_error, -ENOMEM, "no memory for the workers");
+
+    pool->bound = calloc(options->listen_count, sizeof(*pool->bound));
+    pool->threads = calloc(options->worker_count, sizeof(*pool->threads));
+    pool->workers =
+        aligned_alloc(alignof(struct worker), options->worker_count * sizeof(struct worker));
+    if (pool->bound == NULL || pool->threads == NULL || pool->workers == NULL)
+        return error_set(ret_error, -ENOMEM, "no memory for the workers; lower server.workers");
+
+    pool->listen_count = options->listen_count;
+    pool->worker_count = options->worker_count;
+    for (unsigned i = 0; i < pool->worker_count; i++)
+        pool->workers[i] = (struct worker){.epoll_fd = -1, .stop.fd = -1};
+
+    int rc = pool_bind(pool, options, ret_error);
+    if (rc == 0)
+        rc = pool_start_threads(pool, ret_error);
+    if (rc < 0)
+        return rc;
+
+    *ret_pool = TAKE(pool);
+    return 0;
+}
+
+void worker_pool_stop(struct worker_pool *pool, unsigned drain_ms)
+{
+    if (pool == NULL)
+        return;
+
+    for (unsigned i = 0; i < pool->threads_started; i++)
+        worker_stop_send(&pool->workers[i], drain_ms);
+    for (unsigned i = 0; i < pool->threads_started; i++)
+        pthread_join(pool->threads[i], NULL);
+    for (unsigned i = 0; i < pool->worker_count; i++)
+        worker_clear(&pool->workers[i]);
+    free(pool->workers);
+    free(pool->threads);
+    free(pool->bound);
+    free(pool);
+}
+
+void worker_pool_address(const struct worker_pool *pool, size_t index,
+                         struct worker_address *ret_address)
+{
+    assert(index < pool->listen_count);
+    *ret_address = pool->bound[index];
+}
+
+unsigned worker_pool_count(const struct worker_pool *pool)
+{
+    return pool->worker_count;
+}
+
+void worker_pool_counters(const struct worker_pool *pool, unsigned worker,
+                          struct worker_counters *ret_counters)
+{
+    assert(worker < pool->worker_count);
+
+    /* All members are counters, so they are read as a row of numbers. */
+    const uint64_t *counters = (const uint64_t *)&pool->workers[worker].counters;
+    uint64_t *copies = (uint64_t *)ret_counters;
+    for (size_t i = 0; i < sizeof(*ret_counters) / sizeof(*copies); i++)
+        copies[i] = __atomic_load_n(&counters[i], __ATOMIC_RELAXED);
+}

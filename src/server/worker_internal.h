@@ -1,0 +1,108 @@
+/* One worker thread's insides, shared by worker.c (pool, loop), worker_udp.c (batches) and
+ * worker_tcp.c (connections). Everything here belongs to the worker's own thread once it runs. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdalign.h>
+#include <stdbool.h>
+
+#include "server/worker.h"
+
+/* Hot data of two workers never shares a line. 128: the adjacent-line prefetcher pulls pairs. */
+#define WORKER_ALIGNMENT 128
+
+/* What epoll's data points to; the first member of whatever owns the descriptor. */
+enum endpoint_kind { ENDPOINT_STOP, ENDPOINT_UDP, ENDPOINT_LISTENER, ENDPOINT_CLIENT };
+
+struct endpoint {
+    enum endpoint_kind kind;
+    int fd; /* -1: closed */
+};
+
+/* A client's address: a quarter of sockaddr_storage, so that a batch of them stays in few lines. */
+union peer {
+    struct sockaddr any;
+    struct sockaddr_in ipv4;
+    struct sockaddr_in6 ipv6;
+};
+
+struct udp_batch;
+struct tcp_server;
+
+struct worker {
+    alignas(WORKER_ALIGNMENT) answer_fn *answer;
+    void *context;
+    int epoll_fd;
+    struct endpoint stop;           /* an eventfd: readable once the pool stops */
+    struct endpoint *udp_sockets;   /* one per address */
+    struct endpoint *tcp_listeners; /* one per address */
+    size_t listen_count;
+    int64_t now_ms; /* monotonic, read once per turn of the loop */
+    bool stopping;
+    unsigned drain_ms; /* set when stopping */
+    struct udp_batch *udp;
+    struct tcp_server *tcp;
+    alignas(WORKER_ALIGNMENT) struct worker_counters counters;
+};
+
+/* One writer, many readers: a plain addition published by a relaxed store, no locked instruction.
+ */
+static inline void counter_add(uint64_t *counter, uint64_t count)
+{
+    __atomic_store_n(counter, *counter + count, __ATOMIC_RELAXED);
+}
+
+/* Unix seconds, for answer_fn: a clock read costs little, but once a batch costs less. */
+int64_t worker_unix_now(void);
+
+/* worker_udp.c */
+
+/* Sets what a UDP socket needs before bind(). Returns a negative errno. */
+_must_check_ int udp_socket_prepare(int fd, const struct worker_address *address);
+
+/* Returns NULL when memory is short. The buffers stay untouched until the worker's thread uses
+ * them, which puts their pages near its core. */
+_must_check_ struct udp_batch *udp_batch_create(void);
+void udp_batch_free(struct udp_batch *batch);
+
+/* Receives, answers and sends until a batch isn't full, at most `rounds_max` times. */
+void udp_serve(struct worker *worker, int fd, unsigned rounds_max);
+
+/* Batches in a row from one socket before TCP gets its turn: about a thousand queries, 1-5 ms. */
+#define UDP_ROUNDS_MAX 16
+
+/* Batches answered from one socket on the way out: more than its receive buffer can hold. */
+#define UDP_DRAIN_ROUNDS_MAX 256
+
+/* worker_tcp.c */
+
+struct tcp_limits {
+    unsigned clients_max, clients_per_address_max, idle_timeout_ms;
+};
+
+/* Sets what a TCP listener needs before bind(). Returns a negative errno. */
+_must_check_ int tcp_listener_prepare(int fd);
+
+/* Connections that wait for accept(); the kernel's net.core.somaxconn may lower it. */
+#define TCP_BACKLOG 1024
+
+/* Connections accepted in a row from one listener before others get their turn. */
+#define TCP_ACCEPTS_MAX 32
+
+_must_check_ struct tcp_server *tcp_server_create(const struct tcp_limits *limits);
+void tcp_server_free(struct tcp_server *server); /* closes every connection */
+
+/* Accepts up to `accepts_max` connections. */
+void tcp_accept(struct worker *worker, struct endpoint *listener, unsigned accepts_max);
+
+/* Serves an event of the client that begins with `endpoint`. */
+void tcp_serve(struct worker *worker, struct endpoint *endpoint);
+
+/* Closes clients that are past their deadline and takes up accepting after a pause. */
+void tcp_expire(struct worker *worker);
+
+/* How long epoll may wait: until the next deadline; -1 when there is none. */
+int tcp_timeout_ms(const struct worker *worker);
+
+/* Answers what clients have sent and closes those with nothing open. Returns clients left. */
+size_t tcp_drain(struct worker *worker);
