@@ -1,5 +1,7 @@
 /* What the schema can't say about the server, its keys and its orders: values in their ranges,
  * addresses, secrets, files that exist. */
+#include "server/config_internal.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <sodium.h>
@@ -14,7 +16,6 @@
 #include <libknot/dname.h>
 
 #include "base/nearest.h"
-#include "server/config_internal.h"
 
 #define DNS_PORT     53
 #define METRICS_PORT 9153 /* by custom of Prometheus exporters for DNS */

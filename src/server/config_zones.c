@@ -1,5 +1,7 @@
 /* What the schema can't say about zones: names, roles, who may do what. Nothing here may cost more
  * than n log n: configurations of 100,000 zones exist. */
+#include "server/config_internal.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +10,6 @@
 #include <libknot/dname.h>
 
 #include "base/nearest.h"
-#include "server/config_internal.h"
 
 #define DNS_PORT 53
 
