@@ -3,6 +3,14 @@
 #include <stdarg.h>
 #include <string.h>
 
+/* Texts quote hostile input: a terminal must not act on what stands in it. */
+static void hide_controls(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+}
+
 static int error_fill(struct error *error, int code, const char *file, uint32_t line,
                       const char *format, va_list arguments)
 {
@@ -15,6 +23,8 @@ static int error_fill(struct error *error, int code, const char *file, uint32_t 
     if (file != NULL)
         snprintf(filled.file, sizeof(filled.file), "%s", file);
     vsnprintf(filled.text, sizeof(filled.text), format, arguments);
+    hide_controls(filled.file);
+    hide_controls(filled.text);
     *error = filled;
     return code;
 }

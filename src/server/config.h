@@ -25,7 +25,9 @@ struct config_key {
     char *secret;    /* base64, checked */
 };
 
-/* Who may do something: an address or prefix, a key, or both when given as "address key NAME". */
+/* Who may do something. Written as an address or a prefix without port, as a key's name, or as
+ * "ADDRESS key NAME" when both must hold. A word that is a key's name is that key, else it must be
+ * an address. */
 struct config_access {
     bool has_address;
     struct config_address address;
@@ -43,6 +45,7 @@ struct config_zone {
     struct config_address *from; /* secondary: origins; forward: servers */
     size_t from_count;
     const struct config_key *key; /* secondary: TSIG key towards the origins, or NULL */
+    /* allow_notify of a secondary zone ends with its origins, with no key asked for. */
     struct config_access *allow_transfer, *allow_update, *allow_notify;
     size_t allow_transfer_count, allow_update_count, allow_notify_count;
     struct config_address *notify;
@@ -89,18 +92,20 @@ struct config {
         signatures_min; /* valid signatures that every order needs; default 0, subtrees always 2 */
 };
 
-/* Loads and checks `path`. An unknown key, a wrong type, a bad value, a duplicate zone or a missing
- * file is an error with file, line and the nearest known key. Existence of zone files is checked
- * here, their content is not. */
+/* Loads and checks `path`, in time n log n of the zones. An unknown key, a wrong type, a bad value,
+ * a duplicate zone or a missing file is an error with file, line and the nearest known key.
+ * Existence of zone files is checked here, their content is not. */
 _must_check_ int config_load(const char *path, struct config **ret_config, struct error *ret_error);
 void config_free(struct config *config);
 DEFINE_FREEP(struct config, config_free)
 
-/* Parses "192.0.2.1@53", "2001:db8::1@53", "192.0.2.0/24". Port defaults to `port_default`. */
+/* Parses "192.0.2.1@53", "2001:db8::1@53", "fe80::1%eth0@53", "192.0.2.0/24". Port defaults to
+ * `port_default`; port 0 and set bits behind a prefix are errors. `ret_error` gets no place. */
 _must_check_ int config_address_parse(const char *text, uint16_t port_default,
                                       struct config_address *ret_address, struct error *ret_error);
 
 /* Whether `client` matches an access list; `key_name` is the TSIG key that signed the message
- * (text), or NULL. */
+ * (text, any letter case), or NULL. IPv4 clients of a dual-stack socket match IPv4 entries. Any
+ * thread may call; nothing is allocated. */
 bool config_access_allows(const struct config_access *list, size_t count,
                           const struct sockaddr *client, const char *key_name);

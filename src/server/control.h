@@ -2,7 +2,8 @@
  *
  * A request is {"command": "status", ...arguments}; an answer is {"ok": true, "result": ...} or
  * {"ok": false, "error": {"text": ..., "file": ..., "line": ...}}. Served by one thread, which is
- * no RCU reader.
+ * no RCU reader. Several clients may be connected; their commands run one at a time. A request has
+ * at most 32 KiB, an answer any length. Who may command is the socket file's mode and folder.
  */
 #pragma once
 
@@ -11,7 +12,8 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
-/* Runs one command; on success sets `ret_result` (a new reference). */
+/* Runs one command; on success sets `ret_result` (a new reference; left NULL it reads as null). The
+ * request is an object whose values are whatever a client sent. */
 typedef int control_fn(void *context, const json_t *request, json_t **ret_result,
                        struct error *ret_error);
 
@@ -23,7 +25,7 @@ struct control_command {
 struct control_server;
 
 /* Listens on the UNIX socket `path` (mode 0660; a dead socket file is replaced, a live one is an
- * error). */
+ * error). `commands` must live as long as the server. */
 _must_check_ int control_server_start(const char *path, const struct control_command *commands,
                                       size_t command_count, void *context,
                                       struct control_server **ret_server, struct error *ret_error);

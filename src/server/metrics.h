@@ -1,4 +1,7 @@
-/* GET /metrics (Prometheus text format) and GET /healthz, by libmicrohttpd. */
+/* GET /metrics (Prometheus text format) and GET /healthz, by libmicrohttpd.
+ *
+ * One thread serves all requests and calls the source; it is no RCU reader. Connections and their
+ * idle time are bounded. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,8 +14,8 @@
 struct metrics_source {
     void (*write)(void *context,
                   FILE *stream); /* Prometheus text, `# HELP` and `# TYPE` included */
-    /* Healthy: all configured zones that ever had data still serve. `ret_text` gets one line a
-     * finding. */
+    /* Healthy: all configured zones that ever had data still serve. `stream` gets one line a
+     * finding, or nothing. */
     bool (*healthy)(void *context, FILE *stream);
     void *context;
 };

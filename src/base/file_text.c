@@ -1,0 +1,125 @@
+#include "base/file_text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What is asked of a pipe at once; a regular file is asked for its whole size. */
+#define READ_STEP 65536
+
+static bool same_time(const struct timespec *one, const struct timespec *two)
+{
+    return one->tv_sec == two->tv_sec && one->tv_nsec == two->tv_nsec;
+}
+
+static bool same_file(const struct stat *one, const struct stat *two)
+{
+    return one->st_dev == two->st_dev && one->st_ino == two->st_ino &&
+           one->st_size == two->st_size && same_time(&one->st_mtim, &two->st_mtim) &&
+           same_time(&one->st_ctim, &two->st_ctim);
+}
+
+int file_unchanged(int fd, const char *path, const struct stat *before, struct error *ret_error)
+{
+    struct stat after, named;
+
+    if (fstat(fd, &after) < 0)
+        return error_set_at(ret_error, -errno, path, 0, "cannot be examined: %s", strerror(errno));
+    if (!same_file(before, &after) || stat(path, &named) < 0 || !same_file(before, &named))
+        return error_set_at(ret_error, -EAGAIN, path, 0,
+                            "changed while it was read; write a new file and rename it into place, "
+                            "then try again");
+    return 0;
+}
+
+/* Grows by half, so that reading a pipe of any length copies each octet a few times at most. */
+static int grow(struct file_text *text, size_t *capacity, size_t size_max)
+{
+    size_t larger = *capacity + *capacity / 2 + READ_STEP;
+    if (larger > size_max + 1)
+        larger = size_max + 1;
+    char *octets = realloc(text->octets, larger + 1);
+    if (octets == NULL)
+        return -ENOMEM;
+    text->octets = octets;
+    *capacity = larger;
+    return 0;
+}
+
+/* Reads until the end of the file, or until one octet more than size_max shows that it is too
+ * long. */
+static int read_all(int fd, size_t size_max, size_t size_hint, struct file_text *text)
+{
+    size_t capacity = size_hint;
+
+    text->octets = malloc(capacity + 1);
+    if (text->octets == NULL)
+        return -ENOMEM;
+    for (;;) {
+        if (text->size == capacity) {
+            int rc = capacity > size_max ? -EFBIG : grow(text, &capacity, size_max);
+            if (rc < 0)
+                return rc;
+        }
+        ssize_t got = read(fd, text->octets + text->size, capacity - text->size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        if (got == 0)
+            break;
+        text->size += (size_t)got;
+    }
+    text->octets[text->size] = '\0';
+    return text->size > size_max ? -EFBIG : 0;
+}
+
+static int read_open(int fd, const char *path, size_t size_max, struct file_text *text,
+                     struct error *ret_error)
+{
+    struct stat before;
+    if (fstat(fd, &before) < 0)
+        return error_set_at(ret_error, -errno, path, 0, "cannot be examined: %s", strerror(errno));
+    if (S_ISDIR(before.st_mode))
+        return error_set_at(ret_error, -EISDIR, path, 0, "is a folder; name a file");
+
+    bool regular = S_ISREG(before.st_mode);
+    int rc;
+    if (regular && (uint64_t)before.st_size > size_max)
+        rc = -EFBIG;
+    else /* One octet more than it holds, so that its end is seen without growing. */
+        rc = read_all(fd, size_max, regular ? (size_t)before.st_size + 1 : READ_STEP, text);
+    if (rc == -EFBIG)
+        return error_set_at(ret_error, rc, path, 0, "is longer than %zu octets; split it",
+                            size_max);
+    if (rc < 0)
+        return error_set_at(ret_error, rc, path, 0, "cannot be read: %s", strerror(-rc));
+    return regular ? file_unchanged(fd, path, &before, ret_error) : 0;
+}
+
+int file_text_read(const char *path, size_t size_max, struct file_text *ret_text,
+                   struct error *ret_error)
+{
+    struct file_text text = {0};
+
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_at(ret_error, -errno, path, 0, "cannot be opened: %s", strerror(errno));
+    int rc = read_open(fd, path, size_max, &text, ret_error);
+    close(fd);
+    if (rc < 0) {
+        file_text_clear(&text);
+        return rc;
+    }
+    *ret_text = text;
+    return 0;
+}
+
+void file_text_clear(struct file_text *text)
+{
+    free(text->octets);
+    *text = (struct file_text){0};
+}

@@ -1,0 +1,25 @@
+/* A file read whole, with the certainty that it did not change meanwhile. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+struct file_text {
+    char *octets; /* followed by one NUL that `size` does not count */
+    size_t size;
+};
+
+/* Reads `path` into memory. A file that is replaced, rewritten or cut while it is read is refused
+ * (-EAGAIN): a list that is half old and half new is nobody's list. Pipes are read to their end.
+ * More than `size_max` octets are refused (-EFBIG). */
+_must_check_ int file_text_read(const char *path, size_t size_max, struct file_text *ret_text,
+                                struct error *ret_error);
+void file_text_clear(struct file_text *text);
+
+/* Whether `fd` and `path` are still the file that `before` describes: 0, or -EAGAIN with the
+ * remedy. */
+_must_check_ int file_unchanged(int fd, const char *path, const struct stat *before,
+                                struct error *ret_error);

@@ -1,0 +1,242 @@
+/* The schema of the configuration file, and the way from a path to a checked configuration. */
+#include "server/config.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/config_internal.h"
+
+/* More addresses than any server has; a bound for sockets of every worker. */
+#define LISTEN_MAX 256
+
+static const cyaml_schema_value_t text_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
+};
+
+/* Shorthands for the tables below: OPTIONAL values are NULL or empty when the file leaves them out.
+ */
+#define TEXT(key, type, member) \
+    CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, type, member, 0, CYAML_UNLIMITED)
+#define OPTIONAL_TEXT(key, type, member)                                                   \
+    CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, 0, \
+                           CYAML_UNLIMITED)
+#define OPTIONAL_NUMBER(key, type, member) \
+    CYAML_FIELD_UINT_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
+#define OPTIONAL_MAP(key, type, member, fields) \
+    CYAML_FIELD_MAPPING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, fields)
+#define OPTIONAL_LIST(key, type, member, entry, count_max)                                      \
+    CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, entry, 0, \
+                         count_max)
+#define OPTIONAL_TEXTS(key, type, member) \
+    OPTIONAL_LIST(key, type, member, &text_schema, CYAML_UNLIMITED)
+
+static const cyaml_schema_field_t server_fields[] = {
+    OPTIONAL_LIST("listen", struct raw_server, listen, &text_schema, LISTEN_MAX),
+    OPTIONAL_NUMBER("workers", struct raw_server, workers),
+    OPTIONAL_TEXT("state", struct raw_server, state),
+    OPTIONAL_TEXT("control", struct raw_server, control),
+    OPTIONAL_TEXT("metrics", struct raw_server, metrics),
+    OPTIONAL_TEXT("nsid", struct raw_server, nsid),
+    OPTIONAL_TEXT("version", struct raw_server, version),
+    OPTIONAL_TEXT("identity", struct raw_server, identity),
+    OPTIONAL_NUMBER("udp-payload-max", struct raw_server, udp_payload_max),
+    OPTIONAL_NUMBER("tcp-clients", struct raw_server, tcp_clients),
+    OPTIONAL_NUMBER("tcp-clients-per-address", struct raw_server, tcp_clients_per_address),
+    OPTIONAL_TEXT("tcp-idle-timeout", struct raw_server, tcp_idle_timeout),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t key_fields[] = {
+    TEXT("name", struct raw_key, name),
+    TEXT("algorithm", struct raw_key, algorithm),
+    TEXT("secret", struct raw_key, secret),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t primary_fields[] = {
+    TEXT("file", struct raw_primary, file),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t secondary_fields[] = {
+    OPTIONAL_TEXTS("from", struct raw_secondary, from),
+    OPTIONAL_TEXT("key", struct raw_secondary, key),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t forward_fields[] = {
+    OPTIONAL_TEXTS("to", struct raw_forward, to),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t zone_fields[] = {
+    TEXT("name", struct raw_zone, name),
+    OPTIONAL_MAP("primary", struct raw_zone, primary, primary_fields),
+    OPTIONAL_MAP("secondary", struct raw_zone, secondary, secondary_fields),
+    OPTIONAL_MAP("forward", struct raw_zone, forward, forward_fields),
+    OPTIONAL_TEXTS("allow-transfer", struct raw_zone, allow_transfer),
+    OPTIONAL_TEXTS("allow-update", struct raw_zone, allow_update),
+    OPTIONAL_TEXTS("allow-notify", struct raw_zone, allow_notify),
+    OPTIONAL_TEXTS("notify", struct raw_zone, notify),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t signer_fields[] = {
+    TEXT("name", struct raw_signer, name),
+    TEXT("public", struct raw_signer, public_key),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t key_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_key, key_fields),
+};
+static const cyaml_schema_value_t zone_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_zone, zone_fields),
+};
+static const cyaml_schema_value_t signer_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_signer, signer_fields),
+};
+
+static const cyaml_schema_field_t orders_fields[] = {
+    OPTIONAL_TEXTS("files", struct raw_orders, files),
+    OPTIONAL_TEXTS("zones", struct raw_orders, zones),
+    OPTIONAL_TEXT("catalog", struct raw_orders, catalog),
+    OPTIONAL_LIST("keyring", struct raw_orders, keyring, &signer_schema, CYAML_UNLIMITED),
+    OPTIONAL_NUMBER("signatures-min", struct raw_orders, signatures_min),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t config_fields[] = {
+    OPTIONAL_MAP("server", struct raw_config, server, server_fields),
+    OPTIONAL_LIST("keys", struct raw_config, keys, &key_schema, CYAML_UNLIMITED),
+    OPTIONAL_LIST("zones", struct raw_config, zones, &zone_schema, CYAML_UNLIMITED),
+    OPTIONAL_MAP("orders", struct raw_config, orders, orders_fields),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t config_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_config, config_fields),
+};
+
+/* Finds the folder of the file, so that the server may change its own later. */
+static int paths_set(struct config *config, const char *path, struct error *ret_error)
+{
+    char *absolute = realpath(path, NULL);
+    if (absolute == NULL)
+        return error_set_at(ret_error, -errno, path, 0, "cannot be opened: %s", strerror(errno));
+    config->path = absolute;
+
+    /* The folder that the user named, not the one that a link leads to: paths that are relative to
+     * the file mean what they say to a person who reads it there. */
+    char *copy = strdup(path);
+    if (copy == NULL)
+        return config_out_of_memory(ret_error);
+    config->directory = realpath(dirname(copy), NULL);
+    free(copy);
+    if (config->directory == NULL)
+        return error_set_at(ret_error, -errno, path, 0, "its folder cannot be opened: %s",
+                            strerror(errno));
+    return 0;
+}
+
+static int config_check(struct config_source *source, struct config *config,
+                        struct error *ret_error)
+{
+    int rc = config_check_server(source, config, ret_error);
+    if (rc == 0)
+        rc = config_check_keys(source, config, ret_error);
+    if (rc == 0)
+        rc = config_check_zones(source, config, ret_error);
+    if (rc == 0)
+        rc = config_check_orders(source, config, ret_error);
+    return rc;
+}
+
+int config_load(const char *path, struct config **ret_config, struct error *ret_error)
+{
+    _cleanup_(yaml_source_freep) struct yaml_source *yaml = NULL;
+    _cleanup_(config_freep) struct config *config = calloc(1, sizeof(*config));
+    void *raw;
+
+    if (config == NULL)
+        return config_out_of_memory(ret_error);
+    int rc = yaml_source_read(path, &yaml, ret_error);
+    if (rc == 0)
+        rc = paths_set(config, path, ret_error);
+    if (rc == 0)
+        rc = yaml_source_load(yaml, &config_schema, &raw, NULL, ret_error);
+    if (rc < 0)
+        return rc;
+
+    struct raw_config nothing = {0}; /* what a document of "{}" loads as is NULL */
+    struct config_source source = {.yaml = yaml, .raw = raw != NULL ? raw : &nothing};
+    rc = config_check(&source, config, ret_error);
+    yaml_value_free(&config_schema, raw, 0);
+    if (rc < 0)
+        return rc;
+    *ret_config = TAKE(config);
+    return 0;
+}
+
+static void texts_free(char **texts, size_t count)
+{
+    for (size_t i = 0; texts != NULL && i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+static void keys_free(struct config *config)
+{
+    for (size_t i = 0; i < config->key_count; i++) {
+        struct config_key *key = &config->keys[i];
+        free(key->name);
+        free(key->algorithm);
+        if (key->secret != NULL)
+            sodium_memzero(key->secret, strlen(key->secret));
+        free(key->secret);
+    }
+    free(config->keys);
+}
+
+static void zones_free(struct config *config)
+{
+    for (size_t i = 0; i < config->zone_count; i++) {
+        struct config_zone *zone = &config->zones[i];
+        free(zone->name);
+        free(zone->apex);
+        free(zone->file);
+        free(zone->from);
+        free(zone->allow_transfer);
+        free(zone->allow_update);
+        free(zone->allow_notify);
+        free(zone->notify);
+    }
+    free(config->zones);
+}
+
+void config_free(struct config *config)
+{
+    if (config == NULL)
+        return;
+    free(config->path);
+    free(config->directory);
+    free(config->listen);
+    free(config->state);
+    free(config->control);
+    free(config->nsid);
+    free(config->version);
+    free(config->identity);
+    keys_free(config);
+    zones_free(config);
+    texts_free(config->order_files, config->order_file_count);
+    texts_free(config->order_zones, config->order_zone_count);
+    free(config->order_catalog);
+    for (size_t i = 0; i < config->signer_count; i++)
+        free(config->signers[i].name);
+    free(config->signers);
+    free(config);
+}
