@@ -2,6 +2,8 @@
 
 #include <libknot/consts.h>
 #include <libknot/descriptor.h>
+#include <libknot/packet/wire.h>
+#include <libknot/rrtype/opt.h>
 #include <libknot/wire.h>
 
 #define HEADER_SIZE KNOT_WIRE_HEADER_SIZE

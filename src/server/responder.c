@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <libknot/consts.h>
 #include <libknot/descriptor.h>
+#include <libknot/packet/wire.h>
+#include <libknot/rrtype/opt.h>
 #include <libknot/wire.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,8 @@
 /* What a server says about itself (RFC 4892; version.bind by convention). */
 #include <libknot/consts.h>
 #include <libknot/descriptor.h>
+#include <libknot/packet/wire.h>
+#include <libknot/rrtype/opt.h>
 #include <libknot/wire.h>
 #include <string.h>
 
