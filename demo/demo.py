@@ -87,6 +87,9 @@ class Demo:
     # ---- The steps ----
 
     def run(self):
+        for program in ("tamis", "tamisd"):
+            if not os.access(self.bin / program, os.X_OK):
+                raise servers.DemoError(f"{self.bin / program} is missing: run make build first")
         steps = (
             self.step_provider,
             self.step_copy,
