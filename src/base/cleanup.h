@@ -1,11 +1,9 @@
 /* Scope-bound clean-up of locals and the hand-over of ownership. */
 #pragma once
 
-/* Runs FUNCTION(&variable) when the variable leaves its scope. libknot's headers define the same.
- */
-#ifndef _cleanup_
-#define _cleanup_(function) __attribute__((cleanup(function)))
-#endif
+/* Runs VAR(&variable) when the variable leaves its scope. Spelled as in libknot/attribute.h, so that
+ * both may be included in any order. */
+#define _cleanup_(var) __attribute__((cleanup(var)))
 
 /* A caller must look at the result. */
 #define _must_check_ __attribute__((warn_unused_result))
