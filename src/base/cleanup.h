@@ -1,8 +1,8 @@
 /* Scope-bound clean-up of locals and the hand-over of ownership. */
 #pragma once
 
-/* Runs VAR(&variable) when the variable leaves its scope. Spelled as in libknot/attribute.h, so that
- * both may be included in any order. */
+/* Runs VAR(&variable) when the variable leaves its scope. Spelled as in libknot/attribute.h, so
+ * that both may be included in any order. */
 #define _cleanup_(var) __attribute__((cleanup(var)))
 
 /* A caller must look at the result. */
