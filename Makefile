@@ -43,7 +43,8 @@ bench:
 	@echo "bench: later; the comparison with Knot, NSD and BIND is not part of this version"
 
 install: build
-	DESTDIR=$(DESTDIR) meson install -C build --no-rebuild
+	meson configure build -Dprefix=$(abspath $(PREFIX))
+	DESTDIR=$(DESTDIR) meson install -C build
 
 clean:
-	rm -rf build build-asan build-fuzz build-install
+	rm -rf build build-asan build-fuzz
