@@ -1,8 +1,9 @@
 /* Scope-bound clean-up of locals and the hand-over of ownership. */
 #pragma once
 
-/* Runs FUNCTION(&variable) when the variable leaves its scope. */
-#define _cleanup_(function) __attribute__((cleanup(function)))
+/* Runs VAR(&variable) when the variable leaves its scope. Spelled as in libknot/attribute.h, so
+ * that both may be included in any order. */
+#define _cleanup_(var) __attribute__((cleanup(var)))
 
 /* A caller must look at the result. */
 #define _must_check_ __attribute__((warn_unused_result))
@@ -19,8 +20,8 @@
     })
 
 /* Defines NAME##p(), the clean-up form of a free function that accepts NULL. */
-#define DEFINE_FREEP(type, name)               \
-    static inline void name##p(type **pointer) \
-    {                                          \
-        name(*pointer);                        \
+#define DEFINE_FREEP(type, name)                                                                \
+    static inline void name##p(type **pointer) /* NOLINT(bugprone-macro-parentheses): a type */ \
+    {                                                                                           \
+        name(*pointer);                                                                         \
     }

@@ -585,7 +585,7 @@ int zone_builder_finish(struct zone_builder *builder, struct zone_data **ret_dat
             rc = -ENOMEM;
         uint64_t names_before = data->name_count;
         for (size_t i = 0; i < builder->nsec3.count && rc == 0; i++) {
-            struct name_entry *entry;
+            struct name_entry *entry = NULL;
             rc = emit_node(data, builder->nsec3.nodes[i], scratch, &entry);
             nsec3_entries[i] = entry;
         }

@@ -1,0 +1,50 @@
+# Tamis: the commands of a working day. Meson does the building; this file only names the steps.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PYTHON  := /usr/bin/python3
+NAMES   ?= 200000
+
+.PHONY: help build demo test bench lint fuzz install clean packages-%
+
+help:
+	@echo "make build     install what is missing and build; the programs are in build/bin/"
+	@echo "make demo      the whole job on loopback: take over, sinkhole, prove, lift"
+	@echo "               (NAMES=5000000 for full size, KEEP=1 leaves the servers running)"
+	@echo "make test      every test, plain and under the sanitizers (LONG=1: the long run)"
+	@echo "make lint      formatting, clang-tidy, cppcheck, man pages"
+	@echo "make fuzz      run each fuzz target (SECONDS_EACH=600)"
+	@echo "make bench     side by side with other name servers (comes in a later version)"
+	@echo "make install   to PREFIX=$(PREFIX), below DESTDIR when given"
+	@echo "make clean     remove everything that was built"
+
+packages-%:
+	@tools/install-packages $(subst +, ,$*)
+
+build/build.ninja: | packages-build
+	meson setup build
+
+build: packages-build build/build.ninja
+	ninja -C build
+
+demo: packages-build+demo build
+	$(PYTHON) demo/demo.py --names $(NAMES) $(if $(KEEP),--keep)
+
+test: packages-build+demo+test
+	tools/run-tests
+
+lint: packages-build+lint build
+	tools/lint
+
+fuzz: packages-build+fuzz
+	tools/run-fuzzers
+
+bench:
+	@echo "bench: later; the comparison with Knot, NSD and BIND is not part of this version"
+
+install: build
+	meson configure build -Dprefix=$(abspath $(PREFIX))
+	DESTDIR=$(DESTDIR) meson install -C build
+
+clean:
+	rm -rf build build-asan build-fuzz

@@ -1,0 +1,283 @@
+"""The main job of Tamis on one machine: take over the zones of a running provider, sinkhole what an
+order lists, prove that nothing else changed, lose the origin, lift the order.
+
+    make demo                         # NAMES=5000000 for full size, KEEP=1 to look around after
+    /usr/bin/python3 demo/demo.py --help
+
+Exits 0 when every figure is what it must be, 1 when one is not.
+"""
+
+import argparse
+import base64
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import asking
+import provider as made_up
+import servers
+from screen import Screen, duration, size
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ACTIVATION_MAX_S = 0.1
+LIFT_MAX_S = 1.0
+SAMPLE = 1000  # names asked while the origin is down
+TYPES = "A,AAAA,MX,TXT"
+
+
+class Demo:
+    def __init__(self, names, keep, bin_folder, folder, screen):
+        self.names, self.keep, self.bin, self.folder = names, keep, bin_folder, folder
+        self.screen = screen
+        self.provider = self.order = self.origin = self.front = None
+        self.start_timeout_s = 60 + names / 20_000
+
+    # ---- The programs ----
+
+    def tamis(self, *arguments, exit_codes=(0,)):
+        """Runs a command with --json; returns its exit code and what it said."""
+        command = [str(self.bin / "tamis"), *map(str, arguments), "--json"]
+        # Progress goes to the terminal as it comes.
+        run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+        try:
+            if run.returncode not in exit_codes:
+                raise ValueError
+            return run.returncode, json.loads(run.stdout)
+        except ValueError:
+            said = run.stdout.decode(errors="replace").strip()
+            raise servers.DemoError(
+                f"{' '.join(command)}\n    ended with {run.returncode}: {said}"
+            ) from None
+
+    def control(self, *arguments):
+        return self.tamis("ctl", "-s", self.front.folder / "tamisd.sock", *arguments)[1]
+
+    def prove(self, names_path, *more):
+        return self.tamis(
+            "prove",
+            *("--front", f"{servers.HOST}@{self.front.port}"),
+            *("--origin", f"{servers.HOST}@{self.origin.port}"),
+            *("--names", names_path),
+            *("--types", TYPES),
+            *more,
+            exit_codes=(0, 1),
+        )
+
+    def start_origin(self):
+        self.origin.start()
+        return sum(
+            self.origin.wait_until(
+                lambda: asking.is_authority(self.origin.address, zone.name), self.start_timeout_s
+            )
+            for zone in self.provider.zones
+        )
+
+    def stop(self):
+        for server in (self.front, self.origin):
+            if server is not None:
+                server.stop()
+
+    # ---- The steps ----
+
+    def run(self):
+        for program in ("tamis", "tamisd"):
+            if not os.access(self.bin / program, os.X_OK):
+                raise servers.DemoError(f"{self.bin / program} is missing: run make build first")
+        steps = (
+            self.step_provider,
+            self.step_copy,
+            self.step_rehearsal,
+            self.step_activation,
+            self.step_proof,
+            self.step_origin_down,
+            self.step_lift,
+            self.step_proof_after,
+        )
+        self.screen.title(
+            "Tamis: the takeover of 2014, as it should have gone",
+            f"{made_up.ZONE_COUNT} zones of a dynamic-DNS provider, {self.names:,} hostnames,",
+            f"a court's order that lists {made_up.LISTED_COUNT:,} of them.",
+        )
+        for step in steps:
+            step()
+        self.screen.verdict()
+        return 1 if self.screen.failures else 0
+
+    def step_provider(self):
+        self.screen.step("The provider", "Debian's Knot DNS, as it runs today.")
+        started_s = time.monotonic()
+        zones_folder = self.folder / "zones"
+        zones_folder.mkdir()
+        self.provider = made_up.plan(self.names, zones_folder)
+        made_up.write_zones(self.provider)
+        self.order = made_up.write_order(self.provider, self.folder)
+        self.screen.figure("zone files written in", duration(time.monotonic() - started_s))
+
+        secret = base64.b64encode(os.urandom(32)).decode()
+        self.origin = servers.knotd(self.folder / "origin", self.provider, secret)
+        self.screen.figure("Knot loads them in", duration(self.start_origin()))
+        self.front = servers.tamisd(
+            self.folder / "front", self.provider, secret, self.origin.port, self.bin / "tamisd"
+        )
+
+    def step_copy(self):
+        self.screen.step("The copy", "tamisd transfers every zone (AXFR, signed with TSIG).")
+        self.front.start()
+        took_s = self.front.wait_until(
+            lambda: "ready" in self.front.log_path.read_text(errors="replace").split(),
+            self.start_timeout_s,
+        )
+        serving = sum(
+            asking.is_authority(self.front.address, zone.name) for zone in self.provider.zones
+        )
+        self.screen.check(
+            "zones served", serving, serving == len(self.provider.zones), "all of them"
+        )
+        self.screen.figure("copied in", duration(took_s))
+        self.screen.figure(
+            "memory of tamisd",
+            size(self.front.memory()),
+            f"{self.front.memory() / self.names:.0f} octets a name; "
+            f"Knot holds {size(self.origin.memory())}",
+        )
+
+    def step_rehearsal(self):
+        self.screen.step("The rehearsal", "What the order would hit, before anything happens.")
+        zones = [
+            f"--zone={zone.name}={self.provider.zone_path(zone)}" for zone in self.provider.zones
+        ]
+        started_s = time.monotonic()
+        _, report = self.tamis("order", "rehearse", self.order.path, *zones)
+        self.report = report
+        self.screen.figure("rehearsed in", duration(time.monotonic() - started_s))
+
+    def right_answer(self, name):
+        """What the origin says about a name."""
+        return asking.ask(self.origin.address, name)
+
+    def step_activation(self):
+        self.screen.step("The activation", "A client asks for a listed name all the while.")
+        name = self.order.live[0]
+        sinkholed = ("NOERROR", [f"{name}. {made_up.SINKHOLE_A}"])
+        with asking.Watcher(self.front.address, name, sinkholed) as watcher:
+            started_s = time.monotonic()
+            self.control("activate", self.order.path)
+            first_s = watcher.wait_first(5)
+        active_s = float("inf") if first_s is None else first_s - started_s
+        self.screen.check(
+            "first sinkholed answer after",
+            duration(active_s),
+            active_s <= ACTIVATION_MAX_S,
+            f"at most {duration(ACTIVATION_MAX_S)}, the command's start included",
+        )
+        self.screen.check("answers lost meanwhile", watcher.lost, watcher.lost == 0, "none")
+
+    def step_proof(self):
+        self.screen.step("The proof", f"Front and origin, asked for every name: {TYPES}.")
+        code, report = self.prove(self.provider.names_path, "--order", self.order.path)
+        print(code, report)
+
+    def step_origin_down(self):
+        self.screen.step("The origin stops", "Nobody must notice.")
+        chooser = random.Random(made_up.SEED + 1)
+        listed = set(self.order.live)
+        sample = [self.provider.host(chooser.randrange(self.names)) for _ in range(SAMPLE)]
+        sample = [name for name in sample if name not in listed]
+        before = [self.right_answer(name) for name in sample]
+        self.lifted_answer = self.right_answer(self.order.live[0])
+        self.origin.stop()
+        right = sum(
+            asking.ask(self.front.address, name) == answer for name, answer in zip(sample, before)
+        )
+        self.screen.check(
+            "answers as the origin gave them", right, right == len(sample), f"all {len(sample):,}"
+        )
+
+    def step_lift(self):
+        self.screen.step("The lift", "The order falls; the origin is still down.")
+        name = self.order.live[0]
+        with asking.Watcher(self.front.address, name, self.lifted_answer) as watcher:
+            started_s = time.monotonic()
+            self.control("lift", made_up.ORDER_ID)
+            first_s = watcher.wait_first(5)
+        lifted_s = float("inf") if first_s is None else first_s - started_s
+        self.screen.check(
+            "first right answer after",
+            duration(lifted_s),
+            lifted_s < LIFT_MAX_S,
+            f"under {duration(LIFT_MAX_S)}, the command's start included",
+        )
+        self.screen.check("answers lost meanwhile", watcher.lost, watcher.lost == 0, "none")
+
+    def step_proof_after(self):
+        self.screen.step("The proof after the lift", "The origin is back; every listed name again.")
+        self.start_origin()
+        code, report = self.prove(self.order.names_path)
+        print(code, report)
+
+    # ---- Looking around ----
+
+    def show_how_to_look(self):
+        dig = f"dig @{servers.HOST} -p {self.front.port}"
+        control = f"{self.bin / 'tamis'} ctl -s {self.front.folder / 'tamisd.sock'}"
+        stop = f"kill {self.front.process.pid} {self.origin.process.pid}"
+        self.screen.write(f"\nBoth servers go on. Look around:\n")
+        for line in (
+            f"{dig} {self.order.live[0]} A",
+            f"{control} activate {self.order.path}",
+            f"{dig} {self.order.live[0]} A",
+            f"{control} stats",
+            f"{control} lift {made_up.ORDER_ID}",
+        ):
+            self.screen.write(f"   {line}")
+        self.screen.write(f"\nand when done:\n\n   {stop}; rm -r {self.folder}")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description="Takes over a made-up provider's zones on loopback and proves every figure.",
+        epilog="example: demo/demo.py --names 5000000 --keep",
+    )
+    parser.add_argument("--names", type=int, default=200_000, help="hostnames (default: 200000)")
+    parser.add_argument("--keep", action="store_true", help="leave the servers running")
+    arguments = parser.parse_args()
+    if not 1000 <= arguments.names <= 5_000_000:
+        parser.error("--names goes from 1000 to 5000000")
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
+    # kill ends the demo as Ctrl-C does: by way of its own clean-up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    bin_folder = Path(os.environ.get("TAMIS_BIN", REPOSITORY / "build" / "bin")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="tamis-demo-"))
+    demo = Demo(arguments.names, arguments.keep, bin_folder, folder, Screen())
+    finished = False
+    try:
+        code = demo.run()
+        finished = True
+    except servers.DemoError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("\ndemo: stopped", file=sys.stderr)
+        code = 130
+    finally:
+        if not (finished and arguments.keep):
+            demo.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+    if finished and arguments.keep:
+        demo.show_how_to_look()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
