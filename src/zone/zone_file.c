@@ -86,7 +86,7 @@ static void include_file(struct load *load, const zs_scanner_t *outer)
             load->depth--;
         } else {
             char text[512];
-            snprintf(text, sizeof(text), "cannot read the included file %s: %s",
+            snprintf(text, sizeof(text), "cannot read the included file %.300s: %s",
                      (const char *)outer->include_filename, zs_strerror(inner->error.code));
             finding(load, outer, scanner_file(outer), true, -ENOENT, text);
         }

@@ -1,0 +1,209 @@
+#include "order/order_save.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "order/name_text.h"
+#include "order/timestamp.h"
+
+/* A string in YAML's double-quoted form, which takes any octet. */
+static void write_quoted(FILE *stream, const char *text)
+{
+    fputc('"', stream);
+    for (const char *at = text; *at != '\0'; at++) {
+        unsigned char octet = (unsigned char)*at;
+        if (octet == '"' || octet == '\\')
+            fprintf(stream, "\\%c", octet);
+        else if (octet < 0x20 || octet == 0x7f)
+            fprintf(stream, "\\x%02x", octet);
+        else
+            fputc(octet, stream);
+    }
+    fputc('"', stream);
+}
+
+static void write_name_list(FILE *stream, const char *key, const struct order_names *names)
+{
+    if (names->count == 0)
+        return;
+    fprintf(stream, "%s:\n", key);
+    for (size_t i = 0; i < names->count; i++) {
+        char text[NAME_TEXT_MAX + 1];
+        (void)name_text_write(order_names_at(names, i), text);
+        fprintf(stream, "  - ");
+        write_quoted(stream, text);
+        fputc('\n', stream);
+    }
+}
+
+static void write_sinkhole(FILE *stream, const struct verdict *verdict)
+{
+    char text[INET6_ADDRSTRLEN];
+    fprintf(stream, "sinkhole:\n  ttl: %" PRIu32 "\n  a: [", verdict->ttl_s);
+    for (size_t i = 0; i < verdict->a_count; i++)
+        fprintf(stream, "%s\"%s\"", i == 0 ? "" : ", ",
+                inet_ntop(AF_INET, verdict->a[i], text, sizeof(text)));
+    fprintf(stream, "]\n  aaaa: [");
+    for (size_t i = 0; i < verdict->aaaa_count; i++)
+        fprintf(stream, "%s\"%s\"", i == 0 ? "" : ", ",
+                inet_ntop(AF_INET6, verdict->aaaa[i], text, sizeof(text)));
+    fprintf(stream, "]\n");
+}
+
+static void write_budget(FILE *stream, const struct order_budget *budget)
+{
+    const struct {
+        const char *key;
+        uint64_t bound;
+    } bounds[] = {
+        {"live", budget->live_max}, {"shared", budget->shared_max}, {"cuts", budget->cuts_max}};
+    fprintf(stream, "budget:\n");
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+        if (bounds[i].bound != UINT64_MAX)
+            fprintf(stream, "  %s: %" PRIu64 "\n", bounds[i].key, bounds[i].bound);
+    }
+    fprintf(stream, "  query-share: %.9g\n  client-share: %.9g\n", budget->query_share_max,
+            budget->client_share_max);
+}
+
+static int write_document(FILE *stream, const void *context)
+{
+    const struct order *order = context;
+    char time[TIMESTAMP_SIZE];
+
+    fprintf(stream,
+            "# Kept by tamisd: an order that was activated. Lift it with \"tamis ctl lift %s\".\n",
+            order->id);
+    fprintf(stream, "id: %s\nkind: %s\nauthority: ", order->id, order_kind_word(order->kind));
+    write_quoted(stream, order->authority);
+    fprintf(stream, "\nstarts: %s\n", timestamp_write(order->starts, time));
+    fprintf(stream, "ends: %s\n", timestamp_write(order->ends, time));
+    fprintf(stream, "action: %s\n", order_action_word(order->action));
+    if (order->action == VERDICT_SINKHOLE)
+        write_sinkhole(stream, &order->verdict);
+    if (order->notice != NULL) {
+        fprintf(stream, "notice: ");
+        write_quoted(stream, order->notice);
+        fputc('\n', stream);
+    }
+    fprintf(stream, "names-file: \"%s.names\"\n", order->id);
+    write_name_list(stream, "subtrees", &order->subtrees);
+    write_name_list(stream, "exempt", &order->exempt);
+    write_budget(stream, &order->budget);
+    if (order->signature_count > 0)
+        fprintf(stream, "signatures:\n");
+    for (size_t i = 0; i < order->signature_count; i++) {
+        char value[sodium_base64_ENCODED_LEN(64, sodium_base64_VARIANT_ORIGINAL)];
+        sodium_bin2base64(value, sizeof(value), order->signatures[i].value, 64,
+                          sodium_base64_VARIANT_ORIGINAL);
+        fprintf(stream, "  - key: ");
+        write_quoted(stream, order->signatures[i].key);
+        fprintf(stream, "\n    value: %s\n", value);
+    }
+    return 0;
+}
+
+static int write_names(FILE *stream, const void *context)
+{
+    const struct order *order = context;
+    for (size_t i = 0; i < order->names.count; i++) {
+        char text[NAME_TEXT_MAX + 1];
+        size_t size = name_text_write(order_names_at(&order->names, i), text);
+        text[size] = '\n';
+        if (fwrite(text, 1, size + 1, stream) != size + 1)
+            return -EIO;
+    }
+    return 0;
+}
+
+/* Makes a rename or a removal in `directory` durable. */
+static int sync_directory(const char *directory)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int rc = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return rc;
+}
+
+/* Writes to a temporary file, syncs it and renames it over `path`. */
+static int replace_file(const char *path, int (*write)(FILE *stream, const void *context),
+                        const void *context, struct error *ret_error)
+{
+    char temporary[PATH_MAX];
+    if (snprintf(temporary, sizeof(temporary), "%s.new", path) >= (int)sizeof(temporary))
+        return error_set_at(ret_error, -ENAMETOOLONG, path, 0,
+                            "too long a path: shorten server.state");
+    FILE *stream = fopen(temporary, "we");
+    if (stream == NULL)
+        return error_set_at(ret_error, -errno, temporary, 0, "cannot keep the order: %s",
+                            strerror(errno));
+
+    errno = 0;
+    int rc = write(stream, context);
+    if (rc == 0 && (fflush(stream) != 0 || fsync(fileno(stream)) < 0))
+        rc = errno != 0 ? -errno : -EIO;
+    if (fclose(stream) != 0 && rc == 0)
+        rc = -errno;
+    if (rc == 0 && rename(temporary, path) < 0)
+        rc = -errno;
+    if (rc < 0) {
+        (void)unlink(temporary);
+        return error_set_at(ret_error, rc, path, 0, "cannot keep the order: %s", strerror(-rc));
+    }
+    return 0;
+}
+
+static int build_path(char *ret_path, const char *directory, const char *id, const char *suffix,
+                      struct error *ret_error)
+{
+    if (snprintf(ret_path, PATH_MAX, "%s/%s%s", directory, id, suffix) >= PATH_MAX)
+        return error_set_at(ret_error, -ENAMETOOLONG, directory, 0,
+                            "too long a path: shorten server.state");
+    return 0;
+}
+
+int order_save(const struct order *order, const char *directory, struct error *ret_error)
+{
+    char document[PATH_MAX], names[PATH_MAX];
+    int rc = build_path(document, directory, order->id, ".yaml", ret_error);
+    if (rc == 0)
+        rc = build_path(names, directory, order->id, ".names", ret_error);
+    if (rc == 0)
+        rc = replace_file(names, write_names, order, ret_error);
+    if (rc == 0)
+        rc = replace_file(document, write_document, order, ret_error);
+    if (rc < 0)
+        return rc;
+    rc = sync_directory(directory);
+    if (rc < 0)
+        return error_set_at(ret_error, rc, directory, 0, "cannot keep the order: %s",
+                            strerror(-rc));
+    return 0;
+}
+
+int order_unsave(const char *id, const char *directory, struct error *ret_error)
+{
+    static const char *const suffixes[] = {".yaml", ".names"};
+    for (size_t i = 0; i < 2; i++) {
+        char path[PATH_MAX];
+        int rc = build_path(path, directory, id, suffixes[i], ret_error);
+        if (rc < 0)
+            return rc;
+        if (unlink(path) < 0 && errno != ENOENT)
+            return error_set_at(ret_error, -errno, path, 0, "cannot remove the order's file: %s",
+                                strerror(errno));
+    }
+    int rc = sync_directory(directory);
+    if (rc < 0)
+        return error_set_at(ret_error, rc, directory, 0, "cannot sync: %s", strerror(-rc));
+    return 0;
+}

@@ -1,0 +1,177 @@
+/* tamisd: the name server. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "server/check.h"
+#include "server/log.h"
+#include "server/server.h"
+
+enum { EXIT_OK = 0, EXIT_PROBLEM = 1, EXIT_WRONG_USE = 2 };
+
+static const char help_text[] =
+    "Usage: tamisd -c FILE [--check [--json]]\n"
+    "\n"
+    "Serves DNS zones, with the orders in force on top. Runs in the foreground, logs to standard "
+    "error and\n"
+    "prints \"ready\" when every configured zone that can be served is.\n"
+    "\n"
+    "Options:\n"
+    "  -c, --config FILE   the configuration (tamisd.conf(5))\n"
+    "      --check         load all that it would, say what is wrong, and exit with 0 or 1\n"
+    "      --json          with --check: the findings as JSON on standard output\n"
+    "  -h, --help          this text\n"
+    "  -V, --version       the version\n"
+    "\n"
+    "Signals: SIGTERM and SIGINT drain and end, SIGHUP reads configuration, zones and orders "
+    "again.\n"
+    "\n"
+    "Example:\n"
+    "  tamisd -c tamisd.yaml --check && tamisd -c tamisd.yaml\n";
+
+struct options {
+    const char *config;
+    bool check, json;
+};
+
+static int wrong_use(const char *text)
+{
+    fprintf(stderr, "tamisd: %s; see tamisd --help\n", text);
+    return EXIT_WRONG_USE;
+}
+
+/* Returns -1 to go on, or an exit code. */
+static int parse_options(int argc, char **argv, struct options *ret_options)
+{
+    enum { OPTION_CHECK = 256, OPTION_JSON };
+    static const struct option long_options[] = {
+        {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, OPTION_CHECK},
+        {"json", no_argument, NULL, OPTION_JSON}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},      {0},
+    };
+    *ret_options = (struct options){0};
+    opterr = 0;
+    for (;;) {
+        switch (getopt_long(argc, argv, ":c:hV", long_options, NULL)) {
+        case -1:
+            if (optind < argc)
+                return wrong_use("unexpected argument");
+            return ret_options->config == NULL ? wrong_use("no configuration given: add -c FILE")
+                                               : -1;
+        case 'c':
+            ret_options->config = optarg;
+            break;
+        case OPTION_CHECK:
+            ret_options->check = true;
+            break;
+        case OPTION_JSON:
+            ret_options->json = true;
+            break;
+        case 'h':
+            fputs(help_text, stdout);
+            return EXIT_OK;
+        case 'V':
+            printf("tamisd %s\n", TAMIS_VERSION);
+            return EXIT_OK;
+        case ':':
+            return wrong_use("an option lacks its value");
+        default:
+            return wrong_use("unknown option");
+        }
+    }
+}
+
+/* The hash of names is keyed afresh in every process: nobody can prepare names that collide. */
+static int draw_hash_key(void)
+{
+    uint64_t key[2];
+    if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
+        return -errno;
+    name_hash_key_set(key[0], key[1] | 1);
+    return 0;
+}
+
+/* Sockets, files and connections want descriptors: take what the system grants. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* the limits of connections hold without it */
+    }
+}
+
+static void reload(struct server *server)
+{
+    json_t *result = NULL;
+    struct error error;
+    if (server_reload(server, &result, &error) < 0) {
+        char text[sizeof(error.file) + sizeof(error.text) + 16];
+        server_log(LOG_ERR, "reload: %s; everything stays as it was",
+                   error_format(&error, text, sizeof(text)));
+    }
+    json_decref(result);
+}
+
+static void wait_for_signals(struct server *server, const sigset_t *signals)
+{
+    for (;;) {
+        struct timespec second = {.tv_sec = 1};
+        int signal_number = sigtimedwait(signals, NULL, &second);
+        if (signal_number == SIGTERM || signal_number == SIGINT) {
+            server_log(LOG_INFO, "ending");
+            return;
+        }
+        if (signal_number == SIGHUP)
+            reload(server);
+        server_tick(server);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    int code = parse_options(argc, argv, &options);
+    if (code >= 0)
+        return code;
+    if (sodium_init() < 0 || draw_hash_key() < 0) {
+        fprintf(stderr, "tamisd: the system gives no random numbers\n");
+        return EXIT_PROBLEM;
+    }
+    if (options.check)
+        return server_check(options.config, options.json) == 0 ? EXIT_OK : EXIT_PROBLEM;
+
+    /* Blocked before any thread starts, so that all of them inherit it. */
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+
+    struct config *config;
+    struct error error;
+    struct server *server;
+    if (config_load(options.config, &config, &error) < 0 ||
+        server_start(config, &server, &error) < 0) {
+        error_print(stderr, "tamisd", &error);
+        return EXIT_PROBLEM;
+    }
+    /* On both streams: a supervisor reads the one, a person who keeps the log the other. */
+    fputs("ready\n", stderr);
+    fputs("ready\n", stdout);
+    fflush(stdout);
+
+    wait_for_signals(server, &signals);
+    server_stop(server);
+    return EXIT_OK;
+}

@@ -1,0 +1,573 @@
+#include "server/server.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <libknot/dname.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/rcu.h"
+#include "order/timestamp.h"
+#include "server/log.h"
+#include "server/server_internal.h"
+
+/* How long a stop waits for TCP clients to take their answers. */
+#define DRAIN_MS 2000
+
+/* How long "ready" waits for the first transfers; a zone that takes longer comes when it comes. */
+#define FIRST_TRANSFER_MS (30 * 60 * 1000)
+
+/* ---- Zones ---- */
+
+int server_zone_create(const struct config_zone *config, struct zone **ret_zone)
+{
+    struct zone *zone = calloc(1, sizeof(*zone));
+    if (zone == NULL)
+        return -ENOMEM;
+    zone->role = config->kind == CONFIG_PRIMARY     ? ZONE_PRIMARY
+                 : config->kind == CONFIG_SECONDARY ? ZONE_SECONDARY
+                                                    : ZONE_FORWARD;
+    zone->config = config;
+    int rc = name_parse(&zone->name, config->apex, NAME_SIZE_MAX);
+    if (rc > 0)
+        rc = zone_data_create_empty(config->apex, &zone->data);
+    if (rc < 0) {
+        free(zone);
+        return rc;
+    }
+    knot_dname_to_str(zone->text, config->apex, sizeof(zone->text));
+    size_t size = strlen(zone->text);
+    if (size > 1)
+        zone->text[size - 1] = '\0';
+    *ret_zone = zone;
+    return 0;
+}
+
+void server_zone_free(struct zone *zone)
+{
+    if (zone == NULL)
+        return;
+    zone_data_free(zone->data);
+    free(zone);
+}
+
+int server_publish(struct server *server, struct zone *zone, struct zone_data *data)
+{
+    pthread_mutex_lock(&server->control);
+    int rc = server->book == NULL ? 0 : order_book_mark(server->book, data);
+    if (rc < 0) {
+        pthread_mutex_unlock(&server->control);
+        zone_last_error_set(zone, "out of memory for the marks of the orders");
+        return rc;
+    }
+    struct zone_data *old = zone->data;
+    rcu_assign_pointer(zone->data, data);
+    atomic_store(&zone->loaded_at, time(NULL));
+    atomic_store(&zone->status, ZONE_SERVING);
+    pthread_mutex_unlock(&server->control);
+    zone_last_error_set(zone, "");
+    zone_data_retire(old);
+    return 0;
+}
+
+int server_plan_loads(const struct config *config, struct zone_load **ret_loads, size_t *ret_count)
+{
+    struct zone_load *loads = calloc(config->zone_count + 1, sizeof(*loads));
+    if (loads == NULL)
+        return -ENOMEM;
+    size_t count = 0;
+    for (size_t i = 0; i < config->zone_count; i++) {
+        struct config_zone *zone = &config->zones[i];
+        if (zone->kind != CONFIG_PRIMARY)
+            continue;
+        loads[count].path = zone->file;
+        loads[count].apex = zone->apex;
+        loads[count].owner = zone;
+        count++;
+    }
+    *ret_loads = loads;
+    *ret_count = count;
+    return 0;
+}
+
+static void log_findings(const struct zone_load *load)
+{
+    char text[sizeof(load->error.file) + sizeof(load->error.text) + 16];
+    size_t kept =
+        load->finding_count < LOADER_FINDINGS_MAX ? load->finding_count : LOADER_FINDINGS_MAX;
+    for (size_t i = 0; i < kept; i++)
+        server_log(LOG_WARNING, "%s", error_format(&load->findings[i], text, sizeof(text)));
+    if (load->finding_count > kept)
+        server_log(LOG_WARNING, "%s: %llu more findings of this kind", load->path,
+                   (unsigned long long)(load->finding_count - kept));
+    if (load->data == NULL)
+        server_log(LOG_ERR, "%s", error_format(&load->error, text, sizeof(text)));
+}
+
+static int load_zones(struct server *server, struct error *ret_error)
+{
+    struct zone_load *loads;
+    size_t count;
+    if (server_plan_loads(server->config, &loads, &count) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    zone_loader_run(loads, count, 0);
+
+    size_t next = 0;
+    for (size_t i = 0; i < server->zone_count; i++) {
+        struct zone *zone = server->zones[i];
+        if (zone->role != ZONE_PRIMARY)
+            continue;
+        struct zone_load *load = &loads[next++];
+        log_findings(load);
+        if (load->data == NULL) {
+            zone_last_error_set(zone, load->error.text);
+            continue;
+        }
+        uint64_t names = load->data->name_count;
+        uint32_t serial = load->data->soa.serial;
+        if (server_publish(server, zone, load->data) < 0)
+            zone_data_free(load->data);
+        else
+            server_log(LOG_INFO, "zone %s: loaded, serial %u, %llu names in %.2f s", zone->text,
+                       serial, (unsigned long long)names, load->took_s);
+    }
+    free(loads);
+    return 0;
+}
+
+static int create_zones(struct server *server, struct error *ret_error)
+{
+    const struct config *config = server->config;
+    server->zones = calloc(config->zone_count + 1, sizeof(struct zone *));
+    if (server->zones == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < config->zone_count; i++) {
+        if (server_zone_create(&config->zones[i], &server->zones[i]) < 0)
+            return error_set(ret_error, -ENOMEM, "out of memory");
+        server->zone_count++;
+        if (server->zones[i]->role == ZONE_FORWARD)
+            server_log(
+                LOG_WARNING,
+                "zone %s: this version does not forward: listed names are answered, all others "
+                "with SERVFAIL",
+                server->zones[i]->text);
+    }
+    struct zone_set *set;
+    if (zone_set_create(server->zones, server->zone_count, &set) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    rcu_assign_pointer(server->view.zones, set);
+    return 0;
+}
+
+/* ---- Orders ---- */
+
+int server_order_policy(const struct config *config, struct order_keyring_entry **ret_keyring,
+                        struct order_policy *ret_policy)
+{
+    struct order_keyring_entry *keyring = calloc(config->signer_count + 1, sizeof(*keyring));
+    if (keyring == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->signer_count; i++) {
+        keyring[i].name = config->signers[i].name;
+        keyring[i].public_key = config->signers[i].public_key;
+    }
+    *ret_keyring = keyring;
+    *ret_policy = (struct order_policy){
+        .keyring = keyring,
+        .keyring_count = config->signer_count,
+        .signatures_min = config->signatures_min,
+    };
+    return 0;
+}
+
+static void log_order_findings(const struct order_result *result)
+{
+    /* A list of a million bad lines must not become a log of a million lines. */
+    const size_t shown_max = 20;
+    const struct order *order = result->order;
+    for (size_t i = 0; i < order->finding_count && i < shown_max; i++) {
+        char text[700];
+        server_log(LOG_WARNING, "order %s: %s:%u: %s", order->id, order->findings[i].file,
+                   order->findings[i].line,
+                   order_finding_format(&order->findings[i], text, sizeof(text)));
+    }
+    if (order->finding_total > shown_max)
+        server_log(LOG_WARNING,
+                   "order %s: %llu more findings: \"tamis ctl orders --json\" lists them",
+                   order->id, (unsigned long long)(order->finding_total - shown_max));
+}
+
+void server_orders_from_config(struct server *server, const struct config *config,
+                               void (*report)(void *context, const struct error *error),
+                               void *context)
+{
+    for (size_t i = 0; i < config->order_file_count; i++) {
+        struct order_result result;
+        struct error error;
+        int rc =
+            order_book_activate(server->book, config->order_files[i], false, true, &result, &error);
+        if (rc < 0) {
+            report(context, &error);
+            continue;
+        }
+        if (result.unchanged)
+            continue;
+        log_order_findings(&result);
+        server_log(LOG_INFO, "order %s: active, %llu names marked, %llu refused, in %.1f ms",
+                   result.id, (unsigned long long)result.marked, (unsigned long long)result.refused,
+                   result.took_ms);
+    }
+}
+
+static void log_error(const struct error *error)
+{
+    char text[sizeof(error->file) + sizeof(error->text) + 16];
+    server_log(error->code == -ECANCELED || error->code == -ETIME ? LOG_INFO : LOG_ERR, "%s",
+               error_format(error, text, sizeof(text)));
+}
+
+static void log_config_order_error(void *context, const struct error *error)
+{
+    (void)context;
+    log_error(error);
+}
+
+static int create_orders(struct server *server, struct error *ret_error)
+{
+    char directory[PATH_MAX];
+    if (mkdir(server->config->state, 0750) < 0 && errno != EEXIST)
+        return error_set_at(ret_error, -errno, server->config->state, 0,
+                            "cannot make the state folder: %s", strerror(errno));
+    snprintf(directory, sizeof(directory), "%s/orders", server->config->state);
+    struct order_policy policy;
+    if (server_order_policy(server->config, &server->keyring, &policy) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    int rc = order_book_create(&server->view, directory, server->config->workers, &policy,
+                               &server->book, ret_error);
+    if (rc < 0)
+        return rc;
+    server_orders_from_config(server, server->config, log_config_order_error, NULL);
+    order_book_restore(server->book, log_error);
+    return 0;
+}
+
+static void report_ended(const struct order *order)
+{
+    char ends[TIMESTAMP_SIZE];
+    server_log(LOG_INFO, "order %s: ended at %s", order->id, timestamp_write(order->ends, ends));
+}
+
+void server_tick(struct server *server)
+{
+    pthread_mutex_lock(&server->control);
+    order_book_tick(server->book, time(NULL), report_ended);
+    pthread_mutex_unlock(&server->control);
+}
+
+/* ---- Refreshing ---- */
+
+static void refresh_publish(void *context, struct zone *zone, struct zone_data *data)
+{
+    if (server_publish(context, zone, data) < 0)
+        zone_data_free(data);
+}
+
+static void refresh_expire(void *context, struct zone *zone)
+{
+    (void)context;
+    atomic_store(&zone->status, ZONE_EXPIRED);
+    server_log(LOG_ERR, "zone %s: expired: no origin has confirmed it for its SOA's expire time",
+               zone->text);
+}
+
+static void refresh_log(void *context, int level, const char *text)
+{
+    (void)context;
+    server_log(level, "%s", text);
+}
+
+static void plan_free(struct refresh_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        free(plan->zones[i].sources);
+    free(plan->zones);
+    free(plan->keys);
+    *plan = (struct refresh_plan){0};
+}
+
+static int plan_zone(struct refresh_plan *plan, struct zone *zone)
+{
+    const struct config_zone *config = zone->config;
+    struct refresh_zone *planned = &plan->zones[plan->count];
+    struct transfer_key *key = &plan->keys[plan->count];
+    planned->zone = zone;
+    planned->sources = calloc(config->from_count, sizeof(*planned->sources));
+    if (planned->sources == NULL)
+        return -ENOMEM;
+    planned->source_count = config->from_count;
+    if (config->key != NULL)
+        *key = (struct transfer_key){.name = config->key->name,
+                                     .algorithm = config->key->algorithm,
+                                     .secret = config->key->secret};
+    for (size_t i = 0; i < config->from_count; i++)
+        planned->sources[i] = (struct transfer_source){
+            .origin = (const struct sockaddr *)&config->from[i].address,
+            .origin_size = config->from[i].size,
+            .key = config->key != NULL ? key : NULL,
+        };
+    plan->count++;
+    return 0;
+}
+
+int server_refresh_start(struct server *server, struct error *ret_error)
+{
+    struct refresh_plan plan = {
+        .zones = calloc(server->zone_count + 1, sizeof(*plan.zones)),
+        .keys = calloc(server->zone_count + 1, sizeof(*plan.keys)),
+    };
+    int rc = plan.zones == NULL || plan.keys == NULL ? -ENOMEM : 0;
+    for (size_t i = 0; i < server->zone_count && rc == 0; i++) {
+        if (server->zones[i]->role == ZONE_SECONDARY)
+            rc = plan_zone(&plan, server->zones[i]);
+    }
+    if (rc < 0) {
+        plan_free(&plan);
+        return error_set(ret_error, rc, "out of memory");
+    }
+    if (plan.count == 0) {
+        plan_free(&plan);
+        return 0;
+    }
+
+    const struct refresh_handlers handlers = {.publish = refresh_publish,
+                                              .expire = refresh_expire,
+                                              .log = refresh_log,
+                                              .context = server};
+    const unsigned threads = 4; /* so that three dead origins leave one for the others */
+    struct refresher *refresher;
+    rc = refresher_start(plan.zones, plan.count, threads, &handlers, &refresher, ret_error);
+    if (rc < 0) {
+        plan_free(&plan);
+        return rc;
+    }
+    server->plan = plan;
+    rcu_assign_pointer(server->refresher, refresher);
+    return 0;
+}
+
+void server_refresh_stop(struct server *server)
+{
+    struct refresher *refresher = server->refresher;
+    if (refresher == NULL)
+        return;
+    rcu_assign_pointer(server->refresher, NULL);
+    synchronize_rcu();
+    refresher_stop(refresher);
+    plan_free(&server->plan);
+}
+
+/* ---- Responders ---- */
+
+static bool notify_allowed(void *context, const struct zone *zone, const struct sockaddr *client,
+                           const char *key_name)
+{
+    (void)context;
+    const struct config_zone *config = rcu_dereference(zone->config);
+    return config_access_allows(config->allow_notify, config->allow_notify_count, client, key_name);
+}
+
+static void notified(void *context, struct zone *zone, uint32_t serial)
+{
+    struct server *server = context;
+    struct refresher *refresher = rcu_dereference(server->refresher);
+    if (refresher != NULL)
+        refresher_poke(refresher, zone, serial);
+}
+
+/* NSID is text, or octets written as 0x and hexadecimal digits, which the configuration has
+ * checked. */
+static int parse_nsid(struct server *server)
+{
+    const char *text = server->config->nsid;
+    if (text == NULL)
+        return 0;
+    size_t size = strlen(text);
+    server->nsid = malloc(size + 1);
+    if (server->nsid == NULL)
+        return -ENOMEM;
+    if (strncmp(text, "0x", 2) != 0) {
+        memcpy(server->nsid, text, size);
+        server->nsid_size = size;
+        return 0;
+    }
+    for (const char *at = text + 2;
+         isxdigit((unsigned char)at[0]) && isxdigit((unsigned char)at[1]); at += 2) {
+        char pair[3] = {at[0], at[1], '\0'};
+        server->nsid[server->nsid_size++] = (uint8_t)strtoul(pair, NULL, 16);
+    }
+    return 0;
+}
+
+/* What the configuration says, or the default; NULL when it is "" and the question is refused. */
+static const char *chaos_answer(const char *configured, const char *preset)
+{
+    if (configured == NULL)
+        return preset;
+    return configured[0] == '\0' ? NULL : configured;
+}
+
+static int create_responders(struct server *server, struct error *ret_error)
+{
+    const struct config *config = server->config;
+    snprintf(server->version, sizeof(server->version), "tamis %s", TAMIS_VERSION);
+    if (gethostname(server->identity, sizeof(server->identity) - 1) < 0)
+        snprintf(server->identity, sizeof(server->identity), "unknown");
+    server->responder_keys = calloc(config->key_count + 1, sizeof(*server->responder_keys));
+    server->responders = calloc(config->workers, sizeof(struct responder *));
+    if (server->responder_keys == NULL || server->responders == NULL || parse_nsid(server) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < config->key_count; i++)
+        server->responder_keys[i] = (struct responder_key){.name = config->keys[i].name,
+                                                           .algorithm = config->keys[i].algorithm,
+                                                           .secret = config->keys[i].secret};
+
+    for (unsigned i = 0; i < config->workers; i++) {
+        struct responder_options options = {
+            .view = &server->view,
+            .worker = i,
+            .udp_payload_max = config->udp_payload_max,
+            .tcp_idle_timeout_ms = config->tcp_idle_timeout_ms,
+            .nsid = server->nsid,
+            .nsid_size = server->nsid_size,
+            .version = chaos_answer(config->version, server->version),
+            .identity = chaos_answer(config->identity, server->identity),
+            .keys = server->responder_keys,
+            .key_count = config->key_count,
+            .notify_allowed = notify_allowed,
+            .notified = notified,
+            .context = server,
+        };
+        int rc = responder_create(&options, &server->responders[i], ret_error);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static size_t answer(void *context, const uint8_t *request, size_t request_size,
+                     const struct sockaddr *client, enum transport transport, int64_t now,
+                     uint8_t *response, size_t response_max)
+{
+    return responder_answer(context, request, request_size, client, transport, now, response,
+                            response_max);
+}
+
+static int start_workers(struct server *server, struct error *ret_error)
+{
+    const struct config *config = server->config;
+    struct worker_address *listen = calloc(config->listen_count + 1, sizeof(*listen));
+    if (listen == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < config->listen_count; i++)
+        listen[i] = (struct worker_address){.address = config->listen[i].address,
+                                            .size = config->listen[i].size};
+    struct worker_options options = {
+        .listen = listen,
+        .listen_count = config->listen_count,
+        .worker_count = config->workers,
+        .tcp_clients_max = config->tcp_clients_max,
+        .tcp_clients_per_address_max = config->tcp_clients_per_address_max,
+        .tcp_idle_timeout_ms = config->tcp_idle_timeout_ms,
+        .answer = answer,
+        .contexts = (void **)server->responders,
+    };
+    int rc = worker_pool_start(&options, &server->pool, ret_error);
+    free(listen);
+    return rc;
+}
+
+/* ---- The whole ---- */
+
+static int start_all(struct server *server, struct error *ret_error)
+{
+    int rc = create_zones(server, ret_error);
+    if (rc == 0)
+        rc = load_zones(server, ret_error);
+    if (rc == 0)
+        rc = create_orders(server, ret_error);
+    if (rc == 0)
+        rc = create_responders(server, ret_error);
+    if (rc == 0)
+        rc = start_workers(server, ret_error);
+    if (rc == 0 && server->config->control != NULL)
+        rc = control_server_start(server->config->control, server_commands, server_command_count,
+                                  server, &server->control_server, ret_error);
+    if (rc == 0 && server->config->has_metrics) {
+        server->metrics_source = (struct metrics_source){
+            .write = server_write_metrics, .healthy = server_is_healthy, .context = server};
+        rc = metrics_server_start((const struct sockaddr *)&server->config->metrics.address,
+                                  server->config->metrics.size, &server->metrics_source,
+                                  &server->metrics_server, ret_error);
+    }
+    if (rc == 0)
+        rc = server_refresh_start(server, ret_error);
+    return rc;
+}
+
+int server_start(struct config *config, struct server **ret_server, struct error *ret_error)
+{
+    struct server *server = calloc(1, sizeof(*server));
+    if (server == NULL) {
+        config_free(config);
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    }
+    server->first_config = server->config = config;
+    server->started_at = time(NULL);
+    pthread_mutex_init(&server->control, NULL);
+    pthread_mutex_init(&server->reload, NULL);
+
+    int rc = start_all(server, ret_error);
+    if (rc < 0) {
+        server_stop(server);
+        return rc;
+    }
+    if (server->refresher != NULL)
+        (void)refresher_wait_first(server->refresher, FIRST_TRANSFER_MS);
+    *ret_server = server;
+    return 0;
+}
+
+void server_stop(struct server *server)
+{
+    if (server == NULL)
+        return;
+    if (server->control_server != NULL)
+        control_server_stop(server->control_server);
+    if (server->metrics_server != NULL)
+        metrics_server_stop(server->metrics_server);
+    server_refresh_stop(server);
+    worker_pool_stop(server->pool, DRAIN_MS);
+
+    order_book_free(server->book);
+    for (unsigned i = 0; server->responders != NULL && i < server->first_config->workers; i++)
+        responder_free(server->responders[i]);
+    free(server->responders);
+    free(server->responder_keys);
+    free(server->nsid);
+    zone_set_free((struct zone_set *)server->view.zones);
+    for (size_t i = 0; i < server->zone_count; i++)
+        server_zone_free(server->zones[i]);
+    free(server->zones);
+    free(server->keyring);
+    if (server->config != server->first_config)
+        config_free(server->config);
+    config_free(server->first_config);
+    pthread_mutex_destroy(&server->control);
+    pthread_mutex_destroy(&server->reload);
+    free(server);
+}

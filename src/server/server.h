@@ -1,0 +1,81 @@
+/* tamisd as a whole: zones, orders, workers, refreshing, control and metrics, started and stopped
+ * together.
+ *
+ * Locks: `control` guards what the control side changes (zones, orders, counters of results) and is
+ * held for milliseconds; `reload` serializes reloads, which parse for as long as it takes. Query
+ * threads take neither.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "server/config.h"
+#include "server/control.h"
+#include "server/metrics.h"
+#include "server/order_book.h"
+#include "server/refresh.h"
+#include "server/responder.h"
+#include "server/worker.h"
+
+/* What a refresher works on; lives as long as it. */
+struct refresh_plan {
+    struct refresh_zone *zones;
+    struct transfer_key *keys;
+    size_t count;
+};
+
+struct server {
+    struct config *first_config; /* of the start: sockets and responders keep what it says */
+    struct config *config;       /* the running one; the same until the first reload */
+    pthread_mutex_t control, reload;
+
+    struct responder_view view;
+    struct zone **zones;
+    size_t zone_count;
+    struct order_book *book;
+    struct order_keyring_entry *keyring; /* of `config` */
+
+    char version[64], identity[256];
+    uint8_t *nsid;
+    size_t nsid_size;
+    struct responder_key *responder_keys;
+    struct responder **responders; /* one a worker */
+    struct worker_pool *pool;
+
+    struct refresher *refresher; /* RCU: workers poke it */
+    struct refresh_plan plan;
+    struct control_server *control_server;
+    struct metrics_server *metrics_server;
+    struct metrics_source metrics_source;
+    int64_t started_at;
+};
+
+/* Takes the configuration over. Loads, transfers, binds, serves; returns when every zone that can
+ * be served is, or its first transfer failed. On failure everything is undone. */
+_must_check_ int server_start(struct config *config, struct server **ret_server,
+                              struct error *ret_error);
+
+/* Drains and frees. */
+void server_stop(struct server *server);
+
+/* Once a second: puts ended orders away. */
+void server_tick(struct server *server);
+
+/* Reads the configuration, all zone files and orders again. What is broken keeps its old generation
+ * and is told in the result, {"zones": {...}, "orders": {...}, "findings": [...]}. Sockets,
+ * workers, state folder, keys of clients and identity stay as they were started. */
+_must_check_ int server_reload(struct server *server, json_t **ret_result, struct error *ret_error);
+
+/* Commands of the control socket; `context` is the server. */
+extern const struct control_command server_commands[];
+extern const size_t server_command_count;
+
+/* Metrics and health (server/metrics.h); `context` is the server. */
+void server_write_metrics(void *context, FILE *stream);
+bool server_is_healthy(void *context, FILE *stream);

@@ -1,0 +1,31 @@
+/* Shared by the files of the server; no other includes it. */
+#pragma once
+
+#include "server/server.h"
+#include "server/zone_loader.h"
+
+/* A new zone without data. */
+_must_check_ int server_zone_create(const struct config_zone *config, struct zone **ret_zone);
+void server_zone_free(struct zone *zone);
+
+/* Marks a generation with all orders, publishes it and frees the old one. Takes the control lock.
+ */
+_must_check_ int server_publish(struct server *server, struct zone *zone, struct zone_data *data);
+
+/* Policy for orders by the configuration; the keyring is allocated into *ret_keyring. */
+_must_check_ int server_order_policy(const struct config *config,
+                                     struct order_keyring_entry **ret_keyring,
+                                     struct order_policy *ret_policy);
+
+/* Loads that the primary zones of `config` need, one for each, with `owner` the config_zone. */
+_must_check_ int server_plan_loads(const struct config *config, struct zone_load **ret_loads,
+                                   size_t *ret_count);
+
+/* The refresher for the present zones. The control lock is not held. */
+_must_check_ int server_refresh_start(struct server *server, struct error *ret_error);
+void server_refresh_stop(struct server *server);
+
+/* Activates the orders that the configuration names; what fails is told to `report`. */
+void server_orders_from_config(struct server *server, const struct config *config,
+                               void (*report)(void *context, const struct error *error),
+                               void *context);

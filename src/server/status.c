@@ -1,0 +1,496 @@
+/* What the server tells about itself over the control socket. */
+#include <errno.h>
+#include <libknot/dname.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/rcu.h"
+#include "order/timestamp.h"
+#include "server/log.h"
+#include "server/server_internal.h"
+
+static const char *role_word(enum zone_role role)
+{
+    static const char *const words[] = {"primary", "secondary", "forward"};
+    return words[role];
+}
+
+static const char *status_word(int status)
+{
+    static const char *const words[] = {"unloaded", "serving", "expired"};
+    return words[status];
+}
+
+static int no_memory(struct error *error)
+{
+    return error_set(error, -ENOMEM, "out of memory");
+}
+
+/* Unix seconds, or null for "never". */
+static json_t *json_time(int64_t time)
+{
+    return time == 0 ? json_null() : json_integer(time);
+}
+
+static int command_status(void *context, const json_t *request, json_t **ret_result,
+                          struct error *ret_error)
+{
+    (void)request;
+    struct server *server = context;
+    json_int_t by_status[3] = {0}, memory = 0, names = 0, udp = 0, tcp = 0;
+    for (size_t i = 0; i < server->zone_count; i++) {
+        by_status[atomic_load(&server->zones[i]->status)]++;
+        memory += (json_int_t)server->zones[i]->data->memory;
+        names += (json_int_t)server->zones[i]->data->name_count;
+    }
+    for (unsigned i = 0; i < worker_pool_count(server->pool); i++) {
+        struct worker_counters counters;
+        worker_pool_counters(server->pool, i, &counters);
+        udp += (json_int_t)counters.udp_requests;
+        tcp += (json_int_t)counters.tcp_requests;
+    }
+    json_int_t active = 0, listed = 0;
+    for (size_t i = 0; i < order_book_count(server->book); i++) {
+        const struct order_entry *entry = order_book_at(server->book, i);
+        if (entry->ended)
+            continue;
+        active++;
+        listed += (json_int_t)active_order_get(entry->active)->names.count;
+    }
+    *ret_result = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:I, s:{s:I, s:I}}",
+        "version", TAMIS_VERSION, "pid", (json_int_t)getpid(), "started",
+        (json_int_t)server->started_at, "uptime_s", (json_int_t)(time(NULL) - server->started_at),
+        "workers", (json_int_t)worker_pool_count(server->pool), "zones", "total",
+        (json_int_t)server->zone_count, "serving", by_status[ZONE_SERVING], "unloaded",
+        by_status[ZONE_UNLOADED], "expired", by_status[ZONE_EXPIRED], "names", names, "orders",
+        "active", active, "names", listed, "memory_octets", memory, "queries", "udp", udp, "tcp",
+        tcp);
+    return *ret_result == NULL ? no_memory(ret_error) : 0;
+}
+
+static json_t *zone_json(const struct zone *zone)
+{
+    char error[512];
+    zone_last_error_get(zone, error, sizeof(error));
+    const struct zone_data *data = zone->data;
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:s}", "name", zone->text,
+        "role", role_word(zone->role), "status", status_word(atomic_load(&zone->status)), "serial",
+        data->apex_entry == NULL ? json_null() : json_integer(data->soa.serial), "names",
+        (json_int_t)data->name_count, "records", (json_int_t)data->record_count, "memory_octets",
+        (json_int_t)data->memory, "loaded_at", json_time(atomic_load(&zone->loaded_at)),
+        "checked_at", json_time(atomic_load(&zone->checked_at)), "expires_at",
+        json_time(atomic_load(&zone->expires_at)), "transfers",
+        (json_int_t)atomic_load(&zone->transfers), "transfer_failures",
+        (json_int_t)atomic_load(&zone->transfer_failures), "error", error);
+}
+
+static int command_zones(void *context, const json_t *request, json_t **ret_result,
+                         struct error *ret_error)
+{
+    (void)request;
+    struct server *server = context;
+    json_t *zones = json_array();
+    for (size_t i = 0; i < server->zone_count; i++) {
+        if (json_array_append_new(zones, zone_json(server->zones[i])) < 0) {
+            json_decref(zones);
+            return no_memory(ret_error);
+        }
+    }
+    *ret_result = zones;
+    return 0;
+}
+
+/* Findings in an answer; a person reads the first ones, a program asks "orders" for all. */
+static json_t *findings_json(const struct order *order, size_t max)
+{
+    json_t *findings = json_array();
+    for (size_t i = 0; i < order->finding_count && i < max; i++) {
+        const struct order_finding *finding = &order->findings[i];
+        json_array_append_new(findings,
+                              json_pack("{s:s, s:I, s:s, s:s, s:s*}", "file", finding->file, "line",
+                                        (json_int_t)finding->line, "entry", finding->entry,
+                                        "reason", finding->reason, "detail", finding->detail));
+    }
+    return findings;
+}
+
+static const char *state_word(const struct order_entry *entry, int64_t now)
+{
+    const struct order *order = active_order_get(entry->active);
+    if (entry->ended || now >= order->ends)
+        return "ended";
+    return now < order->starts ? "waiting" : "in force";
+}
+
+static json_t *order_json(const struct order_entry *entry, int64_t now)
+{
+    const struct order *order = active_order_get(entry->active);
+    char starts[TIMESTAMP_SIZE], ends[TIMESTAMP_SIZE];
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s*, s:I, s:s, s:I, "
+        "s:o}",
+        "id", order->id, "kind", order_kind_word(order->kind), "action",
+        order_action_word(order->action), "authority", order->authority, "starts",
+        timestamp_write(order->starts, starts), "ends", timestamp_write(order->ends, ends), "state",
+        state_word(entry, now), "names", (json_int_t)order->names.count, "marked",
+        (json_int_t)entry->marked, "refused", (json_int_t)order->finding_total, "subtrees",
+        (json_int_t)order->subtrees.count, "exempt", (json_int_t)order->exempt.count, "hits",
+        (json_int_t)active_order_hits(entry->active), "notice", order->notice, "activated_at",
+        (json_int_t)entry->activated_at, "source", entry->from_config ? "configuration" : "command",
+        "finding_total", (json_int_t)order->finding_total, "findings",
+        findings_json(order, ORDER_FINDINGS_MAX));
+}
+
+static int command_orders(void *context, const json_t *request, json_t **ret_result,
+                          struct error *ret_error)
+{
+    (void)request;
+    struct server *server = context;
+    json_t *orders = json_array();
+    for (size_t i = 0; i < order_book_count(server->book); i++) {
+        if (json_array_append_new(orders, order_json(order_book_at(server->book, i), time(NULL))) <
+            0) {
+            json_decref(orders);
+            return no_memory(ret_error);
+        }
+    }
+    *ret_result = orders;
+    return 0;
+}
+
+/* ---- Counters ---- */
+
+struct name_hits {
+    const uint8_t *wire;
+    uint64_t hits;
+};
+
+static int compare_hits(const void *one, const void *other)
+{
+    const struct name_hits *a = one, *b = other;
+    return (a->hits < b->hits) - (a->hits > b->hits);
+}
+
+static size_t collect_hits(const struct active_order *active, struct name_hits *ret_hits)
+{
+    const struct order *order = active_order_get(active);
+    size_t count = 0;
+    for (size_t i = 0; i < order->names.count; i++) {
+        uint64_t hits = active_order_name_hits(active, i);
+        if (hits > 0)
+            ret_hits[count++] = (struct name_hits){order_names_at(&order->names, i), hits};
+    }
+    for (size_t i = 0; i < order->subtrees.count; i++) {
+        uint64_t hits = active_order_subtree_hits(active, i);
+        if (hits > 0)
+            ret_hits[count++] = (struct name_hits){order_names_at(&order->subtrees, i), hits};
+    }
+    qsort(ret_hits, count, sizeof(*ret_hits), compare_hits);
+    return count;
+}
+
+static json_t *order_stats(const struct active_order *active)
+{
+    const struct order *order = active_order_get(active);
+    struct name_hits *hits = calloc(order->names.count + order->subtrees.count + 1, sizeof(*hits));
+    json_t *names = json_array();
+    if (hits == NULL || names == NULL) {
+        free(hits);
+        json_decref(names);
+        return NULL;
+    }
+    size_t count = collect_hits(active, hits);
+    for (size_t i = 0; i < count; i++) {
+        char text[KNOT_DNAME_TXT_MAXLEN + 1];
+        if (knot_dname_to_str(text, hits[i].wire, sizeof(text)) == NULL)
+            continue;
+        size_t size = strlen(text);
+        if (size > 1)
+            text[size - 1] = '\0';
+        json_array_append_new(
+            names, json_pack("{s:s, s:I}", "name", text, "hits", (json_int_t)hits[i].hits));
+    }
+    free(hits);
+    return json_pack("{s:s, s:I, s:o}", "id", order->id, "hits",
+                     (json_int_t)active_order_hits(active), "names", names);
+}
+
+/* Sums of all responders. */
+static void sum_responders(const struct server *server, struct responder_counters *ret_sum)
+{
+    *ret_sum = (struct responder_counters){0};
+    uint64_t *sum = (uint64_t *)ret_sum;
+    for (unsigned i = 0; i < server->first_config->workers; i++) {
+        struct responder_counters counters;
+        responder_counters(server->responders[i], &counters);
+        const uint64_t *one = (const uint64_t *)&counters;
+        for (size_t k = 0; k < sizeof(counters) / sizeof(uint64_t); k++)
+            sum[k] += one[k];
+    }
+}
+
+static void sum_workers(const struct server *server, struct worker_counters *ret_sum)
+{
+    *ret_sum = (struct worker_counters){0};
+    uint64_t *sum = (uint64_t *)ret_sum;
+    for (unsigned i = 0; i < worker_pool_count(server->pool); i++) {
+        struct worker_counters counters;
+        worker_pool_counters(server->pool, i, &counters);
+        const uint64_t *one = (const uint64_t *)&counters;
+        for (size_t k = 0; k < sizeof(counters) / sizeof(uint64_t); k++)
+            sum[k] += one[k];
+    }
+}
+
+static const char *rcode_word(size_t rcode)
+{
+    static const char *const words[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
+                                        "NOTIMP",  "REFUSED", "YXDOMAIN", "YXRRSET",
+                                        "NXRRSET", "NOTAUTH", "NOTZONE"};
+    if (rcode < sizeof(words) / sizeof(words[0]))
+        return words[rcode];
+    return rcode == 16 ? "BADVERS" : NULL;
+}
+
+static int command_stats(void *context, const json_t *request, json_t **ret_result,
+                         struct error *ret_error)
+{
+    (void)request;
+    struct server *server = context;
+    struct responder_counters responders;
+    struct worker_counters workers;
+    sum_responders(server, &responders);
+    sum_workers(server, &workers);
+
+    json_t *rcodes = json_object(), *orders = json_array();
+    for (size_t i = 0; i < sizeof(responders.rcodes) / sizeof(responders.rcodes[0]); i++) {
+        if (rcode_word(i) != NULL)
+            json_object_set_new(rcodes, rcode_word(i),
+                                json_integer((json_int_t)responders.rcodes[i]));
+    }
+    for (size_t i = 0; i < order_book_count(server->book); i++)
+        json_array_append_new(orders, order_stats(order_book_at(server->book, i)->active));
+
+    *ret_result = json_pack(
+        "{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o}", "queries", "udp",
+        (json_int_t)workers.udp_requests, "tcp", (json_int_t)workers.tcp_requests, "query",
+        (json_int_t)responders.queries, "notify", (json_int_t)responders.notifies, "update",
+        (json_int_t)responders.updates, "other", (json_int_t)responders.others, "ignored",
+        (json_int_t)responders.ignored, "malformed", (json_int_t)responders.malformed, "truncated",
+        (json_int_t)responders.truncated, "verdicts", (json_int_t)responders.verdicts, "responses",
+        rcodes, "orders", orders);
+    return *ret_result == NULL ? no_memory(ret_error) : 0;
+}
+
+/* ---- Changes ---- */
+
+static int command_activate(void *context, const json_t *request, json_t **ret_result,
+                            struct error *ret_error)
+{
+    struct server *server = context;
+    const char *file = json_string_value(json_object_get(request, "file"));
+    if (file == NULL)
+        return error_set(ret_error, -EINVAL, "activate needs \"file\": the path of an order");
+
+    struct order_result result;
+    int rc =
+        order_book_activate(server->book, file, json_is_true(json_object_get(request, "strict")),
+                            false, &result, ret_error);
+    if (rc < 0)
+        return rc;
+    server_log(LOG_INFO,
+               "order %s: activated by command, %llu names marked, %llu refused, in %.1f ms",
+               result.id, (unsigned long long)result.marked,
+               (unsigned long long)result.order->finding_total, result.took_ms);
+    *ret_result = json_pack(
+        "{s:s, s:I, s:I, s:I, s:f, s:b, s:b, s:I, s:o}", "id", result.id, "names",
+        (json_int_t)result.names, "marked", (json_int_t)result.marked, "refused",
+        (json_int_t)result.order->finding_total, "took_ms", result.took_ms, "replaced",
+        result.replaced, "unchanged", result.unchanged, "finding_total",
+        (json_int_t)result.order->finding_total, "findings", findings_json(result.order, 1000));
+    return *ret_result == NULL ? no_memory(ret_error) : 0;
+}
+
+static int command_lift(void *context, const json_t *request, json_t **ret_result,
+                        struct error *ret_error)
+{
+    struct server *server = context;
+    const char *id = json_string_value(json_object_get(request, "id"));
+    if (id == NULL)
+        return error_set(ret_error, -EINVAL, "lift needs \"id\": an order's");
+
+    struct order_result result;
+    int rc = order_book_lift(server->book, id, &result, ret_error);
+    if (rc < 0)
+        return rc;
+    server_log(LOG_INFO, "order %s: lifted by command, in %.1f ms", result.id, result.took_ms);
+    *ret_result = json_pack("{s:s, s:I, s:f}", "id", result.id, "names", (json_int_t)result.names,
+                            "took_ms", result.took_ms);
+    return *ret_result == NULL ? no_memory(ret_error) : 0;
+}
+
+static int command_reload(void *context, const json_t *request, json_t **ret_result,
+                          struct error *ret_error)
+{
+    (void)request;
+    return server_reload(context, ret_result, ret_error);
+}
+
+/* Commands that look at or change what the control lock guards. */
+#define LOCKED(name)                                                                    \
+    static int locked_##name(void *context, const json_t *request, json_t **ret_result, \
+                             struct error *ret_error)                                   \
+    {                                                                                   \
+        struct server *server = context;                                                \
+        pthread_mutex_lock(&server->control);                                           \
+        int rc = command_##name(context, request, ret_result, ret_error);               \
+        pthread_mutex_unlock(&server->control);                                         \
+        return rc;                                                                      \
+    }
+
+LOCKED(status)
+LOCKED(zones)
+LOCKED(orders)
+LOCKED(stats)
+LOCKED(activate)
+LOCKED(lift)
+
+const struct control_command server_commands[] = {
+    {"status", locked_status},  {"zones", locked_zones},       {"orders", locked_orders},
+    {"stats", locked_stats},    {"activate", locked_activate}, {"lift", locked_lift},
+    {"reload", command_reload},
+};
+const size_t server_command_count = sizeof(server_commands) / sizeof(server_commands[0]);
+
+/* ---- Metrics ---- */
+
+static void write_counter(FILE *stream, const char *name, const char *help)
+{
+    fprintf(stream, "# HELP %s %s\n# TYPE %s counter\n", name, help, name);
+}
+
+static void write_gauge(FILE *stream, const char *name, const char *help)
+{
+    fprintf(stream, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
+}
+
+static void write_query_metrics(const struct server *server, FILE *stream)
+{
+    struct responder_counters responders;
+    struct worker_counters workers;
+    sum_responders(server, &responders);
+    sum_workers(server, &workers);
+
+    write_counter(stream, "tamisd_requests_total", "Requests received, by transport.");
+    fprintf(stream, "tamisd_requests_total{transport=\"udp\"} %llu\n",
+            (unsigned long long)workers.udp_requests);
+    fprintf(stream, "tamisd_requests_total{transport=\"tcp\"} %llu\n",
+            (unsigned long long)workers.tcp_requests);
+    write_counter(stream, "tamisd_responses_total", "Responses sent, by RCODE.");
+    for (size_t i = 0; i < sizeof(responders.rcodes) / sizeof(responders.rcodes[0]); i++) {
+        if (rcode_word(i) != NULL)
+            fprintf(stream, "tamisd_responses_total{rcode=\"%s\"} %llu\n", rcode_word(i),
+                    (unsigned long long)responders.rcodes[i]);
+    }
+    const struct {
+        const char *name, *help;
+        uint64_t value;
+    } counters[] = {
+        {"tamisd_ignored_total", "Requests that got no answer.", responders.ignored},
+        {"tamisd_malformed_total", "Requests answered with FORMERR.", responders.malformed},
+        {"tamisd_truncated_total", "Responses with TC set.", responders.truncated},
+        {"tamisd_verdicts_total", "Responses that an order decided.", responders.verdicts},
+        {"tamisd_udp_dropped_total", "UDP responses that the system did not take.",
+         workers.udp_dropped},
+        {"tamisd_tcp_connections_total", "TCP connections accepted.", workers.tcp_connections},
+        {"tamisd_tcp_refused_total", "TCP connections over the limit of their address.",
+         workers.tcp_refused},
+        {"tamisd_tcp_displaced_total", "TCP connections closed to make room.",
+         workers.tcp_displaced},
+        {"tamisd_tcp_timeouts_total", "TCP connections closed for idling.", workers.tcp_timeouts},
+    };
+    for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+        write_counter(stream, counters[i].name, counters[i].help);
+        fprintf(stream, "%s %llu\n", counters[i].name, (unsigned long long)counters[i].value);
+    }
+}
+
+static void write_zone_metrics(const struct server *server, FILE *stream)
+{
+    write_gauge(stream, "tamisd_zone_serving", "1 when the zone is served.");
+    for (size_t i = 0; i < server->zone_count; i++)
+        fprintf(stream, "tamisd_zone_serving{zone=\"%s\"} %d\n", server->zones[i]->text,
+                atomic_load(&server->zones[i]->status) == ZONE_SERVING);
+    write_gauge(stream, "tamisd_zone_serial", "Serial of the zone's SOA.");
+    for (size_t i = 0; i < server->zone_count; i++)
+        fprintf(stream, "tamisd_zone_serial{zone=\"%s\"} %u\n", server->zones[i]->text,
+                server->zones[i]->data->soa.serial);
+    write_gauge(stream, "tamisd_zone_names", "Names with records.");
+    for (size_t i = 0; i < server->zone_count; i++)
+        fprintf(stream, "tamisd_zone_names{zone=\"%s\"} %llu\n", server->zones[i]->text,
+                (unsigned long long)server->zones[i]->data->name_count);
+    write_counter(stream, "tamisd_zone_transfer_failures_total", "Failed checks and transfers.");
+    for (size_t i = 0; i < server->zone_count; i++)
+        fprintf(stream, "tamisd_zone_transfer_failures_total{zone=\"%s\"} %llu\n",
+                server->zones[i]->text,
+                (unsigned long long)atomic_load(&server->zones[i]->transfer_failures));
+}
+
+static void write_order_metrics(const struct server *server, FILE *stream)
+{
+    int64_t now = time(NULL);
+    write_gauge(stream, "tamisd_order_in_force", "1 while the order is in force.");
+    for (size_t i = 0; i < order_book_count(server->book); i++) {
+        const struct order_entry *entry = order_book_at(server->book, i);
+        fprintf(stream, "tamisd_order_in_force{order=\"%s\"} %d\n",
+                active_order_get(entry->active)->id,
+                strcmp(state_word(entry, now), "in force") == 0);
+    }
+    write_counter(stream, "tamisd_order_hits_total", "Queries for names that the order lists.");
+    for (size_t i = 0; i < order_book_count(server->book); i++) {
+        const struct order_entry *entry = order_book_at(server->book, i);
+        fprintf(stream, "tamisd_order_hits_total{order=\"%s\"} %llu\n",
+                active_order_get(entry->active)->id,
+                (unsigned long long)active_order_hits(entry->active));
+    }
+    write_gauge(stream, "tamisd_order_names", "Names that the order lists.");
+    for (size_t i = 0; i < order_book_count(server->book); i++) {
+        const struct order *order = active_order_get(order_book_at(server->book, i)->active);
+        fprintf(stream, "tamisd_order_names{order=\"%s\"} %zu\n", order->id, order->names.count);
+    }
+}
+
+void server_write_metrics(void *context, FILE *stream)
+{
+    struct server *server = context;
+    pthread_mutex_lock(&server->control);
+    write_gauge(stream, "tamisd_start_time_seconds", "When the server started, Unix time.");
+    fprintf(stream, "tamisd_start_time_seconds %lld\n", (long long)server->started_at);
+    write_query_metrics(server, stream);
+    write_zone_metrics(server, stream);
+    write_order_metrics(server, stream);
+    pthread_mutex_unlock(&server->control);
+}
+
+bool server_is_healthy(void *context, FILE *stream)
+{
+    struct server *server = context;
+    bool healthy = true;
+    pthread_mutex_lock(&server->control);
+    for (size_t i = 0; i < server->zone_count; i++) {
+        const struct zone *zone = server->zones[i];
+        if (atomic_load(&zone->status) == ZONE_SERVING || zone->role == ZONE_FORWARD)
+            continue;
+        char error[512];
+        zone_last_error_get(zone, error, sizeof(error));
+        fprintf(stream, "zone %s is %s%s%s\n", zone->text, status_word(atomic_load(&zone->status)),
+                error[0] == '\0' ? "" : ": ", error);
+        healthy = false;
+    }
+    pthread_mutex_unlock(&server->control);
+    return healthy;
+}

@@ -1,0 +1,71 @@
+#include "server/zone_loader.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+/* More threads than this gain nothing: the memory bus is the limit. */
+#define THREADS_MAX 16
+
+struct loader {
+    struct zone_load *loads;
+    size_t count;
+    _Atomic(size_t) next;
+};
+
+static void keep_finding(void *context, const struct zone_finding *finding)
+{
+    struct zone_load *load = context;
+    if (finding->fatal)
+        return; /* the first fatal one is the load's error */
+    if (load->finding_count < LOADER_FINDINGS_MAX)
+        error_set_at(&load->findings[load->finding_count], -EINVAL, finding->file,
+                     (uint32_t)finding->line, "%s", finding->text);
+    load->finding_count++;
+}
+
+static void load_one(struct zone_load *load)
+{
+    struct timespec start, end;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    if (zone_file_load(load->path, load->apex, keep_finding, load, &load->data, &load->error) < 0)
+        load->data = NULL;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    load->took_s =
+        (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
+}
+
+static void *load_some(void *context)
+{
+    struct loader *loader = context;
+    for (;;) {
+        size_t index = atomic_fetch_add(&loader->next, 1);
+        if (index >= loader->count)
+            return NULL;
+        load_one(&loader->loads[index]);
+    }
+}
+
+void zone_loader_run(struct zone_load *loads, size_t count, unsigned threads)
+{
+    struct loader loader = {.loads = loads, .count = count};
+    if (threads == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        threads = cores > 0 ? (unsigned)cores : 1;
+    }
+    if (threads > THREADS_MAX)
+        threads = THREADS_MAX;
+    if (threads > count)
+        threads = (unsigned)count;
+
+    /* This thread works, too: where no other can be started, it does all of it. */
+    pthread_t others[THREADS_MAX];
+    unsigned started = 0;
+    while (started + 1 < threads && pthread_create(&others[started], NULL, load_some, &loader) == 0)
+        started++;
+    load_some(&loader);
+    while (started > 0)
+        pthread_join(others[--started], NULL);
+}
