@@ -30,8 +30,13 @@ struct zone {
     _Atomic(int64_t) checked_at; /* last successful SOA check of a secondary */
     _Atomic(int64_t) expires_at; /* of a secondary; 0: not yet known */
     _Atomic(uint64_t) transfers, transfer_failures;
-    char last_error[512]; /* guarded by the control lock */
+    char last_error[512]; /* only by zone_last_error_set() and _get(): threads share it */
 };
+
+/* Why the zone's last load, check or transfer failed; "" when it did not. Any thread but a query's.
+ */
+void zone_last_error_set(struct zone *zone, const char *text);
+void zone_last_error_get(const struct zone *zone, char *ret_text, size_t size);
 
 /* An immutable hash of zones by apex. */
 struct zone_set;
