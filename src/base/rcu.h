@@ -7,4 +7,6 @@
  */
 #pragma once
 
+/* The readers' functions inline: a call on the query path would cost more than they do. */
+#define URCU_INLINE_SMALL_FUNCTIONS
 #include <urcu-qsbr.h>

@@ -64,7 +64,7 @@ void order_book_free(struct order_book *book)
 {
     if (book == NULL)
         return;
-    struct overlay_set *set = (struct overlay_set *)book->view->orders;
+    struct overlay_set *set = book->view->orders;
     rcu_assign_pointer(book->view->orders, NULL);
     synchronize_rcu();
     overlay_set_free(set);
@@ -165,7 +165,7 @@ static int mark_names(const struct order_book *book, const struct order *order)
         struct zone *zone = zone_of(book, wire, &name);
         if (zone == NULL)
             continue;
-        int rc = zone_data_mark(zone->data, wire, true);
+        int rc = zone_data_mark(zone->data, wire);
         if (rc < 0)
             return rc;
     }
@@ -193,7 +193,7 @@ static void unmark_names(const struct order_book *book, const struct order *orde
         const uint8_t *wire = order_names_at(&order->names, i);
         struct zone *zone = zone_of(book, wire, &name);
         if (zone != NULL && !is_listed_elsewhere(book, order, wire))
-            (void)zone_data_mark(zone->data, wire, false); /* clearing cannot fail */
+            zone_data_unmark(zone->data, wire);
     }
 }
 
@@ -227,7 +227,7 @@ int order_book_mark(struct order_book *book, struct zone_data *data)
             struct zone *zone = zone_of(book, wire, &name);
             if (zone != NULL && zone->name.label_count != data->apex.label_count)
                 continue;
-            int rc = zone_data_mark(data, wire, true);
+            int rc = zone_data_mark(data, wire);
             if (rc < 0)
                 return rc;
         }
@@ -258,7 +258,7 @@ static int publish(struct order_book *book, struct active_order *added,
     free(orders);
     if (rc < 0)
         return rc;
-    struct overlay_set *old = (struct overlay_set *)book->view->orders;
+    struct overlay_set *old = book->view->orders;
     rcu_assign_pointer(book->view->orders, set);
     synchronize_rcu();
     overlay_set_free(old);

@@ -94,12 +94,12 @@ static int plan_change(const struct server *server, const struct config *config,
 static void publish_zones(struct server *server, struct config *config, struct zone_change *change)
 {
     pthread_mutex_lock(&server->control);
-    struct zone_set *old_set = (struct zone_set *)server->view.zones;
+    struct zone_set *old_set = server->view.zones;
     struct zone **old_zones = server->zones;
     size_t old_count = server->zone_count;
 
     for (size_t i = 0; i < change->count; i++)
-        rcu_assign_pointer(change->zones[i]->config, (const void *)&config->zones[i]);
+        rcu_assign_pointer(change->zones[i]->config, (void *)&config->zones[i]);
     rcu_assign_pointer(server->view.zones, change->set);
     server->zones = change->zones;
     server->zone_count = change->count;

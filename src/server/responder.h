@@ -23,8 +23,8 @@ struct responder;
 
 /* What all responders share: data published by the control side, read under RCU. */
 struct responder_view {
-    const struct zone_set *zones;     /* rcu_dereference() */
-    const struct overlay_set *orders; /* rcu_dereference(); NULL: none */
+    struct zone_set *zones;     /* rcu_dereference() */
+    struct overlay_set *orders; /* rcu_dereference(); NULL: none */
 };
 
 struct responder_key {

@@ -32,7 +32,7 @@ int server_zone_create(const struct config_zone *config, struct zone **ret_zone)
     zone->role = config->kind == CONFIG_PRIMARY     ? ZONE_PRIMARY
                  : config->kind == CONFIG_SECONDARY ? ZONE_SECONDARY
                                                     : ZONE_FORWARD;
-    zone->config = config;
+    zone->config = (void *)config;
     int rc = name_parse(&zone->name, config->apex, NAME_SIZE_MAX);
     if (rc > 0)
         rc = zone_data_create_empty(config->apex, &zone->data);
@@ -294,7 +294,7 @@ static void refresh_log(void *context, int level, const char *text)
 static void plan_free(struct refresh_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++)
-        free(plan->zones[i].sources);
+        free((struct transfer_source *)plan->zones[i].sources); /* ours; the refresher only reads */
     free(plan->zones);
     free(plan->keys);
     *plan = (struct refresh_plan){0};
@@ -306,16 +306,17 @@ static int plan_zone(struct refresh_plan *plan, struct zone *zone)
     struct refresh_zone *planned = &plan->zones[plan->count];
     struct transfer_key *key = &plan->keys[plan->count];
     planned->zone = zone;
-    planned->sources = calloc(config->from_count, sizeof(*planned->sources));
-    if (planned->sources == NULL)
+    struct transfer_source *sources = calloc(config->from_count + 1, sizeof(*sources));
+    if (sources == NULL)
         return -ENOMEM;
+    planned->sources = sources;
     planned->source_count = config->from_count;
     if (config->key != NULL)
         *key = (struct transfer_key){.name = config->key->name,
                                      .algorithm = config->key->algorithm,
                                      .secret = config->key->secret};
     for (size_t i = 0; i < config->from_count; i++)
-        planned->sources[i] = (struct transfer_source){
+        sources[i] = (struct transfer_source){
             .origin = (const struct sockaddr *)&config->from[i].address,
             .origin_size = config->from[i].size,
             .key = config->key != NULL ? key : NULL,
@@ -559,7 +560,7 @@ void server_stop(struct server *server)
     free(server->responders);
     free(server->responder_keys);
     free(server->nsid);
-    zone_set_free((struct zone_set *)server->view.zones);
+    zone_set_free(server->view.zones);
     for (size_t i = 0; i < server->zone_count; i++)
         server_zone_free(server->zones[i]);
     free(server->zones);

@@ -23,7 +23,8 @@ struct zone {
     enum zone_role role;
     _Atomic(int) status;    /* enum zone_status */
     struct zone_data *data; /* rcu_dereference() by readers */
-    const void *config; /* struct config_zone of the running configuration; control threads only */
+    void *config; /* RCU: struct config_zone of the running configuration, which is not to be
+                     changed */
 
     /* Kept for status and metrics; written by the control side, read relaxed. */
     _Atomic(int64_t) loaded_at;  /* Unix seconds of the present generation */

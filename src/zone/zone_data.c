@@ -191,7 +191,7 @@ int zone_data_reserve(struct zone_data *data, uint64_t count)
     return 0;
 }
 
-int zone_data_mark(struct zone_data *data, const uint8_t *owner, bool marked)
+int zone_data_mark(struct zone_data *data, const uint8_t *owner)
 {
     struct name name;
     int rc = name_parse(&name, owner, NAME_SIZE_MAX);
@@ -200,9 +200,7 @@ int zone_data_mark(struct zone_data *data, const uint8_t *owner, bool marked)
     assert(zone_data_holds(data, &name));
 
     size_t owner_size = (size_t)name.size - data->apex.size;
-    if (name_table_mark(data->table, name.hashes[0], name.wire, owner_size, marked))
-        return 0;
-    if (!marked)
+    if (name_table_mark(data->table, name.hashes[0], name.wire, owner_size, true))
         return 0;
 
     rc = zone_data_reserve(data, 1);
@@ -219,6 +217,14 @@ int zone_data_mark(struct zone_data *data, const uint8_t *owner, bool marked)
     memcpy(phantom->owner, name.wire, owner_size);
     name_table_insert(data->table, name.hashes[0], phantom, true);
     return 0;
+}
+
+void zone_data_unmark(struct zone_data *data, const uint8_t *owner)
+{
+    struct name name;
+    if (name_parse(&name, owner, NAME_SIZE_MAX) > 0 && zone_data_holds(data, &name))
+        (void)name_table_mark(data->table, name.hashes[0], name.wire,
+                              (size_t)name.size - data->apex.size, false);
 }
 
 /* ---- The chain of a signed zone ---- */

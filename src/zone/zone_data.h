@@ -46,10 +46,13 @@ DEFINE_FREEP(struct zone_data, zone_data_free)
 /* Frees after all present readers are done. Any thread that is not a reader. NULL is fine. */
 void zone_data_retire(struct zone_data *data);
 
-/* Sets or clears the mark on `owner` (uncompressed, any letter case, at or below the apex), making
- * a phantom entry when the name is not in the zone. Writer only; readers see it at once. Returns 0
- * or -ENOMEM. */
-_must_check_ int zone_data_mark(struct zone_data *data, const uint8_t *owner, bool marked);
+/* Sets the mark on `owner` (uncompressed, any letter case, at or below the apex), making a phantom
+ * entry when the name is not in the zone. Writer only; readers see it at once. Returns 0 or
+ * -ENOMEM. */
+_must_check_ int zone_data_mark(struct zone_data *data, const uint8_t *owner);
+
+/* Clears the mark; a phantom stays and is passed over. Writer only. */
+void zone_data_unmark(struct zone_data *data, const uint8_t *owner);
 
 /* Finds a name at or below the apex. */
 struct name_hit zone_data_find(const struct zone_data *data, const struct name *name);
