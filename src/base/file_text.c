@@ -140,8 +140,8 @@ static int write_all(int fd, const char *text, size_t size)
     return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* A rename or a new name is durable when its folder is. Some file systems cannot sync a folder; there
- * is nothing more to be done then. */
+/* A rename or a new name is durable when its folder is. Some file systems cannot sync a folder;
+ * there is nothing more to be done then. */
 static void sync_folder(const char *path)
 {
     char copy[PATH_MAX];

@@ -1,5 +1,5 @@
-/* The public keys that an order's signatures are checked against, as a file of its own: a YAML list of
- * { name, public } as `tamis key generate` writes them. */
+/* The public keys that an order's signatures are checked against, as a file of its own: a YAML list
+ * of { name, public } as `tamis key generate` writes them. */
 #pragma once
 
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* Sort keys of names: octets whose plain comparison is the canonical order (RFC 4034, 6.1).
  *
- * A key holds the labels from the right to the left, each ended by a zero octet; one more zero octet
- * ends the key. The octets 0 and 1 inside a label, which hardly ever occur, are written as 1 1 and
- * 1 2, so that only ends are zero and shorter comes first.
+ * A key holds the labels from the right to the left, each ended by a zero octet; one more zero
+ * octet ends the key. The octets 0 and 1 inside a label, which hardly ever occur, are written as 1
+ * 1 and 1 2, so that only ends are zero and shorter comes first.
  */
 #pragma once
 
@@ -23,8 +23,8 @@ size_t name_key_read(const uint8_t *key, uint8_t *ret_wire);
 /* Octets of a key, its end included. */
 size_t name_key_size(const uint8_t *key);
 
-/* One name to sort: `key` is an offset into a buffer of keys, `line` travels along, `window` belongs
- * to the sorting. */
+/* One name to sort: `key` is an offset into a buffer of keys, `line` travels along, `window`
+ * belongs to the sorting. */
 struct name_key_entry {
     uint64_t window;
     uint32_t key;

@@ -48,8 +48,8 @@ static size_t read_escape(const unsigned char *text, size_t size, unsigned char 
     return 1;
 }
 
-/* A wire-form name in the making: the current label's length octet stands at `label`, its next octet
- * goes to `used`. */
+/* A wire-form name in the making: the current label's length octet stands at `label`, its next
+ * octet goes to `used`. */
 struct assembly {
     uint8_t *wire;
     size_t label, used;

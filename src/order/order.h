@@ -22,9 +22,9 @@ struct order_signature {
  * stands. Its sentence is "<entry> <reason>: <detail>", for example "a.example is a duplicate: line
  * 12 lists it first". */
 struct order_finding {
-    const char *file; /* the order's file or its names-file; belongs to the order */
-    uint32_t line;    /* 1-based; 0 when none applies */
-    char *entry;      /* as written, valid UTF-8, cut to 256 octets, control characters escaped */
+    const char *file;   /* the order's file or its names-file; belongs to the order */
+    uint32_t line;      /* 1-based; 0 when none applies */
+    char *entry;        /* as written, valid UTF-8, cut to 256 octets, control characters escaped */
     const char *reason; /* static text */
     char *detail;       /* or NULL */
 };
@@ -102,9 +102,9 @@ DEFINE_FREEP(struct order, order_free)
 /* Valid signatures by different keys of the keyring. */
 size_t order_signatures_valid(const struct order *order, const struct order_policy *policy);
 
-/* Records what only a later reader knows, for example that a name is outside every zone. `file` must
- * live as long as the order, `reason` is static, `entry` (of `entry_size` octets, any content) and
- * `detail` (or NULL) are copied. Without memory the finding is counted and not kept. */
+/* Records what only a later reader knows, for example that a name is outside every zone. `file`
+ * must live as long as the order, `reason` is static, `entry` (of `entry_size` octets, any content)
+ * and `detail` (or NULL) are copied. Without memory the finding is counted and not kept. */
 void order_add_finding(struct order *order, const char *file, uint32_t line, const char *entry,
                        size_t entry_size, const char *reason, const char *detail);
 

@@ -36,7 +36,7 @@ struct loading {
     struct error *error;
 };
 
-#define REFUSE(loading, place, ...)                        \
+#define REFUSE(loading, place, ...)                                  \
     error_set_at((loading)->error, -EINVAL, (loading)->source->path, \
                  yaml_source_line((loading)->source, (place)), __VA_ARGS__)
 
@@ -96,8 +96,9 @@ static int load_notice(struct loading *loading)
                       size, NOTICE_SIZE_MAX);
     for (size_t i = 0; i < size; i++)
         if (notice[i] <= ' ' || notice[i] >= 0x7f)
-            return REFUSE(loading, "notice", "'notice' must be printable ASCII without blanks; "
-                                             "write other characters as %%XX");
+            return REFUSE(loading, "notice",
+                          "'notice' must be printable ASCII without blanks; "
+                          "write other characters as %%XX");
     return copy_text(loading, notice, &loading->order->notice);
 }
 
@@ -122,8 +123,9 @@ static int load_times(struct loading *loading)
     if (rc == 0)
         rc = load_time(loading, "ends", document->ends, &order->ends);
     if (rc == 0 && order->ends <= order->starts)
-        rc = REFUSE(loading, "ends", "'ends' is not after 'starts'; an order lasts at least a "
-                                     "second");
+        rc = REFUSE(loading, "ends",
+                    "'ends' is not after 'starts'; an order lasts at least a "
+                    "second");
     return rc;
 }
 
@@ -175,8 +177,9 @@ static int load_sinkhole(struct loading *loading)
 
     verdict->ttl_s = sinkhole != NULL && sinkhole->ttl != NULL ? *sinkhole->ttl : TTL_DEFAULT_S;
     if (verdict->ttl_s > TTL_MAX_S)
-        return REFUSE(loading, "sinkhole.ttl", "'ttl' is over %d seconds; resolvers would keep the "
-                                               "block after it is lifted",
+        return REFUSE(loading, "sinkhole.ttl",
+                      "'ttl' is over %d seconds; resolvers would keep the "
+                      "block after it is lifted",
                       TTL_MAX_S);
     return 0;
 }
@@ -204,8 +207,8 @@ static int load_budget(struct loading *loading)
     loaded->live_max = budget->live != NULL ? *budget->live : UINT64_MAX;
     loaded->shared_max = budget->shared != NULL ? *budget->shared : UINT64_MAX;
     loaded->cuts_max = budget->cuts != NULL ? *budget->cuts : UINT64_MAX;
-    int rc = load_share(loading, "budget.query-share", budget->query_share,
-                        &loaded->query_share_max);
+    int rc =
+        load_share(loading, "budget.query-share", budget->query_share, &loaded->query_share_max);
     if (rc == 0)
         rc = load_share(loading, "budget.client-share", budget->client_share,
                         &loaded->client_share_max);
@@ -430,8 +433,7 @@ static int load_source(const struct yaml_source *source, const struct order_poli
     _cleanup_(order_freep) struct order *order = NULL;
     struct order_document *document = NULL;
 
-    int rc =
-        yaml_source_load(source, &order_document_schema, (void **)&document, NULL, ret_error);
+    int rc = yaml_source_load(source, &order_document_schema, (void **)&document, NULL, ret_error);
     if (rc < 0)
         return rc;
     order = calloc(1, sizeof(*order));

@@ -26,6 +26,8 @@ size_t order_names_find(const struct order_names *names, const uint8_t *wire)
     uint8_t wanted[NAME_KEY_MAX], key[NAME_KEY_MAX];
     size_t low = 0, high = names->count;
 
+    if (names->count == 0)
+        return SIZE_MAX;
     name_key_write(wire, wanted);
     while (low < high) {
         size_t middle = low + (high - low) / 2;

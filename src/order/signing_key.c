@@ -58,10 +58,11 @@ static int write_secret(const char *path, const char *name, const uint8_t *seed,
 
     sodium_bin2base64(encoded, sizeof(encoded), seed, crypto_sign_SEEDBYTES,
                       sodium_base64_VARIANT_ORIGINAL);
-    int size = snprintf(text, sizeof(text),
-                        "# Secret key of a signer of orders (Ed25519). Whoever has it signs in this "
-                        "name.\nname: \"%s\"\nseed: \"%s\"\n",
-                        name, encoded);
+    int size =
+        snprintf(text, sizeof(text),
+                 "# Secret key of a signer of orders (Ed25519). Whoever has it signs in this "
+                 "name.\nname: \"%s\"\nseed: \"%s\"\n",
+                 name, encoded);
     int rc = file_text_create(path, 0600, text, (size_t)size, ret_error);
     sodium_memzero(encoded, sizeof(encoded));
     sodium_memzero(text, sizeof(text));
@@ -75,8 +76,7 @@ static int write_public(const char *path, const char *name, const uint8_t *publi
 
     sodium_bin2base64(encoded, sizeof(encoded), public_key, SIGNING_PUBLIC_SIZE,
                       sodium_base64_VARIANT_ORIGINAL);
-    int size =
-        snprintf(text, sizeof(text), "- { name: \"%s\", public: \"%s\" }\n", name, encoded);
+    int size = snprintf(text, sizeof(text), "- { name: \"%s\", public: \"%s\" }\n", name, encoded);
     return file_text_create(path, 0644, text, (size_t)size, ret_error);
 }
 

@@ -1,4 +1,5 @@
-/* The keys of the people who sign orders: Ed25519, a secret file and a public entry of a keyring. */
+/* The keys of the people who sign orders: Ed25519, a secret file and a public entry of a keyring.
+ */
 #pragma once
 
 #include <stdbool.h>
