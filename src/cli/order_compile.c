@@ -13,7 +13,8 @@
 
 enum { OPTION_ORIGIN = OPTION_OWN, OPTION_SERIAL };
 
-/* Bad entries are told on stderr, so that the zone itself stays clean. */
+/* What the zone says differently from the order goes to stderr, so that the zone itself stays
+ * clean. */
 static void print_findings(const struct order *order, const struct policy_zone_summary *summary)
 {
     if (order->finding_total > 0)
@@ -25,6 +26,11 @@ static void print_findings(const struct order *order, const struct policy_zone_s
                 "tamis: %s: %" PRIu64 " names have no place in a policy zone and are left out: "
                 "over 255 octets with the origin, or below a label 'rpz-...'\n",
                 order->path, summary->left_out);
+    if (summary->without_address > 0)
+        fprintf(stderr,
+                "tamis: %s: %" PRIu64 " names are no hostnames and get NODATA instead of an "
+                "address\n",
+                order->path, summary->without_address);
 }
 
 static int write_json(const struct order *order, const struct policy_zone_options *options,
@@ -41,7 +47,7 @@ static int write_json(const struct order *order, const struct policy_zone_option
     if (fclose(stream) != 0 || failed)
         rc = error_set(error, -ENOMEM, "out of memory");
     if (rc == 0) {
-        json_t *result = json_pack("{s:s, s:I, s:I, s:I, s:I, s:s}", "id", order->id, "serial",
+        json_t *result = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "id", order->id, "serial",
                                    (json_int_t)options->serial, "names", (json_int_t)summary->names,
                                    "left_out", (json_int_t)summary->left_out, "findings",
                                    (json_int_t)order->finding_total, "zone", zone);

@@ -65,24 +65,30 @@ size_t name_key_read(const uint8_t *key, uint8_t *ret_wire)
     return sizeof(reversed) - at;
 }
 
-size_t name_key_size(const uint8_t *key)
+int name_key_compare(const uint8_t *one, const uint8_t *other)
 {
-    size_t size = 0;
+    uint8_t before = 0;
 
-    while (key[size] != 0)
-        size += strlen((const char *)key + size) + 1;
-    return size + 1;
+    for (;; one++, other++) {
+        if (*one != *other)
+            return *one < *other ? -1 : 1;
+        if (*one == 0 && before == 0)
+            return 0;
+        before = *one;
+    }
 }
 
 /* The eight octets at `depth` as a number that compares like them, zero beyond the key's end. */
 static uint64_t window_at(const uint8_t *key, size_t depth)
 {
     uint64_t window = 0;
-    uint8_t before = depth > 0 ? key[depth - 1] : 1;
+    uint8_t before = depth > 0 ? key[depth - 1] : 0;
 
-    for (size_t i = 0; i < sizeof(window); i++) {
-        uint8_t octet = key[depth + i];
-        window |= (uint64_t)octet << (56 - 8 * i);
+    for (unsigned shift = 64; shift > 0;) {
+        uint8_t octet = key[depth];
+        key++;
+        shift -= 8;
+        window |= (uint64_t)octet << shift;
         if (octet == 0 && before == 0)
             break;
         before = octet;
@@ -105,37 +111,90 @@ static int compare_entries(const void *one, const void *other)
     return left->key < right->key ? -1 : left->key > right->key;
 }
 
-/* Loads the windows at `depth`; returns whether they already stand in order. */
-static bool load_windows(struct name_key_entry *entries, size_t count, const uint8_t *keys,
-                         size_t depth)
+/* Loads the windows at `depth`; returns in which octets they differ. */
+static uint64_t load_windows(struct name_key_entry *entries, size_t count, const uint8_t *keys,
+                             size_t depth)
 {
-    bool sorted = true;
+    uint64_t differing = 0;
 
     for (size_t i = 0; i < count; i++) {
+        if (i + NAME_KEY_AHEAD < count)
+            __builtin_prefetch(keys + entries[i + NAME_KEY_AHEAD].key + depth);
         entries[i].window = window_at(keys + entries[i].key, depth);
-        sorted = sorted && (i == 0 || compare_entries(&entries[i - 1], &entries[i]) < 0);
+        differing |= entries[i].window ^ entries[0].window;
     }
-    return sorted;
+    return differing;
+}
+
+/* Below this the 256 counters of a pass cost more than the comparisons that they save. */
+#define RADIX_COUNT_MIN 512
+
+/* One stable pass by the octet at `shift`, from `entries` to `sorted`. */
+static void radix_pass(const struct name_key_entry *entries, size_t count, unsigned shift,
+                       struct name_key_entry *sorted)
+{
+    size_t places[256] = {0};
+    size_t place = 0;
+
+    for (size_t i = 0; i < count; i++)
+        places[entries[i].window >> shift & 0xff]++;
+    for (size_t i = 0; i < 256; i++) {
+        size_t size = places[i];
+        places[i] = place;
+        place += size;
+    }
+    for (size_t i = 0; i < count; i++)
+        sorted[places[entries[i].window >> shift & 0xff]++] = entries[i];
+}
+
+/* Sorts by window. Entries stand in the order of their keys, and stay so where windows are equal.
+ * `spare` has room for as many entries, or is NULL. */
+static void sort_windows(struct name_key_entry *entries, size_t count, uint64_t differing,
+                         struct name_key_entry *spare)
+{
+    struct name_key_entry *from = entries, *to = spare;
+
+    if (spare == NULL || count < RADIX_COUNT_MIN) {
+        qsort(entries, count, sizeof(*entries), compare_entries);
+        return;
+    }
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        if ((differing >> shift & 0xff) == 0)
+            continue;
+        radix_pass(from, count, shift, to);
+        struct name_key_entry *sorted = to;
+        to = from;
+        from = sorted;
+    }
+    if (from != entries)
+        memcpy(entries, from, count * sizeof(*entries));
 }
 
 /* Sorts by eight octets at a time: names of one zone share their first windows, which then cost one
  * pass and no comparison. Recursion is as deep as the longest key has windows. */
 static void sort_from(struct name_key_entry *entries, size_t count, const uint8_t *keys,
-                      size_t depth)
+                      size_t depth, struct name_key_entry *spare)
 {
-    if (!load_windows(entries, count, keys, depth))
-        qsort(entries, count, sizeof(*entries), compare_entries);
+    uint64_t differing = load_windows(entries, count, keys, depth);
 
+    if (differing != 0)
+        sort_windows(entries, count, differing, spare);
     for (size_t begin = 0, end; begin < count; begin = end) {
         uint64_t window = entries[begin].window;
         for (end = begin + 1; end < count && entries[end].window == window; end++)
             ;
         if (end - begin > 1 && !window_ends(window))
-            sort_from(entries + begin, end - begin, keys, depth + sizeof(window));
+            sort_from(entries + begin, end - begin, keys, depth + sizeof(window), spare);
     }
 }
 
 void name_key_sort(struct name_key_entry *entries, size_t count, const uint8_t *keys)
 {
-    sort_from(entries, count, keys, 0);
+    /* Without memory for the spare entries it is slower, not wrong. */
+    struct name_key_entry *spare =
+        count >= RADIX_COUNT_MIN ? reallocarray(NULL, count, sizeof(*spare)) : NULL;
+
+    if (count > 0)
+        sort_from(entries, count, keys, 0, spare);
+    free(spare);
 }

@@ -20,8 +20,8 @@ size_t name_key_write(const uint8_t *wire, uint8_t *ret_key);
 /* Writes the name of a key; returns its wire size. */
 size_t name_key_read(const uint8_t *key, uint8_t *ret_wire);
 
-/* Octets of a key, its end included. */
-size_t name_key_size(const uint8_t *key);
+/* Compares two keys: below, at or above zero. */
+int name_key_compare(const uint8_t *one, const uint8_t *other);
 
 /* One name to sort: `key` is an offset into a buffer of keys, `line` travels along, `window`
  * belongs to the sorting. */
@@ -31,5 +31,10 @@ struct name_key_entry {
     uint32_t line;
 };
 
-/* Sorts by key, equal keys by their place in the buffer. */
+/* Sorted keys are met in an order that no cache foresees: asking for the eighth ahead hides most of
+ * the wait. */
+#define NAME_KEY_AHEAD 8
+
+/* Sorts by key; equal keys stay in the order of their places in the buffer, in which all entries
+ * must stand at first. */
 void name_key_sort(struct name_key_entry *entries, size_t count, const uint8_t *keys);

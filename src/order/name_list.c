@@ -180,44 +180,28 @@ int name_list_add_lines(struct name_list *list, const char *text, size_t size)
     return 0;
 }
 
-static bool keys_equal(const uint8_t *keys, uint32_t one, uint32_t other)
+/* What is left of the repeated entries while the list is sorted out. */
+struct duplicates {
+    struct duplicate *items;
+    size_t count, capacity;
+};
+
+static int duplicates_add(struct duplicates *duplicates, const struct name_key_entry *entry,
+                          uint32_t first_line)
 {
-    size_t size = name_key_size(keys + one);
-
-    return memcmp(keys + one, keys + other, size) == 0;
-}
-
-/* Keeps the first of equal entries; the others go to `duplicates`. */
-static int split_duplicates(struct name_list *list, struct duplicate **ret_duplicates,
-                            size_t *ret_count)
-{
-    struct name_key_entry *entries = list->entries;
-    struct duplicate *duplicates = NULL;
-    size_t kept = 0, count = 0, capacity = 0;
-
-    for (size_t i = 0; i < list->count; i++) {
-        if (kept == 0 || !keys_equal(list->keys, entries[kept - 1].key, entries[i].key)) {
-            entries[kept++] = entries[i];
-            continue;
-        }
-        if (count == capacity) {
-            capacity += capacity / 2 + 64;
-            struct duplicate *larger = reallocarray(duplicates, capacity, sizeof(*larger));
-            if (larger == NULL) {
-                free(duplicates);
-                return -ENOMEM;
-            }
-            duplicates = larger;
-        }
-        duplicates[count++] = (struct duplicate){
-            .key = entries[i].key,
-            .line = entries[i].line,
-            .first_line = entries[kept - 1].line,
-        };
+    if (duplicates->count == duplicates->capacity) {
+        size_t capacity = duplicates->capacity + duplicates->capacity / 2 + 64;
+        struct duplicate *items = reallocarray(duplicates->items, capacity, sizeof(*items));
+        if (items == NULL)
+            return -ENOMEM;
+        duplicates->items = items;
+        duplicates->capacity = capacity;
     }
-    list->count = kept;
-    *ret_duplicates = duplicates;
-    *ret_count = count;
+    duplicates->items[duplicates->count++] = (struct duplicate){
+        .key = entry->key,
+        .line = entry->line,
+        .first_line = first_line,
+    };
     return 0;
 }
 
@@ -229,68 +213,91 @@ static int compare_duplicates(const void *one, const void *other)
 }
 
 /* In the order of their lines, so that the ones that are kept are the first. */
-static void report_duplicates(struct name_list *list, struct duplicate *duplicates, size_t count)
+static void report_duplicates(struct name_list *list, const struct duplicates *duplicates)
 {
     struct order *order = list->order;
 
-    if (count > 1)
-        qsort(duplicates, count, sizeof(*duplicates), compare_duplicates);
-    for (size_t i = 0; i < count; i++) {
+    if (duplicates->count > 1)
+        qsort(duplicates->items, duplicates->count, sizeof(struct duplicate), compare_duplicates);
+    for (size_t i = 0; i < duplicates->count; i++) {
+        const struct duplicate *duplicate = &duplicates->items[i];
         uint8_t wire[NAME_SIZE_MAX];
         char text[NAME_TEXT_MAX], detail[320];
-        uint32_t line = duplicates[i].line, first = duplicates[i].first_line;
+        uint32_t line = duplicate->line, first = duplicate->first_line;
 
         if (((line ^ first) & ORDER_LINE_INLINE) != 0)
             snprintf(detail, sizeof(detail), "line %u of %s lists it first",
                      first & ~ORDER_LINE_INLINE, line_file(order, first));
         else
             snprintf(detail, sizeof(detail), "line %u lists it first", first & ~ORDER_LINE_INLINE);
-        name_key_read(list->keys + duplicates[i].key, wire);
+        name_key_read(list->keys + duplicate->key, wire);
         size_t size = name_text_write(wire, text);
         order_add_finding(order, line_file(order, line), line & ~ORDER_LINE_INLINE, text, size,
                           "is a duplicate", detail);
     }
 }
 
-/* From keys to wire form. */
-static int build_names(const struct name_list *list, struct order_names *ret_names)
+/* Walks the sorted entries: the first of equal ones becomes a name in wire form, the others go to
+ * `duplicates`. */
+static int sort_out(const struct name_list *list, struct order_names *names,
+                    struct duplicates *duplicates)
 {
-    struct order_names names = {.count = list->count};
+    const uint8_t *before = NULL;
     size_t used = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct name_key_entry *entry = &list->entries[i];
+        const uint8_t *key = list->keys + entry->key;
+        if (i + NAME_KEY_AHEAD < list->count)
+            __builtin_prefetch(list->keys + entry[NAME_KEY_AHEAD].key);
+        if (before != NULL && name_key_compare(before, key) == 0) {
+            int rc = duplicates_add(duplicates, entry, names->lines[names->count - 1]);
+            if (rc < 0)
+                return rc;
+            continue;
+        }
+        before = key;
+        names->offsets[names->count] = (uint32_t)used;
+        names->lines[names->count++] = entry->line;
+        used += name_key_read(key, names->octets + used);
+    }
+    return 0;
+}
+
+static int allocate_names(const struct name_list *list, struct order_names *ret_names)
+{
+    struct order_names names = {0};
 
     if (list->wire_size > UINT32_MAX)
         return -E2BIG;
-    names.octets = malloc(list->wire_size + NAME_SIZE_MAX);
+    names.octets = malloc(list->wire_size + 1);
     names.offsets = reallocarray(NULL, list->count + 1, sizeof(*names.offsets));
     names.lines = reallocarray(NULL, list->count + 1, sizeof(*names.lines));
     if (names.octets == NULL || names.offsets == NULL || names.lines == NULL) {
         order_names_clear(&names);
         return -ENOMEM;
     }
-    for (size_t i = 0; i < list->count; i++) {
-        names.offsets[i] = (uint32_t)used;
-        names.lines[i] = list->entries[i].line;
-        used += name_key_read(list->keys + list->entries[i].key, names.octets + used);
-    }
-    uint8_t *exact = realloc(names.octets, used > 0 ? used : 1);
-    if (exact != NULL)
-        names.octets = exact;
     *ret_names = names;
     return 0;
 }
 
 int name_list_finish(struct name_list *list, struct order_names *ret_names)
 {
-    struct duplicate *duplicates = NULL;
-    size_t count = 0;
+    struct duplicates duplicates = {0};
+    struct order_names names;
 
-    name_key_sort(list->entries, list->count, list->keys);
-    int rc = split_duplicates(list, &duplicates, &count);
+    int rc = allocate_names(list, &names);
     if (rc < 0)
         return rc;
-    report_duplicates(list, duplicates, count);
-    free(duplicates);
-    rc = build_names(list, ret_names);
-    name_list_reset(list);
+    name_key_sort(list->entries, list->count, list->keys);
+    rc = sort_out(list, &names, &duplicates);
+    if (rc == 0) {
+        report_duplicates(list, &duplicates);
+        *ret_names = names;
+        name_list_reset(list);
+    } else {
+        order_names_clear(&names);
+    }
+    free(duplicates.items);
     return rc;
 }

@@ -1,5 +1,4 @@
 #include <stdlib.h>
-#include <string.h>
 
 #include "order/name_key.h"
 #include "order/name_list.h"
@@ -13,14 +12,6 @@ void order_names_clear(struct order_names *names)
     *names = (struct order_names){0};
 }
 
-/* Keys compare like strings of octets whose shorter one ends with the smallest octet. */
-static int compare_keys(const uint8_t *one, const uint8_t *other)
-{
-    size_t one_size = name_key_size(one), other_size = name_key_size(other);
-
-    return memcmp(one, other, one_size < other_size ? one_size : other_size);
-}
-
 size_t order_names_find(const struct order_names *names, const uint8_t *wire)
 {
     uint8_t wanted[NAME_KEY_MAX], key[NAME_KEY_MAX];
@@ -32,7 +23,7 @@ size_t order_names_find(const struct order_names *names, const uint8_t *wire)
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         name_key_write(order_names_at(names, middle), key);
-        int order = compare_keys(wanted, key);
+        int order = name_key_compare(wanted, key);
         if (order == 0)
             return middle;
         if (order < 0)

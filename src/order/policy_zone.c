@@ -78,6 +78,37 @@ static void write_metadata(const struct writing *writing)
     fputc('\n', writing->stream);
 }
 
+static bool is_alphanumeric(uint8_t octet)
+{
+    return (octet >= 'a' && octet <= 'z') || (octet >= '0' && octet <= '9');
+}
+
+/* Whether a name is a hostname in the narrow sense (RFC 952, RFC 1123, 2.1): only such a name may
+ * own address records where BIND loads a primary zone, and one other owner would drop the whole
+ * zone. */
+static bool is_hostname(const uint8_t *wire)
+{
+    for (const uint8_t *label = wire; *label != 0; label += 1 + *label) {
+        if (!is_alphanumeric(label[1]) || !is_alphanumeric(label[*label]))
+            return false;
+        for (size_t i = 2; i < *label; i++)
+            if (!is_alphanumeric(label[i]) && label[i] != '-')
+                return false;
+    }
+    return true;
+}
+
+/* What a name gets: NODATA stands in for addresses that it cannot own. */
+static const char *name_target(struct writing *writing, const uint8_t *wire)
+{
+    const char *target = action_target(writing->order->action);
+
+    if (target != NULL || is_hostname(wire))
+        return target;
+    writing->summary.without_address++;
+    return action_target(VERDICT_NODATA);
+}
+
 /* What one owner gets. */
 static void write_policy(const struct writing *writing, const char *wildcard, const char *owner,
                          const char *target)
@@ -124,7 +155,6 @@ static bool owner_text(struct writing *writing, const uint8_t *wire, size_t extr
 static void write_names(struct writing *writing)
 {
     const struct order *order = writing->order;
-    const char *target = action_target(order->action);
     char text[NAME_TEXT_MAX];
 
     for (size_t i = 0; i < order->names.count; i++) {
@@ -133,7 +163,7 @@ static void write_names(struct writing *writing)
             order_names_find(&order->subtrees, wire) != SIZE_MAX ||
             !owner_text(writing, wire, 0, text))
             continue;
-        write_policy(writing, "", text, target);
+        write_policy(writing, "", text, name_target(writing, wire));
         writing->summary.names++;
     }
 }
@@ -141,13 +171,13 @@ static void write_names(struct writing *writing)
 static void write_subtrees(struct writing *writing)
 {
     const struct order *order = writing->order;
-    const char *target = action_target(order->action);
     char text[NAME_TEXT_MAX];
 
     for (size_t i = 0; i < order->subtrees.count; i++) {
         const uint8_t *wire = order_names_at(&order->subtrees, i);
         if (!owner_text(writing, wire, 2, text))
             continue;
+        const char *target = name_target(writing, wire);
         if (order_names_find(&order->exempt, wire) == SIZE_MAX)
             write_policy(writing, "", text, target);
         write_policy(writing, "*.", text, target);
