@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,4 +124,80 @@ void file_text_clear(struct file_text *text)
 {
     free(text->octets);
     *text = (struct file_text){0};
+}
+
+static int write_all(int fd, const char *text, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(fd, text, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return -errno;
+        text += written;
+        size -= (size_t)written;
+    }
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+/* A rename or a new name is durable when its folder is. Some file systems cannot sync a folder;
+ * there is nothing more to be done then. */
+static void sync_folder(const char *path)
+{
+    char copy[PATH_MAX];
+
+    snprintf(copy, sizeof(copy), "%s", path);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)fsync(fd);
+    close(fd);
+}
+
+int file_text_create(const char *path, mode_t mode, const char *text, size_t size,
+                     struct error *ret_error)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd < 0 && errno == EEXIST)
+        return error_set_at(ret_error, -EEXIST, path, 0,
+                            "exists already; move it away or choose another name");
+    if (fd < 0)
+        return error_set_at(ret_error, -errno, path, 0, "cannot be created: %s", strerror(errno));
+
+    int rc = write_all(fd, text, size);
+    if (close(fd) < 0 && rc == 0)
+        rc = -errno;
+    if (rc < 0) {
+        unlink(path);
+        return error_set_at(ret_error, rc, path, 0, "cannot be written: %s", strerror(-rc));
+    }
+    sync_folder(path);
+    return 0;
+}
+
+int file_text_replace(const char *path, const char *text, size_t size, struct error *ret_error)
+{
+    char temporary[PATH_MAX];
+    struct stat status;
+
+    if (stat(path, &status) < 0)
+        return error_set_at(ret_error, -errno, path, 0, "cannot be examined: %s", strerror(errno));
+    if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
+        return error_set_at(ret_error, -ENAMETOOLONG, path, 0, "is too long a path");
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0)
+        return error_set_at(ret_error, -errno, temporary, 0, "cannot be created: %s",
+                            strerror(errno));
+
+    int rc = fchmod(fd, status.st_mode & 07777) < 0 ? -errno : write_all(fd, text, size);
+    if (close(fd) < 0 && rc == 0)
+        rc = -errno;
+    if (rc == 0 && rename(temporary, path) < 0)
+        rc = -errno;
+    if (rc < 0) {
+        unlink(temporary);
+        return error_set_at(ret_error, rc, path, 0, "cannot be replaced: %s", strerror(-rc));
+    }
+    sync_folder(path);
+    return 0;
 }

@@ -1,4 +1,5 @@
-/* A file read whole, with the certainty that it did not change meanwhile. */
+/* Files read whole, with the certainty that they did not change meanwhile, and written whole or not
+ * at all. */
 #pragma once
 
 #include <stddef.h>
@@ -23,3 +24,13 @@ void file_text_clear(struct file_text *text);
  * remedy. */
 _must_check_ int file_unchanged(int fd, const char *path, const struct stat *before,
                                 struct error *ret_error);
+
+/* Writes a new file durably; one that exists is refused (-EEXIST). After a failure there is none.
+ */
+_must_check_ int file_text_create(const char *path, mode_t mode, const char *text, size_t size,
+                                  struct error *ret_error);
+
+/* Replaces the content of a file: readers see the old one or the new one, also after a power cut.
+ * Its mode is kept. */
+_must_check_ int file_text_replace(const char *path, const char *text, size_t size,
+                                   struct error *ret_error);

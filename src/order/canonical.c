@@ -1,0 +1,111 @@
+#include "order/canonical.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "order/name_text.h"
+#include "order/timestamp.h"
+
+static int compare_ipv4(const void *one, const void *other)
+{
+    return memcmp(one, other, 4);
+}
+
+static int compare_ipv6(const void *one, const void *other)
+{
+    return memcmp(one, other, 16);
+}
+
+/* Sorted, because the order in which addresses are written says nothing. */
+static void write_addresses(FILE *stream, const struct verdict *verdict)
+{
+    struct verdict sorted = *verdict;
+    char text[INET6_ADDRSTRLEN];
+
+    qsort(sorted.a, sorted.a_count, sizeof(sorted.a[0]), compare_ipv4);
+    qsort(sorted.aaaa, sorted.aaaa_count, sizeof(sorted.aaaa[0]), compare_ipv6);
+    for (size_t i = 0; i < sorted.a_count; i++)
+        fprintf(stream, "a: %s\n", inet_ntop(AF_INET, sorted.a[i], text, sizeof(text)));
+    for (size_t i = 0; i < sorted.aaaa_count; i++)
+        fprintf(stream, "aaaa: %s\n", inet_ntop(AF_INET6, sorted.aaaa[i], text, sizeof(text)));
+}
+
+static void write_names(FILE *stream, const char *key, const struct order_names *names)
+{
+    crypto_hash_sha256_state state;
+    unsigned char digest[crypto_hash_sha256_BYTES];
+    char hex[sizeof(digest) * 2 + 1];
+
+    crypto_hash_sha256_init(&state);
+    for (size_t i = 0; i < names->count; i++) {
+        char text[NAME_TEXT_MAX + 1];
+        size_t size = name_text_write(order_names_at(names, i), text);
+        text[size++] = '\n';
+        crypto_hash_sha256_update(&state, (const unsigned char *)text, size);
+    }
+    crypto_hash_sha256_final(&state, digest);
+    sodium_bin2hex(hex, sizeof(hex), digest, sizeof(digest));
+    fprintf(stream, "%s: %zu %s\n", key, names->count, hex);
+}
+
+static void write_bound(FILE *stream, const char *key, uint64_t bound)
+{
+    if (bound != UINT64_MAX)
+        fprintf(stream, "%s: %" PRIu64 "\n", key, bound);
+}
+
+/* Shares are compared in millionths, which no decimal point of a locale can change. */
+static void write_share(FILE *stream, const char *key, double share)
+{
+    if (share < 1)
+        fprintf(stream, "%s: %u\n", key, (unsigned)(share * 1e6 + 0.5));
+}
+
+static void write_order(FILE *stream, const struct order *order)
+{
+    char time[TIMESTAMP_SIZE];
+
+    fprintf(stream, "tamis-order 1\n");
+    fprintf(stream, "id: %s\n", order->id);
+    fprintf(stream, "kind: %s\n", order_kind_word(order->kind));
+    fprintf(stream, "authority: %s\n", order->authority);
+    fprintf(stream, "starts: %s\n", timestamp_write(order->starts, time));
+    fprintf(stream, "ends: %s\n", timestamp_write(order->ends, time));
+    fprintf(stream, "action: %s\n", order_action_word(order->action));
+    write_addresses(stream, &order->verdict);
+    fprintf(stream, "ttl: %" PRIu32 "\n", order->verdict.ttl_s);
+    if (order->notice != NULL)
+        fprintf(stream, "notice: %s\n", order->notice);
+    write_names(stream, "names", &order->names);
+    write_names(stream, "subtrees", &order->subtrees);
+    write_names(stream, "exempt", &order->exempt);
+    write_bound(stream, "budget-live", order->budget.live_max);
+    write_bound(stream, "budget-shared", order->budget.shared_max);
+    write_bound(stream, "budget-cuts", order->budget.cuts_max);
+    write_share(stream, "budget-query-share-ppm", order->budget.query_share_max);
+    write_share(stream, "budget-client-share-ppm", order->budget.client_share_max);
+}
+
+int canonical_write(const struct order *order, char **ret_text, size_t *ret_size)
+{
+    char *text = NULL;
+    size_t size = 0;
+
+    FILE *stream = open_memstream(&text, &size);
+    if (stream == NULL)
+        return -ENOMEM;
+    write_order(stream, order);
+    int failed = ferror(stream);
+    if (fclose(stream) != 0 || failed != 0) {
+        free(text);
+        return -ENOMEM;
+    }
+    *ret_text = text;
+    *ret_size = size;
+    return 0;
+}
