@@ -1,5 +1,6 @@
 /* The pool: binding, its errors, UDP, and the stop. */
 #include <errno.h>
+#include <netinet/udp.h>
 
 #include "worker_fixture.h"
 
@@ -75,6 +76,37 @@ static void test_ignored_requests_leave_their_neighbours_alone(void **state)
     assert_udp_answers(fd, 3);
     WAIT_UNTIL(pool, counters, counters.udp_requests == 4 && counters.udp_responses == 1);
 
+    close(fd);
+    worker_pool_stop(pool, 0);
+}
+
+static void test_request_from_port_zero_is_ignored(void **state)
+{
+    (void)state;
+    struct worker_address listen = address_make("127.0.0.1", 0);
+    struct worker_options options = options_make(&listen, 1);
+    int fd = socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
+    if (fd < 0 && errno == EPERM)
+        skip();
+    assert_true(fd >= 0);
+    struct worker_pool *pool = pool_start(&options);
+
+    struct {
+        struct udphdr header;
+        uint8_t request[40];
+    } datagram = {
+        .header = {.uh_dport = htons(pool_port(pool, 0)), .uh_ulen = htons(sizeof(datagram))}};
+    request_make(datagram.request, sizeof(datagram.request), 1);
+    struct worker_address to = address_make("127.0.0.1", 0);
+    assert_int_equal(
+        sendto(fd, &datagram, sizeof(datagram), 0, (const struct sockaddr *)&to.address, to.size),
+        sizeof(datagram));
+
+    /* A drop by the system would mean that we tried to answer. */
+    WAIT_UNTIL(pool, counters, counters.udp_batches == 1);
+    struct worker_counters counters = pool_counters(pool);
+    assert_int_equal(counters.udp_requests, 1);
+    assert_int_equal(counters.udp_responses + counters.udp_dropped, 0);
     close(fd);
     worker_pool_stop(pool, 0);
 }
@@ -240,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_udp_answers_on_ipv4_and_ipv6),
         cmocka_unit_test(test_every_request_of_a_burst_is_answered),
         cmocka_unit_test(test_ignored_requests_leave_their_neighbours_alone),
+        cmocka_unit_test(test_request_from_port_zero_is_ignored),
         cmocka_unit_test(test_wildcard_answers_from_the_address_that_was_asked),
         cmocka_unit_test(test_used_port_is_named_with_its_remedy),
         cmocka_unit_test(test_foreign_address_is_named_with_its_remedy),
