@@ -152,6 +152,17 @@ static void test_both_families_share_a_port(void **state)
     int ipv6 = client_connect(SOCK_DGRAM, NULL, "::1", port);
     assert_udp_answers(ipv4, 1);
     assert_udp_answers(ipv6, 2);
+    worker_pool_stop(pool, 0);
+
+    /* And each one is served only where it is listed. */
+    options.listen = &listen[1];
+    options.listen_count = 1;
+    pool = pool_start(&options);
+    assert_udp_answers(ipv6, 3);
+    uint8_t octet = 0;
+    assert_int_equal(send(ipv4, &octet, 1, 0), 1);
+    assert_int_equal(recv(ipv4, &octet, 1, 0), -1);
+    assert_int_equal(errno, ECONNREFUSED);
     close(ipv4);
     close(ipv6);
     worker_pool_stop(pool, 0);
