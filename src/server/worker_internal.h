@@ -3,6 +3,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdalign.h>
 #include <stdbool.h>
 
@@ -12,7 +13,7 @@
 #define WORKER_ALIGNMENT 128
 
 /* What epoll's data points to; the first member of whatever owns the descriptor. */
-enum endpoint_kind { ENDPOINT_STOP, ENDPOINT_UDP, ENDPOINT_LISTENER, ENDPOINT_CLIENT };
+enum endpoint_kind { ENDPOINT_STOP, ENDPOINT_LISTENER, ENDPOINT_CLIENT };
 
 struct endpoint {
     enum endpoint_kind kind;
@@ -32,9 +33,10 @@ struct tcp_server;
 struct worker {
     alignas(WORKER_ALIGNMENT) answer_fn *answer;
     void *context;
+    /* What the loop waits for: one UDP socket per address, then the epoll set of all the others. */
+    struct pollfd *waits;
     int epoll_fd;
     struct endpoint stop;           /* an eventfd: readable once the pool stops */
-    struct endpoint *udp_sockets;   /* one per address */
     struct endpoint *tcp_listeners; /* one per address */
     size_t listen_count;
     int64_t now_ms; /* monotonic, read once per turn of the loop */

@@ -43,7 +43,6 @@
 struct tcp_client {
     struct endpoint endpoint;
     uint32_t events; /* what epoll watches for */
-    bool ended;      /* the client has sent its last octet */
     int64_t deadline_ms;
     struct tcp_client *older, *newer; /* by deadline; free slots chain through `newer` */
     struct tcp_client *bucket_next;
@@ -352,8 +351,9 @@ static enum turn client_read(struct tcp_server *server, struct tcp_client *clien
     ssize_t received = recv(client->endpoint.fd, room + kept, wanted - kept, MSG_DONTWAIT);
     if (received < 0)
         return errno == EAGAIN || errno == EINTR ? TURN_NOTHING : TURN_CLOSE;
+    /* The client has sent its last octet. Nothing waits: all before was answered and sent. */
     if (received == 0)
-        client->ended = true;
+        return TURN_CLOSE;
 
     *ret_octets = room;
     *ret_size = kept + (size_t)received;
@@ -440,8 +440,6 @@ static enum turn client_step(struct worker *worker, struct tcp_client *client)
     const uint8_t *octets = client->input;
     size_t size = client->input_size;
     if (!has_request(octets, size)) {
-        if (client->ended)
-            return TURN_CLOSE;
         enum turn turn = client_read(worker->tcp, client, &octets, &size);
         if (turn != TURN_PROGRESS)
             return turn;
@@ -456,10 +454,8 @@ static enum turn client_turn(struct worker *worker, struct tcp_client *client)
         return turn;
 
     /* Whoever must read first, or has requests left from this turn, continues when there is room to
-     * send: reading on would only fill memory. After the last octet nothing else is to come. */
+     * send: reading on would only fill memory. */
     bool waiting = client->output != NULL || has_request(client->input, client->input_size);
-    if (client->ended && !waiting)
-        return TURN_CLOSE;
     return client_watch(worker, client, waiting ? EPOLLOUT : EPOLLIN) < 0 ? TURN_CLOSE : turn;
 }
 

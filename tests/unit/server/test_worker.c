@@ -1,5 +1,6 @@
 /* The pool: binding, its errors, UDP, and the stop. */
 #include <errno.h>
+#include <netinet/udp.h>
 
 #include "worker_fixture.h"
 
@@ -79,6 +80,37 @@ static void test_ignored_requests_leave_their_neighbours_alone(void **state)
     worker_pool_stop(pool, 0);
 }
 
+static void test_request_from_port_zero_is_ignored(void **state)
+{
+    (void)state;
+    struct worker_address listen = address_make("127.0.0.1", 0);
+    struct worker_options options = options_make(&listen, 1);
+    int fd = socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
+    if (fd < 0 && errno == EPERM)
+        skip();
+    assert_true(fd >= 0);
+    struct worker_pool *pool = pool_start(&options);
+
+    struct {
+        struct udphdr header;
+        uint8_t request[40];
+    } datagram = {
+        .header = {.uh_dport = htons(pool_port(pool, 0)), .uh_ulen = htons(sizeof(datagram))}};
+    request_make(datagram.request, sizeof(datagram.request), 1);
+    struct worker_address to = address_make("127.0.0.1", 0);
+    assert_int_equal(
+        sendto(fd, &datagram, sizeof(datagram), 0, (const struct sockaddr *)&to.address, to.size),
+        sizeof(datagram));
+
+    /* A drop by the system would mean that we tried to answer. */
+    WAIT_UNTIL(pool, counters, counters.udp_batches == 1);
+    struct worker_counters counters = pool_counters(pool);
+    assert_int_equal(counters.udp_requests, 1);
+    assert_int_equal(counters.udp_responses + counters.udp_dropped, 0);
+    close(fd);
+    worker_pool_stop(pool, 0);
+}
+
 static void test_wildcard_answers_from_the_address_that_was_asked(void **state)
 {
     (void)state;
@@ -100,6 +132,39 @@ static void test_wildcard_answers_from_the_address_that_was_asked(void **state)
     close(third);
     close(ipv6);
     close(tcp);
+    worker_pool_stop(pool, 0);
+}
+
+static void test_both_families_share_a_port(void **state)
+{
+    (void)state;
+    struct worker_address listen[] = {address_make("0.0.0.0", 0), address_make("::", 0)};
+    struct worker_options options = options_make(listen, 1);
+    struct worker_pool *pool = pool_start(&options);
+    uint16_t port = pool_port(pool, 0);
+    worker_pool_stop(pool, 0);
+
+    listen[0] = address_make("0.0.0.0", port);
+    listen[1] = address_make("::", port);
+    options.listen_count = 2;
+    pool = pool_start(&options);
+    int ipv4 = client_connect(SOCK_DGRAM, NULL, "127.0.0.2", port);
+    int ipv6 = client_connect(SOCK_DGRAM, NULL, "::1", port);
+    assert_udp_answers(ipv4, 1);
+    assert_udp_answers(ipv6, 2);
+    worker_pool_stop(pool, 0);
+
+    /* And each one is served only where it is listed. */
+    options.listen = &listen[1];
+    options.listen_count = 1;
+    pool = pool_start(&options);
+    assert_udp_answers(ipv6, 3);
+    uint8_t octet = 0;
+    assert_int_equal(send(ipv4, &octet, 1, 0), 1);
+    assert_int_equal(recv(ipv4, &octet, 1, 0), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    close(ipv4);
+    close(ipv6);
     worker_pool_stop(pool, 0);
 }
 
@@ -216,6 +281,46 @@ static void test_stop_answers_what_was_received(void **state)
     close(tcp);
 }
 
+/* Takes its time, so that more arrives before the worker looks again. */
+static size_t answer_slowly(void *context, const uint8_t *request, size_t request_size,
+                            const struct sockaddr *client, enum transport transport, int64_t now,
+                            uint8_t *response, size_t response_max)
+{
+    if (transport == TRANSPORT_UDP)
+        sleep_ms(200);
+    return answer_echo(context, request, request_size, client, transport, now, response,
+                       response_max);
+}
+
+static void test_stop_answers_clients_that_were_not_accepted_yet(void **state)
+{
+    (void)state;
+    enum { COUNT = 90 };
+    struct worker_address listen = address_make("127.0.0.1", 0);
+    struct worker_options options = options_make(&listen, 1);
+    options.answer = answer_slowly;
+    struct worker_pool *pool = pool_start(&options);
+
+    int udp = client_connect(SOCK_DGRAM, NULL, "127.0.0.1", pool_port(pool, 0));
+    int fds[COUNT];
+    uint8_t frame[42];
+    size_t size = request_frame(frame, 40, 5);
+    assert_int_equal(send(udp, frame + 2, 40, 0), 40);
+    sleep_ms(50);
+    for (size_t i = 0; i < COUNT; i++) {
+        fds[i] = client_connect(SOCK_STREAM, NULL, "127.0.0.1", pool_port(pool, 0));
+        send_all(fds[i], frame, size);
+    }
+    worker_pool_stop(pool, PATIENCE_MS);
+
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_echo(fds[i], 40, 5);
+        assert_closed(fds[i]);
+        close(fds[i]);
+    }
+    close(udp);
+}
+
 static void test_stop_waits_for_unfinished_clients_only_so_long(void **state)
 {
     (void)state;
@@ -240,12 +345,15 @@ int main(void)
         cmocka_unit_test(test_udp_answers_on_ipv4_and_ipv6),
         cmocka_unit_test(test_every_request_of_a_burst_is_answered),
         cmocka_unit_test(test_ignored_requests_leave_their_neighbours_alone),
+        cmocka_unit_test(test_request_from_port_zero_is_ignored),
         cmocka_unit_test(test_wildcard_answers_from_the_address_that_was_asked),
+        cmocka_unit_test(test_both_families_share_a_port),
         cmocka_unit_test(test_used_port_is_named_with_its_remedy),
         cmocka_unit_test(test_foreign_address_is_named_with_its_remedy),
         cmocka_unit_test(test_limit_of_zero_clients_is_refused),
         cmocka_unit_test(test_idle_workers_hold_up_no_grace_period),
         cmocka_unit_test(test_stop_answers_what_was_received),
+        cmocka_unit_test(test_stop_answers_clients_that_were_not_accepted_yet),
         cmocka_unit_test(test_stop_waits_for_unfinished_clients_only_so_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

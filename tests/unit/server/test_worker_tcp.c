@@ -1,6 +1,7 @@
 /* TCP: framing however the octets arrive, back pressure, limits and deadlines. */
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -19,6 +20,23 @@ static size_t answer_big(void *context, const uint8_t *request, size_t request_s
         return size;
     memset(response + size, 0x5a, BIG_ANSWER_SIZE - size);
     return BIG_ANSWER_SIZE;
+}
+
+/* The linker puts these before malloc() and realloc() (--wrap), so that memory can run out. */
+static atomic_bool memory_short;
+void *__real_malloc(size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return memory_short ? NULL : __real_malloc(size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return memory_short ? NULL : __real_realloc(memory, size);
 }
 
 struct fixture {
@@ -348,6 +366,43 @@ static void test_clients_that_vanish_leave_nothing_behind(void **state)
     WAIT_UNTIL(fixture->pool, counters, counters.tcp_clients == 0);
 }
 
+static void test_short_memory_costs_only_the_client_that_needs_it(void **state)
+{
+    enum { COUNT = 600 };
+    struct fixture *fixture = *state;
+    fixture->options.answer = answer_big;
+    fixture->pool = pool_start(&fixture->options);
+    static uint8_t stream[COUNT * 42], answer[65535];
+    for (uint16_t i = 0; i < COUNT; i++)
+        request_frame(stream + i * 42, 40, i);
+    int started = tcp_connect(fixture), halved = tcp_connect(fixture);
+    int stalled = tcp_connect(fixture), modest = tcp_connect(fixture);
+    send_all(started, stream, 1);
+    WAIT_UNTIL(fixture->pool, counters, counters.tcp_clients == 4);
+    sleep_ms(50);
+
+    memory_short = true;
+    send_all(started, stream + 1, 1);
+    send_all(started, stream + 2, 1);
+    assert_closed(started);
+    send_all(halved, stream, 20);
+    assert_closed(halved);
+    send_all(stalled, stream, sizeof(stream));
+    WAIT_UNTIL(fixture->pool, counters, counters.tcp_clients == 1);
+    send_all(modest, stream, 42);
+    assert_int_equal(receive_frame(modest, answer), BIG_ANSWER_SIZE);
+    memory_short = false;
+
+    send_all(modest, stream + 42, 20);
+    sleep_ms(20);
+    send_all(modest, stream + 62, 22);
+    assert_int_equal(receive_frame(modest, answer), BIG_ANSWER_SIZE);
+    close(started);
+    close(halved);
+    close(stalled);
+    close(modest);
+}
+
 static void test_ipv6_clients_count_by_their_network(void **state)
 {
     struct fixture *fixture = *state;
@@ -382,6 +437,7 @@ int main(void)
         TCP_TEST(test_longest_idle_client_gives_way),
         TCP_TEST(test_connections_wait_while_descriptors_are_short),
         TCP_TEST(test_clients_that_vanish_leave_nothing_behind),
+        TCP_TEST(test_short_memory_costs_only_the_client_that_needs_it),
         TCP_TEST(test_ipv6_clients_count_by_their_network),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,7 +68,7 @@ static inline struct worker_options options_make(const struct worker_address *li
         .worker_count = 1,
         .tcp_clients_max = 100,
         .tcp_clients_per_address_max = 100,
-        .tcp_idle_timeout_ms = PATIENCE_MS,
+        .tcp_idle_timeout_ms = 10 * PATIENCE_MS, /* never, unless the test says when */
         .answer = answer_echo,
         .contexts = contexts,
     };
