@@ -22,16 +22,18 @@
 /* What it points at outlives the refresher. */
 struct refresh_zone {
     struct zone *zone;
-    const struct transfer_source *sources; /* one per origin, tried in order, the last good one
+    struct transfer_source *sources; /* one per origin, tried in order, the last good one
                                               first; cancel_fd is not looked at */
-    size_t source_count;                   /* 1 to 64 */
+    size_t source_count;             /* 1 to 64 */
 };
 
 /* Called from the refresher's threads, one at a time per zone, several zones at once. */
 struct refresh_handlers {
     /* Hands over a new generation; the handler marks it, publishes it, retires the old one and sets
-     * the zone's status and loaded_at. */
-    void (*publish)(void *context, struct zone *zone, struct zone_data *data);
+     * the zone's status and loaded_at. On failure (negative errno) nothing has changed, the data
+     * stays the refresher's, and it tries again later. */
+    int (*publish)(void *context, struct zone *zone, struct zone_data *data);
+    /* Sets the zone's status; the refresher logs it. */
     void (*expire)(void *context, struct zone *zone);
     /* level: LOG_INFO, ... of <syslog.h>; one line without its end. From several threads at once.
      */

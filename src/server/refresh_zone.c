@@ -303,16 +303,31 @@ static void publish(struct refresher *refresher, struct secondary *secondary,
 {
     /* An expiry that is being handled comes first, this data after it. */
     handler_begin(refresher, secondary);
-    secondary->has_data = true;
-    secondary->soa = attempt->data->soa;
-    checked(refresher, secondary, attempt);
     pthread_mutex_unlock(&refresher->lock);
 
-    atomic_fetch_add(&secondary->zone->transfers, 1);
-    refresher->handlers.publish(refresher->handlers.context, secondary->zone, TAKE(attempt->data));
+    const struct soa soa = attempt->data->soa;
+    attempt->code =
+        refresher->handlers.publish(refresher->handlers.context, secondary->zone, attempt->data);
+    if (attempt->code < 0) {
+        const struct error error = {.text = "no memory to serve the new copy of the zone"};
+        zone_data_free(attempt->data);
+        attempt_failed(refresher, secondary, attempt, &error);
+    } else {
+        atomic_fetch_add(&secondary->zone->transfers, 1);
+    }
+    attempt->data = NULL;
 
     pthread_mutex_lock(&refresher->lock);
     handler_end(refresher, secondary);
+    if (attempt->code < 0) {
+        /* It may have gone off unseen meanwhile. */
+        if (secondary->has_data)
+            timer_set(&refresher->timers, &secondary->expiry, secondary->expiry.due_ms);
+        return;
+    }
+    secondary->has_data = true;
+    secondary->soa = soa;
+    checked(refresher, secondary, attempt);
 }
 
 /* Whether the origin, though its answer is good, lags behind the one that notified. */

@@ -271,18 +271,15 @@ void server_tick(struct server *server)
 
 /* ---- Refreshing ---- */
 
-static void refresh_publish(void *context, struct zone *zone, struct zone_data *data)
+static int refresh_publish(void *context, struct zone *zone, struct zone_data *data)
 {
-    if (server_publish(context, zone, data) < 0)
-        zone_data_free(data);
+    return server_publish(context, zone, data);
 }
 
 static void refresh_expire(void *context, struct zone *zone)
 {
     (void)context;
     atomic_store(&zone->status, ZONE_EXPIRED);
-    server_log(LOG_ERR, "zone %s: expired: no origin has confirmed it for its SOA's expire time",
-               zone->text);
 }
 
 static void refresh_log(void *context, int level, const char *text)

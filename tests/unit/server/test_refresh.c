@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,7 +68,7 @@ struct fixture {
     struct refresh_zone refresh_zones[ZONES_MAX];
     size_t count;
     _Atomic(uint32_t) serials[ZONES_MAX];
-    _Atomic(unsigned) publications, expirations;
+    _Atomic(unsigned) publications, expirations, publications_to_fail;
     struct refresher *refresher;
 };
 
@@ -76,14 +77,19 @@ static size_t index_of(const struct fixture *fixture, const struct zone *zone)
     return (size_t)(zone - fixture->zones);
 }
 
-static void on_publish(void *context, struct zone *zone, struct zone_data *data)
+static int on_publish(void *context, struct zone *zone, struct zone_data *data)
 {
     struct fixture *fixture = context;
+    if (atomic_load(&fixture->publications_to_fail) > 0) {
+        atomic_fetch_sub(&fixture->publications_to_fail, 1);
+        return -ENOMEM;
+    }
     zone_data_free(zone->data);
     zone->data = data;
     fixture->serials[index_of(fixture, zone)] = data->soa.serial;
     atomic_store(&zone->status, ZONE_SERVING);
     atomic_fetch_add(&fixture->publications, 1);
+    return 0;
 }
 
 static void on_expire(void *context, struct zone *zone)
@@ -463,6 +469,33 @@ static void test_a_zone_that_serves_already_goes_on_by_its_timers(void **state)
     (void)state;
 }
 
+static void test_a_failed_publication_is_tried_again(void **state)
+{
+    struct origin_script script = steady(5);
+    struct fake_origin origin;
+    struct fixture *fixture = fixture_create();
+    fixture->publications_to_fail = 1;
+    fake_origin_start(&origin, answer, &script);
+    struct zone *zone = add_zone(fixture, &origin, NULL);
+    start(fixture, 2);
+
+    assert_eventually(zone->status == ZONE_SERVING);
+    assert_int_equal(script.transfers, 2);
+    assert_int_equal(zone->transfer_failures, 1);
+
+    /* Of a zone that serves, the older copy stays until the newer one comes. */
+    script.serial = 6;
+    fixture->publications_to_fail = 1;
+    refresher_poke(fixture->refresher, zone, 6);
+    assert_eventually(zone->transfer_failures == 2);
+    assert_int_equal(fixture->serials[0], 5);
+    refresher_poke(fixture->refresher, zone, 6);
+    assert_eventually(fixture->serials[0] == 6);
+    fixture_free(fixture);
+    fake_origin_stop(&origin);
+    (void)state;
+}
+
 static void test_serials_wrap_around(void **state)
 {
     assert_true(serial_is_newer(2, 1));
@@ -542,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_a_dead_origin_of_many_zones_starves_no_other),
         cmocka_unit_test(test_stopping_interrupts_a_wait),
         cmocka_unit_test(test_a_zone_that_serves_already_goes_on_by_its_timers),
+        cmocka_unit_test(test_a_failed_publication_is_tried_again),
         cmocka_unit_test(test_serials_wrap_around),
         cmocka_unit_test(test_timers_keep_their_bounds),
         cmocka_unit_test(test_the_heap_gives_timers_in_order),
