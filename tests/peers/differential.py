@@ -216,7 +216,7 @@ def signature(message):
     return verdict.signature(message) if isinstance(message, wire.Message) or message is None else message
 
 
-def prepare(directory, count, seed, signed_share=0.2):
+def prepare(directory, count, seed, signed=True):
     """Writes the zone files: generated and hand-written, some signed. Returns the zones."""
     zones = zone_generator.make_zones(count, seed) + corner_zones.all_zones()
     folder = os.path.join(directory, "zones")
@@ -225,13 +225,24 @@ def prepare(directory, count, seed, signed_share=0.2):
         zone.path = os.path.join(folder, ("root" if zone.name == "." else zone.name.rstrip(".")) + ".zone")
         with open(zone.path, "w", encoding="utf-8") as file:
             file.write(zone.text())
-    step = max(1, round(1 / signed_share)) if signed_share else 0
-    signable = [zone for index, zone in enumerate(zones)
-                if step and "bind" not in zone.refused_by and (index % step == 0 or index >= count)]
-    for zone in zone_signing.sign_some(signable, os.path.join(directory, "keys")):
-        with open(zone.path, "w", encoding="utf-8") as file:
-            file.write(zone.text())
+    for index, zone in enumerate(zones):
+        if not zone.is_corner and "bind" not in zone.refused_by and index % 5 == 0 and signed:
+            zone.signing = zone_signing.MANNERS[index // 5 % len(zone_signing.MANNERS)][0]
+    zone_signing.sign_all([zone for zone in zones if zone.signing], os.path.join(directory, "keys"))
     return zones
+
+
+def prepare_root(directory):
+    """The root zone, which the servers hold alone."""
+    zone = corner_zones.root_zone()
+    zone.is_corner = True
+    zone.path = os.path.join(directory, "root.zone")
+    os.makedirs(directory, exist_ok=True)
+    with open(zone.path, "w", encoding="utf-8") as file:
+        file.write(zone.text())
+    zone.signing = "NSEC"
+    zone_signing.sign_all([zone], os.path.join(directory, "keys"))
+    return [zone]
 
 
 def start_servers(directory, zones, subject):
@@ -277,8 +288,11 @@ def compare(directory, zones, queries_count, seed, subject="tamisd", workers=2):
     servers = start_servers(directory, zones, subject)
     try:
         each = max(1, queries_count // len(zones))
-        queries = [query for zone in zones
-                   for query in zone_generator.make_queries(zone, each, "%s queries %s" % (seed, zone.name))]
+        queries = []
+        for zone in zones:
+            seed_here = "%s queries %s" % (seed, zone.name)
+            queries += (zone_generator.corner_queries(zone, seed_here) if zone.is_corner
+                        else zone_generator.make_queries(zone, each, seed_here))
         comparison = Comparison(subject, {name: server.place for name, server in servers.items()})
         shares = [queries[start::workers * 4] for start in range(workers * 4)]
         _WORK = (comparison, shares)
@@ -300,19 +314,19 @@ def main():
     parser.add_argument("--seed", default="tamis")
     parser.add_argument("--subject", default="tamisd", help="who is judged: tamisd, knot, nsd, bind or none")
     parser.add_argument("--directory", default="/tmp/tamis-differential")
-    parser.add_argument("--signed", type=float, default=0.2, help="share of the zones that is signed")
-    parser.add_argument("--only", help="only this zone of the set")
+    parser.add_argument("--unsigned", action="store_true", help="sign nothing")
+    parser.add_argument("--only", help="only these zones of the set, with commas")
     parser.add_argument("--root", action="store_true", help="the root zone instead of the others")
     arguments = parser.parse_args()
     started = time.monotonic()
     directory = os.path.join(arguments.directory, str(os.getpid()))
     subject = None if arguments.subject == "none" else arguments.subject
     if arguments.root:
-        zones = prepare_root(directory, arguments.seed)
+        zones = prepare_root(directory)
     else:
-        zones = prepare(directory, arguments.zones, arguments.seed, arguments.signed)
+        zones = prepare(directory, arguments.zones, arguments.seed, not arguments.unsigned)
     if arguments.only:
-        zones = [zone for zone in zones if zone.name == arguments.only]
+        zones = [zone for zone in zones if zone.name in arguments.only.split(",")]
     print("seed %s: %d zones prepared in %.1f s under %s"
           % (arguments.seed, len(zones), time.monotonic() - started, directory), flush=True)
     findings = compare(directory, zones, arguments.queries, arguments.seed, subject)

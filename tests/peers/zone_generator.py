@@ -30,7 +30,8 @@ class Zone:
         self.lines = []
         self.names = set()
         self.refused_by = set()
-        self.signing = None
+        self.signing = None  # the manner, of zone_signing.MANNERS
+        self.is_corner = False
         self.path = None
 
     def text(self):
@@ -370,6 +371,27 @@ class Query:
     def __str__(self):
         return "%s %s%s%s" % (self.name, self.rrtype, "" if self.edns is None else " edns=%d" % self.edns,
                               " DO" if self.do else "")
+
+
+def corner_queries(zone, seed, names_max=120):
+    """For zones written by hand: every record set in every size of answer, and the types that matter
+    at `names_max` of the names around."""
+    draw = random.Random(seed)
+    queries, seen = [], set()
+    for line in zone.lines:
+        owner, rrtype = line.split()[0], line.split()[2]
+        if (owner, rrtype) not in seen:
+            seen.add((owner, rrtype))
+            for edns in (None, 512, 1232, 4096) if len(seen) < 400 else (1232,):
+                queries.append(Query(zone, owner, rrtype, edns, edns is not None and bool(zone.signing), draw))
+    names = interesting_names(zone, draw)
+    for name in draw.sample(names, min(len(names), names_max)):
+        for rrtype in ("A", "MX", "NS", "CNAME", "DS", "ANY", draw.choice(QUERY_TYPES)):
+            if zone.signing:
+                queries.append(Query(zone, name, rrtype, draw.choice([1232, 4096]), draw.random() < 0.9, draw))
+            else:
+                queries.append(Query(zone, name, rrtype, draw.choice([None, 512, 1232, 4096]), False, draw))
+    return queries
 
 
 def make_queries(zone, count, seed):

@@ -27,10 +27,10 @@ def make_key(directory):
     return glob.glob(os.path.join(directory, "K*.key"))[0][:-len(".key")]
 
 
-def sign(zone, key, manner):
-    """Signs the zone's file in place; returns whether that went well. The key is adopted under the
-    zone's name: its tag depends on the record data alone."""
-    name, options = manner
+def sign(zone, key):
+    """Signs the zone's file in place. The key is adopted under the zone's name: its tag depends on
+    the record data alone."""
+    options = dict(MANNERS)[zone.signing]
     tag = re.search(r"\+(\d+)\+(\d+)$", key).group(0)
     directory = zone.path + ".keys"
     os.makedirs(directory, exist_ok=True)
@@ -47,14 +47,12 @@ def sign(zone, key, manner):
                              "-O", "full", *options, unsigned, own],
                             capture_output=True, text=True, timeout=60)
     if result.returncode != 0:
-        return False
-    zone.signing = name
-    return True
+        raise RuntimeError("%s cannot be signed: %s" % (zone.name, result.stderr))
 
 
-def sign_some(zones, directory, workers=2):
-    """Signs the given zones, in all manners by turns. Returns those that could not be signed."""
+def sign_all(zones, directory, workers=2):
+    """Signs every zone in the manner that its `signing` names. Raises when one cannot be signed."""
     key = make_key(directory)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        done = pool.map(lambda pair: sign(pair[1], key, MANNERS[pair[0] % len(MANNERS)]), enumerate(zones))
-        return [zone for zone, well in zip(zones, done) if not well]
+        for _ in pool.map(lambda zone: sign(zone, key), zones):
+            pass

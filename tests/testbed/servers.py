@@ -65,7 +65,7 @@ class Server:
     def run(self, command, env=None):
         self.process = ServerProcess(self.name, command, self.directory, env)
 
-    def wait_for_zones(self, names, timeout_s=60.0):
+    def wait_for_zones(self, names, timeout_s=25.0):
         """Waits until each zone answers its SOA with authority."""
         missing = list(names)
 
@@ -203,7 +203,7 @@ class Bind(Server):
             "    listen-on-v6 { none; };",
             "    pid-file none; session-keyfile none; lock-file none;",
             "    recursion no; allow-query { any; }; allow-transfer { any; }; notify no;",
-            "    minimal-responses no-auth; minimal-any no;",
+            "    minimal-responses no-auth; minimal-any no; zero-no-soa-ttl no;",
             "    dnssec-validation no; empty-zones-enable no; querylog no;",
             "    max-udp-size 4096; edns-udp-size 4096;",
             "    check-names primary ignore; check-integrity no; check-sibling no; check-wildcard no;",

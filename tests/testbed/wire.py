@@ -15,8 +15,8 @@ TYPES = {
     "RT": 21, "SIG": 24, "KEY": 25, "PX": 26, "AAAA": 28, "LOC": 29, "NXT": 30, "SRV": 33,
     "NAPTR": 35, "KX": 36, "CERT": 37, "DNAME": 39, "OPT": 41, "APL": 42, "DS": 43, "SSHFP": 44,
     "RRSIG": 46, "NSEC": 47, "DNSKEY": 48, "DHCID": 49, "NSEC3": 50, "NSEC3PARAM": 51, "TLSA": 52,
-    "CDS": 59, "CDNSKEY": 60, "CSYNC": 62, "ZONEMD": 63, "SVCB": 64, "HTTPS": 65, "SPF": 99,
-    "NID": 104, "LP": 107, "EUI48": 108, "TKEY": 249, "TSIG": 250, "IXFR": 251, "AXFR": 252,
+    "IPSECKEY": 45, "SMIMEA": 53, "CDS": 59, "CDNSKEY": 60, "OPENPGPKEY": 61, "CSYNC": 62, "ZONEMD": 63, "SVCB": 64, "HTTPS": 65, "SPF": 99,
+    "NID": 104, "L32": 105, "L64": 106, "LP": 107, "EUI48": 108, "EUI64": 109, "TKEY": 249, "TSIG": 250, "IXFR": 251, "AXFR": 252,
     "MAILB": 253, "MAILA": 254, "ANY": 255, "URI": 256, "CAA": 257,
 }
 TYPE_NAMES = {number: text for text, number in TYPES.items()}
