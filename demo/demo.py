@@ -179,10 +179,41 @@ class Demo:
         )
         self.screen.check("answers lost meanwhile", watcher.lost, watcher.lost == 0, "none")
 
+    def show_proof(self, code, report, listed):
+        """What tamis prove found; listed is how many names it had to find sinkholed."""
+        names, answers = report["names"], report["answers"]
+        self.screen.figure("names asked", names["listed"] + names["unlisted"])
+        self.screen.figure(
+            "answers compared",
+            answers["compared"],
+            f"{duration(report['seconds'])}, {answers['compared'] / report['seconds']:,.0f}/s",
+        )
+        if listed:
+            right = names["listed"] - names["listed_wrong"]
+            self.screen.check("listed names sinkholed", right, right == listed, f"all {listed:,}")
+            if answers["blocked_alias"]:
+                self.screen.figure(
+                    "aliases of listed names", answers["blocked_alias"], "end at the sinkhole, too"
+                )
+        self.screen.check(
+            "other names that differ" if listed else "names that differ",
+            names["unlisted_different"],
+            names["unlisted_different"] == 0,
+            "none",
+        )
+        self.screen.check(
+            "verdict of tamis prove",
+            "proved" if report["proved"] else "not proved",
+            report["proved"] and code == 0,
+            "proved",
+        )
+        for example in report["examples"][:3]:
+            self.screen.write(f"   {example['name']} {example['type']}: {example['detail']}")
+
     def step_proof(self):
         self.screen.step("The proof", f"Front and origin, asked for every name: {TYPES}.")
         code, report = self.prove(self.provider.names_path, "--order", self.order.path)
-        print(code, report)
+        self.show_proof(code, report, made_up.LISTED_COUNT)
 
     def step_origin_down(self):
         self.screen.step("The origin stops", "Nobody must notice.")
@@ -219,8 +250,7 @@ class Demo:
     def step_proof_after(self):
         self.screen.step("The proof after the lift", "The origin is back; every listed name again.")
         self.start_origin()
-        code, report = self.prove(self.order.names_path)
-        print(code, report)
+        self.show_proof(*self.prove(self.order.names_path), listed=0)
 
     # ---- Looking around ----
 
