@@ -168,9 +168,16 @@ class Demo:
         sinkholed = ("NOERROR", [f"{name}. {made_up.SINKHOLE_A}"])
         with asking.Watcher(self.front.address, name, sinkholed) as watcher:
             started_s = time.monotonic()
-            self.control("activate", self.order.path)
+            result = self.control("activate", self.order.path)
             first_s = watcher.wait_first(5)
         active_s = float("inf") if first_s is None else first_s - started_s
+        self.screen.check(
+            "names in force",
+            result["names"],
+            result["names"] == made_up.LISTED_COUNT and result["refused"] == 0,
+            f"all {made_up.LISTED_COUNT:,}, none refused",
+        )
+        self.screen.figure("time that tamisd took", duration(result["took_ms"] / 1000))
         self.screen.check(
             "first sinkholed answer after",
             duration(active_s),
@@ -236,9 +243,10 @@ class Demo:
         name = self.order.live[0]
         with asking.Watcher(self.front.address, name, self.lifted_answer) as watcher:
             started_s = time.monotonic()
-            self.control("lift", made_up.ORDER_ID)
+            result = self.control("lift", made_up.ORDER_ID)
             first_s = watcher.wait_first(5)
         lifted_s = float("inf") if first_s is None else first_s - started_s
+        self.screen.figure("time that tamisd took", duration(result["took_ms"] / 1000))
         self.screen.check(
             "first right answer after",
             duration(lifted_s),
