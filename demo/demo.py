@@ -168,9 +168,16 @@ class Demo:
         sinkholed = ("NOERROR", [f"{name}. {made_up.SINKHOLE_A}"])
         with asking.Watcher(self.front.address, name, sinkholed) as watcher:
             started_s = time.monotonic()
-            self.control("activate", self.order.path)
+            result = self.control("activate", self.order.path)
             first_s = watcher.wait_first(5)
         active_s = float("inf") if first_s is None else first_s - started_s
+        self.screen.check(
+            "names in force",
+            result["names"],
+            result["names"] == made_up.LISTED_COUNT and result["refused"] == 0,
+            f"all {made_up.LISTED_COUNT:,}, none refused",
+        )
+        self.screen.figure("time that tamisd took", duration(result["took_ms"] / 1000))
         self.screen.check(
             "first sinkholed answer after",
             duration(active_s),
@@ -179,10 +186,41 @@ class Demo:
         )
         self.screen.check("answers lost meanwhile", watcher.lost, watcher.lost == 0, "none")
 
+    def show_proof(self, code, report, listed):
+        """What tamis prove found; listed is how many names it had to find sinkholed."""
+        names, answers = report["names"], report["answers"]
+        self.screen.figure("names asked", names["listed"] + names["unlisted"])
+        self.screen.figure(
+            "answers compared",
+            answers["compared"],
+            f"{duration(report['seconds'])}, {answers['compared'] / report['seconds']:,.0f}/s",
+        )
+        if listed:
+            right = names["listed"] - names["listed_wrong"]
+            self.screen.check("listed names sinkholed", right, right == listed, f"all {listed:,}")
+            if answers["blocked_alias"]:
+                self.screen.figure(
+                    "aliases of listed names", answers["blocked_alias"], "end at the sinkhole, too"
+                )
+        self.screen.check(
+            "other names that differ" if listed else "names that differ",
+            names["unlisted_different"],
+            names["unlisted_different"] == 0,
+            "none",
+        )
+        self.screen.check(
+            "verdict of tamis prove",
+            "proved" if report["proved"] else "not proved",
+            report["proved"] and code == 0,
+            "proved",
+        )
+        for example in report["examples"][:3]:
+            self.screen.write(f"   {example['name']} {example['type']}: {example['detail']}")
+
     def step_proof(self):
         self.screen.step("The proof", f"Front and origin, asked for every name: {TYPES}.")
         code, report = self.prove(self.provider.names_path, "--order", self.order.path)
-        print(code, report)
+        self.show_proof(code, report, made_up.LISTED_COUNT)
 
     def step_origin_down(self):
         self.screen.step("The origin stops", "Nobody must notice.")
@@ -205,9 +243,10 @@ class Demo:
         name = self.order.live[0]
         with asking.Watcher(self.front.address, name, self.lifted_answer) as watcher:
             started_s = time.monotonic()
-            self.control("lift", made_up.ORDER_ID)
+            result = self.control("lift", made_up.ORDER_ID)
             first_s = watcher.wait_first(5)
         lifted_s = float("inf") if first_s is None else first_s - started_s
+        self.screen.figure("time that tamisd took", duration(result["took_ms"] / 1000))
         self.screen.check(
             "first right answer after",
             duration(lifted_s),
@@ -219,8 +258,7 @@ class Demo:
     def step_proof_after(self):
         self.screen.step("The proof after the lift", "The origin is back; every listed name again.")
         self.start_origin()
-        code, report = self.prove(self.order.names_path)
-        print(code, report)
+        self.show_proof(*self.prove(self.order.names_path), listed=0)
 
     # ---- Looking around ----
 

@@ -79,8 +79,8 @@ int config_address_parse(const char *text, uint16_t port_default,
     if (strlen(text) >= sizeof(host))
         return error_set(ret_error, -EINVAL,
                          "\"%.40s...\" is too long for an address: write 192.0.2.1@53", text);
-    strcpy(host, text);
-    strcpy(parsed.text, text);
+    memcpy(host, text, strlen(text) + 1);
+    memcpy(parsed.text, text, strlen(text) + 1);
 
     unsigned port = port_default;
     char *port_text = strchr(host, '@');

@@ -270,7 +270,7 @@ static int control_check(const struct config_source *source, struct config *conf
 static int limits_check(const struct config_source *source, const struct raw_server *raw,
                         struct config *config, struct error *ret_error)
 {
-    unsigned payload;
+    unsigned payload = 0;
     int rc = number_check(source, "workers", raw->workers, workers_default(), 1, WORKERS_MAX,
                           &config->workers, ret_error);
     if (rc == 0)
@@ -438,7 +438,7 @@ int config_keys_sort(const struct config *config, const struct config_key ***ret
 static int keys_check_unique(const struct config_source *source, const struct config *config,
                              struct error *ret_error)
 {
-    const struct config_key **keys;
+    const struct config_key **keys = NULL;
     int rc = config_keys_sort(config, &keys, ret_error);
 
     for (size_t i = 1; rc == 0 && i < config->key_count; i++)
@@ -446,8 +446,7 @@ static int keys_check_unique(const struct config_source *source, const struct co
             rc = config_fail(
                 source, config_place("keys.%zu.name", (size_t)(keys[i] - config->keys)), ret_error,
                 "key %s is defined twice: remove one or rename it", keys[i]->name);
-    if (rc != -ENOMEM)
-        free(keys);
+    free(keys);
     return rc;
 }
 

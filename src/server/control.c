@@ -407,7 +407,7 @@ static int listener_open(struct control_server *server, struct error *ret_error)
                             "the control socket's path is longer than %zu octets: choose a shorter "
                             "one, for example below /run",
                             sizeof(address.sun_path) - 1);
-    strcpy(address.sun_path, server->path);
+    memcpy(address.sun_path, server->path, strlen(server->path) + 1);
     int rc = stale_remove(&address, ret_error);
     if (rc < 0)
         return rc;

@@ -145,7 +145,7 @@ static int port_probe(const struct worker_address *address, struct error *ret_er
 {
     static const int types[] = {SOCK_DGRAM, SOCK_STREAM};
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        int fd;
+        int fd = -1;
         int rc = socket_open(address, types[i], false, &fd);
         if (rc < 0)
             return listen_error(ret_error, rc, address, types[i]);
@@ -159,7 +159,7 @@ static int port_choose(struct worker_address *address, struct error *ret_error)
 {
     int rc = -EADDRINUSE;
     for (unsigned i = 0; i < FREE_PORT_TRIES_MAX && rc == -EADDRINUSE; i++) {
-        int udp_fd, tcp_fd;
+        int udp_fd = -1, tcp_fd = -1;
         struct worker_address bound = *address;
         rc = socket_open(address, SOCK_DGRAM, false, &udp_fd);
         if (rc < 0)
