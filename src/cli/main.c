@@ -11,6 +11,8 @@ static const struct command *const commands[] = {
     &command_order_compile,
     &command_order_sign,
     &command_key_generate,
+    &command_zone_check,
+    &command_prove,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
