@@ -66,7 +66,7 @@ static void mark_names(const struct order_names *names)
         FUZZ_ASSERT(name_parse(&name, owner, NAME_SIZE_MAX) > 0);
         struct zone *zone = zone_set_find(view.zones, &name, 0);
         FUZZ_ASSERT(zone != NULL);
-        FUZZ_ASSERT(zone_data_mark(zone->data, owner, true) == 0);
+        FUZZ_ASSERT(zone_data_mark(zone->data, owner) == 0);
     }
 }
 
