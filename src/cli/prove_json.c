@@ -33,12 +33,12 @@ static json_t *json_orders(const struct listing *listing)
     json_t *orders = json_array();
     for (size_t i = 0; i < listing_order_count(listing); i++) {
         const struct order *order = listing_order(listing, i);
-        if (json_array_append_new(orders,
-                                  json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "id", order->id,
-                                            "file", order->path != NULL ? order->path : "", "names",
-                                            (json_int_t)order->names.count, "subtrees",
-                                            (json_int_t)order->subtrees.count, "exempt",
-                                            (json_int_t)order->exempt.count)) < 0) {
+        json_t *entry = json_pack(
+            "{s:s, s:s, s:I, s:I, s:I, s:I}", "id", order->id, "file",
+            order->path != NULL ? order->path : "", "names", (json_int_t)order->names.count,
+            "subtrees", (json_int_t)order->subtrees.count, "exempt",
+            (json_int_t)order->exempt.count, "refused", (json_int_t)order->finding_count);
+        if (json_array_append_new(orders, entry) < 0) {
             json_decref(orders);
             return NULL;
         }
