@@ -146,7 +146,7 @@ static const char *name_parse_text(const char *text, size_t size, struct name_li
 
 int name_file_next(struct name_file *file, struct name_line *ret_line, struct error *ret_error)
 {
-    const char *text = NULL;
+    const char *text = "";
     size_t size = 0;
     for (;;) {
         errno = 0;

@@ -82,9 +82,8 @@ static bool type_is_askable(uint16_t type)
 static const char *types_parse(const char *text, struct prove_options *options)
 {
     char copy[256];
-    if (strlen(text) >= sizeof(copy))
+    if ((size_t)snprintf(copy, sizeof(copy), "%s", text) >= sizeof(copy))
         return "the list of types is too long";
-    strcpy(copy, text);
 
     options->type_count = 0;
     options->types_text[0] = '\0';
@@ -104,9 +103,9 @@ static const char *types_parse(const char *text, struct prove_options *options)
             knot_rrtype_to_string(type, name, sizeof(name)) < 0)
             return "too many types";
         options->types[options->type_count++] = type;
-        if (options->types_text[0] != '\0')
-            strcat(options->types_text, ",");
-        strcat(options->types_text, name);
+        size_t used = strlen(options->types_text);
+        snprintf(options->types_text + used, sizeof(options->types_text) - used, "%s%s",
+                 used > 0 ? "," : "", name);
     }
     return options->type_count > 0 ? NULL : "--types names no type";
 }
@@ -114,9 +113,8 @@ static const char *types_parse(const char *text, struct prove_options *options)
 static const char *kinds_parse(const char *text, uint32_t *ret_kinds)
 {
     char copy[512];
-    if (strlen(text) >= sizeof(copy))
+    if ((size_t)snprintf(copy, sizeof(copy), "%s", text) >= sizeof(copy))
         return "the list of differences is too long";
-    strcpy(copy, text);
 
     uint32_t kinds = 0;
     char *state;

@@ -16,7 +16,7 @@ struct prove_options {
     struct exchange_options exchange;
     uint16_t types[PROVE_TYPES_MAX];
     size_t type_count;
-    char types_text[PROVE_TYPES_MAX * 16];
+    char types_text[PROVE_TYPES_MAX * 17];
     enum dnssec_mode dnssec;
     enum ttl_rule ttl;
     bool random_case;

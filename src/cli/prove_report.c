@@ -153,11 +153,11 @@ void report_print(const struct report *report, FILE *stream, bool colour)
 
     fprintf(stream, "  %-14s %*s\n", "", NUMBER_WIDTH, "answers");
     print_row(stream, "equal", report->equal, "as the origin answers");
-    if (listing_order_count(report->listing) > 0) {
+    if (listing_order_count(report->listing) > 0)
         print_row(stream, "blocked", report->blocked, "listed names, as ordered");
+    if (report->blocked_alias > 0)
         print_row(stream, "alias", report->blocked_alias,
                   "unlisted aliases of listed names, blocked where they lead");
-    }
     print_row(stream, "different", report->different,
               report->settled > 0 ? "after asking twice" : "");
     print_row(stream, "not comparable", report->not_comparable, "");
