@@ -240,6 +240,19 @@ static enum step follow_cname(struct answer *answer, struct answer_hop *hop,
     return add_hop(answer, rrset.data + 2) ? STEP_FOLLOW : STEP_STOP;
 }
 
+/* Whether the uncompressed name `wire` is at or below the suffix of `name` that begins with
+ * `label`. */
+static bool is_below(const uint8_t *wire, const struct name *name, size_t label)
+{
+    size_t suffix_size = (size_t)name->size - name->offsets[label];
+    size_t size = name_wire_size(wire);
+    for (size_t at = 0; size - at >= suffix_size; at += (size_t)wire[at] + 1) {
+        if (size - at == suffix_size)
+            return name_equal(wire + at, name->wire + name->offsets[label]);
+    }
+    return false;
+}
+
 /* Puts the DNAME at `label` and the CNAME it makes of the hop's name (RFC 6672, 3.1). */
 static enum step follow_dname(struct answer *answer, struct answer_hop *hop, size_t label,
                               const struct name_entry *entry)
@@ -266,6 +279,12 @@ static enum step follow_dname(struct answer *answer, struct answer_hop *hop, siz
         .type = KNOT_RRTYPE_CNAME, .rr_count = 1, .ttl_s = rrset.ttl, .data = data};
     if (!response_put(answer->response, SECTION_ANSWER, hop_owner(answer, hop, 0), &records))
         return STEP_TRUNCATED;
+    /* The CNAME made is what a question for a CNAME asked for. */
+    if (answer->qtype == KNOT_RRTYPE_CNAME)
+        return STEP_STOP;
+    /* A DNAME that leads below itself would grow the name for ever. */
+    if (is_below(target, &hop->name, label))
+        return STEP_STOP;
     return add_hop(answer, data + 2) ? STEP_FOLLOW : STEP_STOP;
 }
 
@@ -280,6 +299,9 @@ static const struct name_entry *existing(struct name_hit hit)
 static enum step put_referral(struct answer *answer, struct answer_hop *hop, size_t cut_label,
                               struct response_owner owner, const struct name_entry *cut)
 {
+    if (answer->hop_count == 1)
+        answer->authoritative =
+            false; /* behind an alias of ours AA is about the alias (RFC 1035, 4.1.1) */
     struct rrset rrset;
     if (!name_entry_rrset(cut, KNOT_RRTYPE_NS, &rrset))
         return STEP_STOP;
@@ -322,16 +344,36 @@ static enum step occluded(struct answer *answer, struct answer_hop *hop)
     return STEP_STOP;
 }
 
-/* RFC 8482, 4.1: one record set stands for all. The one of the lowest type that is no signature. */
+/* RFC 8482, 4.1: one record set stands for all. The one of the lowest type that says something
+ * about the name itself; NSEC and RRSIG only where there is nothing else. */
 static bool choose_any(const struct name_entry *entry, struct rrset *ret_rrset)
 {
     const uint8_t *at = name_entry_rrsets(entry);
     for (unsigned left = entry->rrset_count; left > 0; left--) {
         at = rrset_read(ret_rrset, at);
-        if (ret_rrset->type != KNOT_RRTYPE_RRSIG)
+        if (ret_rrset->type != KNOT_RRTYPE_RRSIG && ret_rrset->type != KNOT_RRTYPE_NSEC)
             return true;
     }
     return entry->rrset_count > 0;
+}
+
+/* RRSIGs asked for by type: each has the TTL of the set that it covers (RFC 4034, 3). */
+static bool put_signatures(struct answer *answer, const struct answer_hop *hop,
+                           const struct name_entry *entry, const struct rrset *signatures)
+{
+    const uint8_t *at = signatures->data;
+    for (unsigned left = signatures->rr_count; left > 0; left--) {
+        size_t size = 2 + (size_t)knot_wire_read_u16(at);
+        struct rrset covered;
+        struct response_records record = {
+            .type = KNOT_RRTYPE_RRSIG, .rr_count = 1, .ttl_s = signatures->ttl, .data = at};
+        if (name_entry_rrset(entry, knot_wire_read_u16(at + 2), &covered))
+            record.ttl_s = covered.ttl;
+        if (!response_put(answer->response, SECTION_ANSWER, hop_owner(answer, hop, 0), &record))
+            return false;
+        at += size;
+    }
+    return true;
 }
 
 /* The answer from an entry: the name's own, or the wildcard's that stands for it. */
@@ -359,10 +401,14 @@ static enum step answer_from_entry(struct answer *answer, struct answer_hop *hop
                                           : name_entry_rrset(entry, qtype, &rrset);
     if (!found)
         return STEP_NODATA;
+    if (rrset.type == KNOT_RRTYPE_RRSIG)
+        return put_signatures(answer, hop, entry, &rrset) ? STEP_DONE : STEP_TRUNCATED;
     if (!answer_put(answer, SECTION_ANSWER, hop_owner(answer, hop, 0), hop->name.hashes[0], entry,
                     &rrset, rrset.ttl))
         return STEP_TRUNCATED;
-    (void)add_pending(answer, hop->data, &rrset);
+    /* A minimal answer to ANY brings no more than a zone's name servers need. */
+    if (qtype != KNOT_RRTYPE_ANY || rrset.type == KNOT_RRTYPE_NS)
+        (void)add_pending(answer, hop->data, &rrset);
     return STEP_DONE;
 }
 
@@ -609,8 +655,6 @@ void answer_question(struct answer *answer, const struct answer_environment *env
 
     if (step == STEP_NXDOMAIN)
         answer->rcode = KNOT_RCODE_NXDOMAIN;
-    if (step == STEP_REFERRAL && answer->hop_count == 1)
-        answer->authoritative = false;
     if (step == STEP_TRUNCATED || !put_authority(answer, step, entry)) {
         answer->truncated = true;
         return;

@@ -399,7 +399,7 @@ static void flag_nodes(struct zone_builder *builder)
     }
 }
 
-/* A record with its place of arrival, for sorting: the first TTL of a set counts. */
+/* A record with its place of arrival, for sorting: the last TTL of a set counts. */
 struct sorted_record {
     const struct record *record;
     uint32_t sequence;
@@ -454,13 +454,13 @@ static uint8_t *write_rrsets(uint8_t *at, const struct sorted_record *sorted, si
     for (size_t i = 0; i < count;) {
         const struct record *first = sorted[i].record;
         struct rrset_header header = {.type = first->type, .ttl = first->ttl_s};
-        uint32_t earliest = sorted[i].sequence;
+        uint32_t latest = sorted[i].sequence;
         uint8_t *header_at = at;
         at += sizeof(header);
         for (; i < count && sorted[i].record->type == header.type; i++) {
             const struct record *record = sorted[i].record;
-            if (sorted[i].sequence < earliest) {
-                earliest = sorted[i].sequence;
+            if (sorted[i].sequence > latest) {
+                latest = sorted[i].sequence;
                 header.ttl = record->ttl_s;
             }
             knot_wire_write_u16(at, record->rdata_size);
