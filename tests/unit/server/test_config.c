@@ -390,6 +390,20 @@ static void test_mistakes_in_orders_name_line_and_remedy(void **state)
     mistakes_check(*state, mistakes, ARRAY_SIZE(mistakes));
 }
 
+static void test_the_example_of_the_documentation_loads(void **state)
+{
+    struct config *config = NULL;
+    struct error error = {0};
+
+    (void)state;
+    int rc = config_load(EXAMPLE_PATH, &config, &error);
+    if (rc < 0)
+        error_print(stderr, "test_config", &error);
+    assert_int_equal(rc, 0);
+    assert_int_equal(config->zone_count, 2);
+    config_free(config);
+}
+
 static void test_a_missing_configuration_is_named(void **state)
 {
     struct config *config = NULL;
@@ -530,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_mistakes_in_keys_name_line_and_remedy),
         cmocka_unit_test(test_mistakes_in_zones_name_line_and_remedy),
         cmocka_unit_test(test_mistakes_in_orders_name_line_and_remedy),
+        cmocka_unit_test(test_the_example_of_the_documentation_loads),
         cmocka_unit_test(test_a_missing_configuration_is_named),
         cmocka_unit_test(test_a_hundred_thousand_zones_load),
         cmocka_unit_test(test_access_lists_match_addresses_prefixes_and_keys),

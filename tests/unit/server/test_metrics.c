@@ -169,6 +169,31 @@ static void test_garbage_ends_only_its_own_connection(void **state)
     assert_says(ask(*state, REQUEST("GET", "/healthz")), "HTTP/1.1 200", "ok\n");
 }
 
+static void test_metrics_are_served_over_ipv6(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct sockaddr_in6 address = {
+        .sin6_family = AF_INET6,
+        .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+        .sin6_port = fixture->address.sin_port, /* free there as well: no socket is dual-stack */
+    };
+    struct metrics_server *server = NULL;
+    struct error error = {0};
+    static const char request[] = REQUEST("GET", "/healthz");
+    char response[16];
+
+    assert_int_equal(metrics_server_start((struct sockaddr *)&address, sizeof(address),
+                                          &fixture->source, &server, &error),
+                     0);
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
+    assert_int_equal(recv(fd, response, 12, MSG_WAITALL), 12);
+    assert_memory_equal(response, "HTTP/1.1 200", 12);
+    close(fd);
+    metrics_server_stop(server);
+}
+
 static void test_a_taken_port_is_named(void **state)
 {
     const struct fixture *fixture = *state;
@@ -195,6 +220,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_other_paths_and_methods_are_refused, fixture_start,
                                         fixture_stop),
         cmocka_unit_test_setup_teardown(test_garbage_ends_only_its_own_connection, fixture_start,
+                                        fixture_stop),
+        cmocka_unit_test_setup_teardown(test_metrics_are_served_over_ipv6, fixture_start,
                                         fixture_stop),
         cmocka_unit_test_setup_teardown(test_a_taken_port_is_named, fixture_start, fixture_stop),
     };
