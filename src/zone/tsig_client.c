@@ -120,8 +120,8 @@ void tsig_client_free(struct tsig_client *client)
 static void digest_add(struct tsig_client *client, const void *octets, size_t size)
 {
     /* Only absent arguments make this fail. */
-    const dnssec_binary_t data = {.data = (uint8_t *)octets, .size = size};
-    (void)dnssec_tsig_add(client->digest, &data);
+    const dnssec_binary_t stretch = {.data = (uint8_t *)octets, .size = size};
+    (void)dnssec_tsig_add(client->digest, &stretch);
 }
 
 /* Begins a digest; that of an answer runs over the MAC before it (RFC 8945, 4.3.1 and 5.3.1). */
