@@ -159,7 +159,7 @@ class Comparison:
         ours = messages[self.subject]
         if not isinstance(ours, wire.Message) or ours.tc or verdict.hygiene(ours, query) or ours.size > query.limit:
             return False
-        right, how = verdict.judge(verdict.Form(ours, number), forms)
+        right, how = verdict.judge(verdict.Form(ours, number), forms, number)
         if right:
             findings.count(how)
             self.note_disagreement(query, forms, messages, findings)
@@ -191,14 +191,14 @@ class Comparison:
             fault = verdict.hygiene(message, query)
             if fault:
                 return "%s over %s" % (fault, transport)
-        right, how = verdict.judge(verdict.Form(tcp, number), forms)
+        right, how = verdict.judge(verdict.Form(tcp, number), forms, number)
         if not right:
             return how
-        fault = verdict.judge_truncation(udp, tcp, query.limit)
+        others = [one for one in udp_references.values() if isinstance(one, wire.Message)]
+        fault = verdict.judge_truncation(udp, tcp, query.limit, others)
         if fault:
             return fault if "octets" not in fault else fault.split(" of ")[0].split(" (")[0] + " (UDP)"
-        others = [one.tc for one in udp_references.values() if isinstance(one, wire.Message)]
-        if others and udp.tc not in others:
+        if others and udp.tc not in [one.tc for one in others]:
             same_size = all(abs(form.size - tcp.size) < 40 for form in forms.values())
             if same_size:
                 return "TC unlike all references"

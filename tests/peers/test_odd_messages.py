@@ -16,7 +16,10 @@ www 3600 A 192.0.2.2
 www 3600 TXT "www"
 """
 # Where we do not follow Knot, whom we follow, and why.
-CHOICES = {}
+CHOICES = {
+    "EDNS size 1": "bind",  # values below 512 count as 512 (RFC 6891, 6.2.3); Knot trips over 1 alone
+    "type IXFR at a.example.": "bind",  # a request without its SOA is malformed, whoever asks (RFC 1995, 3)
+}
 SILENCE_S = 0.7  # how long "no answer" is waited for
 
 
@@ -48,8 +51,14 @@ def ask_everyone(servers, ask):
         cases = list(odd_messages.all_cases())
         answers = {name: [pool.submit(ask, server.place, octets, SILENCE_S) for _, octets in cases]
                    for name, server in servers.items()}
-        return [(case, octets, {name: brief(answers[name][index].result()) for name in servers})
-                for index, (case, octets) in enumerate(cases)]
+        results = [(case, octets, {name: brief(answers[name][index].result()) for name in servers})
+                   for index, (case, octets) in enumerate(cases)]
+    for _, octets, briefs in results:
+        if (briefs["tamisd"] is None) != (briefs["knot"] is None):
+            # One of them was perhaps only late: ask again, alone and patiently.
+            for name in ("tamisd", "knot"):
+                briefs[name] = briefs[name] or brief(ask(servers[name].place, octets, 4 * SILENCE_S))
+    return results
 
 
 @pytest.mark.parametrize("transport", ["UDP", "TCP"])

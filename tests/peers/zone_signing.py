@@ -45,7 +45,7 @@ def sign(zone, key):
             file.write("".join(line for line in source if not line.startswith(";")))
     result = subprocess.run([program("dnssec-signzone"), "-P", "-z", "-o", zone.name, "-f", zone.path,
                              "-O", "full", *options, unsigned, own],
-                            capture_output=True, text=True, timeout=60)
+                            cwd=directory, capture_output=True, text=True, timeout=60)
     if result.returncode != 0:
         raise RuntimeError("%s cannot be signed: %s" % (zone.name, result.stderr))
 
