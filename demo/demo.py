@@ -53,7 +53,7 @@ class Demo:
         except ValueError:
             said = run.stdout.decode(errors="replace").strip()
             raise servers.DemoError(
-                f"{' '.join(command)}\n    ended with {run.returncode}: {said}"
+                f"tamis {' '.join(map(str, arguments[:2]))} ended with {run.returncode}: {said}"
             ) from None
 
     def control(self, *arguments):

@@ -7,6 +7,7 @@ from 100.64.0.0/10 and 2001:db8::/32, which nobody on the Internet owns.
 import itertools
 import multiprocessing
 import random
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,10 +149,17 @@ def write_zone(path, zone):
     return "".join(ask)
 
 
+def leave_signals_to_parent():
+    """Ctrl-C reaches every process of a terminal: the parent ends its workers itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def write_zones(provider):
     work = [(provider.zone_path(zone), zone) for zone in provider.zones]
-    with multiprocessing.Pool() as pool, open(provider.names_path, "w", encoding="ascii") as file:
-        file.writelines(pool.starmap(write_zone, work, chunksize=1))
+    with multiprocessing.Pool(initializer=leave_signals_to_parent) as pool:
+        with open(provider.names_path, "w", encoding="ascii") as file:
+            file.writelines(pool.starmap(write_zone, work, chunksize=1))
 
 
 def write_order(provider, folder):

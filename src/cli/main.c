@@ -7,6 +7,7 @@
 #include "cli/command.h"
 
 static const struct command *const commands[] = {
+    &command_zone_check,
     &command_order_check,
     &command_order_compile,
     &command_order_sign,
