@@ -258,7 +258,7 @@ static int exchange(const char *path, const char *line, json_t **ret_answer,
 {
     char *text = NULL;
     size_t size = 0;
-    int fd;
+    int fd = -1;
 
     int rc = server_connect(path, &fd, ret_error);
     if (rc < 0)

@@ -12,7 +12,6 @@ static const struct command *const commands[] = {
     &command_order_compile,
     &command_order_sign,
     &command_key_generate,
-    &command_zone_check,
     &command_ctl,
     &command_prove,
 };

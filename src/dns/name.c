@@ -7,17 +7,18 @@
 static uint64_t hash_key0 = 0x9e3779b97f4a7c15;
 static uint64_t hash_key1 = 0xc2b2ae3d27d4eb4f;
 
-void name_hash_key_set(uint64_t key0, uint64_t key1)
-{
-    hash_key0 = key0;
-    hash_key1 = key1;
-}
-
 /* Both halves of the 128-bit product: every input bit reaches every output bit. */
 static inline uint64_t multiply_fold(uint64_t one, uint64_t other)
 {
     unsigned __int128 product = (unsigned __int128)one * other;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+void name_hash_key_set(uint64_t key0, uint64_t key1)
+{
+    /* Folded, so that a key of few bits, as a test may use, still multiplies well. */
+    hash_key0 = multiply_fold(key0 ^ 0xa0761d6478bd642f, 0xe7037ed1a0b428db);
+    hash_key1 = multiply_fold(key1 ^ 0x8ebc6af09c88c6e3, 0x589965cc75374cc3) | 1;
 }
 
 static inline uint64_t load64(const uint8_t *at)

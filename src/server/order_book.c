@@ -18,6 +18,8 @@
 
 struct order_book {
     struct responder_view *view;
+    pthread_mutex_t *control; /* guards the entries, the view and what zones hold */
+    pthread_mutex_t loading;  /* guards the policy while an order is checked against it */
     char *directory;
     unsigned workers;
     struct order_policy policy;
@@ -38,9 +40,21 @@ static const struct order *entry_order(const struct order_entry *entry)
     return active_order_get(entry->active);
 }
 
-int order_book_create(struct responder_view *view, const char *directory, unsigned workers,
-                      const struct order_policy *policy, struct order_book **ret_book,
-                      struct error *ret_error)
+void order_result_clear(struct order_result *result)
+{
+    if (result->active != NULL)
+        active_order_unref(result->active);
+    result->active = NULL;
+}
+
+const struct order *order_result_order(const struct order_result *result)
+{
+    return active_order_get(result->active);
+}
+
+int order_book_create(struct responder_view *view, pthread_mutex_t *control, const char *directory,
+                      unsigned workers, const struct order_policy *policy,
+                      struct order_book **ret_book, struct error *ret_error)
 {
     if (mkdir(directory, 0750) < 0 && errno != EEXIST)
         return error_set_at(ret_error, -errno, directory, 0, "cannot make the folder: %s",
@@ -49,6 +63,8 @@ int order_book_create(struct responder_view *view, const char *directory, unsign
     if (book == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
     book->view = view;
+    book->control = control;
+    pthread_mutex_init(&book->loading, NULL);
     book->workers = workers;
     book->policy = *policy;
     book->directory = strdup(directory);
@@ -70,6 +86,7 @@ void order_book_free(struct order_book *book)
     overlay_set_free(set);
     for (size_t i = 0; i < book->count; i++)
         active_order_unref(book->entries[i].active);
+    pthread_mutex_destroy(&book->loading);
     free(book->entries);
     free(book->directory);
     free(book);
@@ -77,7 +94,9 @@ void order_book_free(struct order_book *book)
 
 void order_book_set_policy(struct order_book *book, const struct order_policy *policy)
 {
+    pthread_mutex_lock(&book->loading);
     book->policy = *policy;
+    pthread_mutex_unlock(&book->loading);
 }
 
 size_t order_book_count(const struct order_book *book)
@@ -314,18 +333,17 @@ static int grow(struct order_book *book)
     return 0;
 }
 
-static void fill_result(struct order_result *result, const struct order *order, uint64_t refused,
-                        bool replaced, const struct timespec *start)
+static void fill_result(struct order_result *result, struct active_order *active, uint64_t refused,
+                        const struct timespec *start)
 {
+    const struct order *order = active_order_get(active);
     *result = (struct order_result){
+        .active = active_order_ref(active),
         .names = order->names.count,
         .marked = order->names.count + order->subtrees.count - refused,
         .refused = refused,
         .took_ms = milliseconds_since(start),
-        .replaced = replaced,
-        .order = order,
     };
-    snprintf(result->id, sizeof(result->id), "%s", order->id);
 }
 
 /* Loads an order and says what would refuse it whole. */
@@ -333,11 +351,14 @@ static int load(struct order_book *book, const char *path, bool strict, bool fro
                 struct order **ret_order, struct error *ret_error)
 {
     _cleanup_(order_freep) struct order *order = NULL;
+    pthread_mutex_lock(&book->loading);
     struct order_policy policy = book->policy;
     policy.strict = strict;
     int rc = order_load(path, &policy, &order, ret_error);
+    pthread_mutex_unlock(&book->loading);
     if (rc < 0)
         return rc;
+
     char ends[TIMESTAMP_SIZE];
     if (order->ends <= time(NULL))
         return error_set_at(ret_error, -ETIME, path, 0,
@@ -364,75 +385,100 @@ static bool is_same(const struct order *one, const struct order *other)
     return same;
 }
 
+/* Publishes an order whose names are marked, in the place of `old` (NULL: of none), and lists it.
+ */
+static int put_in_force(struct order_book *book, struct order *order, struct order_entry *old,
+                        bool from_config, uint64_t refused, struct active_order **ret_active)
+{
+    struct active_order *active;
+    uint64_t marked = order->names.count + order->subtrees.count - refused;
+    int rc = active_order_create(order, book->workers, &active);
+    if (rc < 0) {
+        order_free(order);
+        return rc;
+    }
+    rc = publish(book, active, old);
+    if (rc < 0) {
+        active_order_unref(active);
+        return rc;
+    }
+
+    struct order_entry *entry = old != NULL ? old : &book->entries[book->count++];
+    struct active_order *before = old != NULL ? old->active : NULL;
+    *entry = (struct order_entry){
+        .active = active,
+        .from_config = from_config,
+        .activated_at = time(NULL),
+        .marked = marked,
+        .refused = refused,
+    };
+    if (before != NULL) {
+        unmark_names(book, active_order_get(before));
+        active_order_unref(before);
+    }
+    *ret_active = active;
+    return 0;
+}
+
+/* The part of an activation that changes something; the control lock is held. Takes the order over.
+ */
+static int commit(struct order_book *book, struct order *loaded, bool strict, bool from_config,
+                  const struct timespec *start, struct order_result *ret_result,
+                  struct error *ret_error)
+{
+    _cleanup_(order_freep) struct order *order = loaded;
+    struct order_entry *old = find_entry(book, order->id);
+    if (old != NULL && !old->ended && is_same(entry_order(old), order)) {
+        old->from_config |= from_config;
+        fill_result(ret_result, old->active, old->refused, start);
+        ret_result->unchanged = true;
+        return 0;
+    }
+    if (old == NULL && book->count >= ORDERS_MAX)
+        return error_set(ret_error, -ENOSPC, "%u orders are active: lift one first", ORDERS_MAX);
+
+    uint64_t refused = check_names(book, order);
+    if (strict && refused > 0) {
+        char text[400];
+        return error_set_at(
+            ret_error, -EINVAL, order->path, 0, "refused as strict was asked for: %s",
+            order_finding_format(&order->findings[order->finding_count - 1], text, sizeof(text)));
+    }
+    size_t old_index = old != NULL ? (size_t)(old - book->entries) : 0;
+    if (grow(book) < 0 || mark_names(book, order) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory: nothing has changed");
+    if (old != NULL)
+        old = &book->entries[old_index]; /* growing may have moved it */
+
+    if (!from_config) {
+        int rc = order_save(order, book->directory, ret_error);
+        if (rc < 0)
+            return rc;
+        forget_lift(book, order->id);
+    }
+    struct active_order *active;
+    bool replaced = old != NULL;
+    if (put_in_force(book, TAKE(order), old, from_config, refused, &active) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory: nothing has changed");
+    fill_result(ret_result, active, refused, start);
+    ret_result->replaced = replaced;
+    return 0;
+}
+
 int order_book_activate(struct order_book *book, const char *path, bool strict, bool from_config,
                         struct order_result *ret_result, struct error *ret_error)
 {
     struct timespec start;
     clock_gettime(CLOCK_MONOTONIC, &start);
 
-    _cleanup_(order_freep) struct order *order = NULL;
+    struct order *order = NULL;
     int rc = load(book, path, strict, from_config, &order, ret_error);
     if (rc < 0)
         return rc;
-    uint64_t refused = check_names(book, order);
-    if (strict && refused > 0) {
-        char text[400];
-        return error_set_at(
-            ret_error, -EINVAL, path, 0, "refused as strict was asked for: %s",
-            order_finding_format(&order->findings[order->finding_count - 1], text, sizeof(text)));
-    }
-
-    struct order_entry *old = find_entry(book, order->id);
-    if (old != NULL && !old->ended && is_same(entry_order(old), order)) {
-        old->from_config |= from_config;
-        fill_result(ret_result, entry_order(old), old->refused, false, &start);
-        ret_result->unchanged = true;
-        return 0;
-    }
-    bool replaced = old != NULL;
-    if (!replaced && book->count >= ORDERS_MAX)
-        return error_set(ret_error, -ENOSPC, "%u orders are active: lift one first", ORDERS_MAX);
-    size_t old_index = replaced ? (size_t)(old - book->entries) : book->count;
-    if (grow(book) < 0 || mark_names(book, order) < 0)
-        return error_set(ret_error, -ENOMEM, "out of memory");
-    old = replaced ? &book->entries[old_index] : NULL;
-
-    if (!from_config) {
-        rc = order_save(order, book->directory, ret_error);
-        if (rc < 0)
-            return rc;
-        forget_lift(book, order->id);
-    }
-
-    struct active_order *active;
-    const struct order *kept = order;
-    rc = active_order_create(order, book->workers, &active);
-    if (rc < 0)
-        return error_set(ret_error, rc, "out of memory");
-    (void)TAKE(order);
-    rc = publish(book, active, old);
-    if (rc < 0) {
-        active_order_unref(active);
-        return error_set(ret_error, rc, "out of memory");
-    }
-
-    struct order_entry entry = {
-        .active = active,
-        .from_config = from_config,
-        .activated_at = time(NULL),
-        .marked = kept->names.count + kept->subtrees.count - refused,
-        .refused = refused,
-    };
-    struct active_order *before = old != NULL ? old->active : NULL;
-    book->entries[old_index] = entry;
-    if (old == NULL)
-        book->count++;
-    if (before != NULL) {
-        unmark_names(book, active_order_get(before));
-        active_order_unref(before);
-    }
-    fill_result(ret_result, kept, refused, replaced, &start);
-    return 0;
+    pthread_mutex_lock(book->control);
+    rc = commit(book, order, strict, from_config, &start, ret_result, ret_error);
+    pthread_mutex_unlock(book->control);
+    return rc;
 }
 
 static void remove_entry(struct order_book *book, struct order_entry *entry)
@@ -445,8 +491,8 @@ static void remove_entry(struct order_book *book, struct order_entry *entry)
     active_order_unref(active);
 }
 
-int order_book_lift(struct order_book *book, const char *id, struct order_result *ret_result,
-                    struct error *ret_error)
+static int lift(struct order_book *book, const char *id, struct order_result *ret_result,
+                struct error *ret_error)
 {
     struct timespec start;
     clock_gettime(CLOCK_MONOTONIC, &start);
@@ -455,20 +501,26 @@ int order_book_lift(struct order_book *book, const char *id, struct order_result
     if (entry == NULL)
         return error_set(ret_error, -ENOENT,
                          "no order %s is active: \"tamis ctl orders\" lists them", id);
-    int rc = publish(book, NULL, entry);
-    if (rc < 0)
-        return error_set(ret_error, rc, "out of memory");
+    if (publish(book, NULL, entry) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory: the order stays in force");
 
     /* From here on the names answer rightly. What follows keeps it so after a restart. */
-    fill_result(ret_result, entry_order(entry), entry->refused, false, &start);
-    ret_result->order = NULL;
+    fill_result(ret_result, entry->active, entry->refused, &start);
     bool from_config = entry->from_config;
-    char name[sizeof(ret_result->id)];
-    snprintf(name, sizeof(name), "%s", ret_result->id);
     remove_entry(book, entry);
-    if (from_config)
-        return remember_lift(book, name, ret_error);
-    return order_unsave(name, book->directory, ret_error);
+    const char *name = order_result_order(ret_result)->id;
+    int rc = from_config ? remember_lift(book, name, ret_error) : 0;
+    return rc < 0 ? rc : order_unsave(name, book->directory, ret_error);
+}
+
+int order_book_lift(struct order_book *book, const char *id, struct order_result *ret_result,
+                    struct error *ret_error)
+{
+    *ret_result = (struct order_result){0};
+    pthread_mutex_lock(book->control);
+    int rc = lift(book, id, ret_result, ret_error);
+    pthread_mutex_unlock(book->control);
+    return rc;
 }
 
 void order_book_restore(struct order_book *book, void (*report)(const struct error *error))
@@ -485,23 +537,33 @@ void order_book_restore(struct order_book *book, void (*report)(const struct err
             (int)sizeof(path))
             continue;
         snprintf(id, sizeof(id), "%.*s", (int)(size - 5), file->d_name);
-        if (find_entry(book, id) != NULL)
+        pthread_mutex_lock(book->control);
+        bool is_named = find_entry(book, id) != NULL;
+        pthread_mutex_unlock(book->control);
+        if (is_named)
             continue; /* the configuration names it, too, and goes first */
 
         /* Loaded as the configuration's, so that it is not written again; it is a person's all the
          * same. */
         struct order_result result;
         struct error error;
-        if (order_book_activate(book, path, false, true, &result, &error) < 0)
+        if (order_book_activate(book, path, false, true, &result, &error) < 0) {
             report(&error);
-        else
-            find_entry(book, id)->from_config = false;
+            continue;
+        }
+        pthread_mutex_lock(book->control);
+        struct order_entry *entry = find_entry(book, order_result_order(&result)->id);
+        if (entry != NULL)
+            entry->from_config = false;
+        pthread_mutex_unlock(book->control);
+        order_result_clear(&result);
     }
     closedir(folder);
 }
 
 void order_book_drop_unnamed(struct order_book *book, char *const *paths, size_t path_count)
 {
+    pthread_mutex_lock(book->control);
     for (size_t i = book->count; i-- > 0;) {
         struct order_entry *entry = &book->entries[i];
         bool named = !entry->from_config;
@@ -510,11 +572,13 @@ void order_book_drop_unnamed(struct order_book *book, char *const *paths, size_t
         if (!named && publish(book, NULL, entry) == 0)
             remove_entry(book, entry);
     }
+    pthread_mutex_unlock(book->control);
 }
 
 void order_book_tick(struct order_book *book, int64_t now,
                      void (*report)(const struct order *order))
 {
+    pthread_mutex_lock(book->control);
     for (size_t i = 0; i < book->count; i++) {
         struct order_entry *entry = &book->entries[i];
         if (entry->ended || entry_order(entry)->ends > now)
@@ -525,4 +589,5 @@ void order_book_tick(struct order_book *book, int64_t now,
         unmark_names(book, entry_order(entry));
         report(entry_order(entry));
     }
+    pthread_mutex_unlock(book->control);
 }

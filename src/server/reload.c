@@ -154,13 +154,12 @@ static void reload_orders(struct server *server, const struct config *config,
     if (server_order_policy(config, &keyring, &policy) < 0)
         return;
 
-    pthread_mutex_lock(&server->control);
+    struct order_keyring_entry *old = server->keyring;
     order_book_set_policy(server->book, &policy);
-    free(server->keyring);
     server->keyring = keyring;
+    free(old);
     server_orders_from_config(server, config, add_order_finding, report);
     order_book_drop_unnamed(server->book, config->order_files, config->order_file_count);
-    pthread_mutex_unlock(&server->control);
 }
 
 static int reload_all(struct server *server, struct reload_report *report, struct error *ret_error)

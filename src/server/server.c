@@ -189,7 +189,7 @@ static void log_order_findings(const struct order_result *result)
 {
     /* A list of a million bad lines must not become a log of a million lines. */
     const size_t shown_max = 20;
-    const struct order *order = result->order;
+    const struct order *order = order_result_order(result);
     for (size_t i = 0; i < order->finding_count && i < shown_max; i++) {
         char text[700];
         server_log(LOG_WARNING, "order %s: %s:%u: %s", order->id, order->findings[i].file,
@@ -215,12 +215,15 @@ void server_orders_from_config(struct server *server, const struct config *confi
             report(context, &error);
             continue;
         }
-        if (result.unchanged)
+        if (result.unchanged) {
+            order_result_clear(&result);
             continue;
+        }
         log_order_findings(&result);
         server_log(LOG_INFO, "order %s: active, %llu names marked, %llu refused, in %.1f ms",
-                   result.id, (unsigned long long)result.marked, (unsigned long long)result.refused,
-                   result.took_ms);
+                   order_result_order(&result)->id, (unsigned long long)result.marked,
+                   (unsigned long long)result.refused, result.took_ms);
+        order_result_clear(&result);
     }
 }
 
@@ -247,8 +250,8 @@ static int create_orders(struct server *server, struct error *ret_error)
     struct order_policy policy;
     if (server_order_policy(server->config, &server->keyring, &policy) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    int rc = order_book_create(&server->view, directory, server->config->workers, &policy,
-                               &server->book, ret_error);
+    int rc = order_book_create(&server->view, &server->control, directory, server->config->workers,
+                               &policy, &server->book, ret_error);
     if (rc < 0)
         return rc;
     server_orders_from_config(server, server->config, log_config_order_error, NULL);
@@ -264,9 +267,7 @@ static void report_ended(const struct order *order)
 
 void server_tick(struct server *server)
 {
-    pthread_mutex_lock(&server->control);
     order_book_tick(server->book, time(NULL), report_ended);
-    pthread_mutex_unlock(&server->control);
 }
 
 /* ---- Refreshing ---- */

@@ -302,16 +302,18 @@ static int command_activate(void *context, const json_t *request, json_t **ret_r
                             false, &result, ret_error);
     if (rc < 0)
         return rc;
+    const struct order *order = order_result_order(&result);
     server_log(LOG_INFO,
-               "order %s: activated by command, %llu names marked, %llu refused, in %.1f ms",
-               result.id, (unsigned long long)result.marked,
-               (unsigned long long)result.order->finding_total, result.took_ms);
-    *ret_result = json_pack(
-        "{s:s, s:I, s:I, s:I, s:f, s:b, s:b, s:I, s:o}", "id", result.id, "names",
-        (json_int_t)result.names, "marked", (json_int_t)result.marked, "refused",
-        (json_int_t)result.order->finding_total, "took_ms", result.took_ms, "replaced",
-        result.replaced, "unchanged", result.unchanged, "finding_total",
-        (json_int_t)result.order->finding_total, "findings", findings_json(result.order, 1000));
+               "order %s: activated by command, %llu names marked, %llu findings, in %.1f ms",
+               order->id, (unsigned long long)result.marked,
+               (unsigned long long)order->finding_total, result.took_ms);
+    *ret_result =
+        json_pack("{s:s, s:I, s:I, s:I, s:f, s:b, s:b, s:I, s:o}", "id", order->id, "names",
+                  (json_int_t)result.names, "marked", (json_int_t)result.marked, "refused",
+                  (json_int_t)order->finding_total, "took_ms", result.took_ms, "replaced",
+                  result.replaced, "unchanged", result.unchanged, "finding_total",
+                  (json_int_t)order->finding_total, "findings", findings_json(order, 1000));
+    order_result_clear(&result);
     return *ret_result == NULL ? no_memory(ret_error) : 0;
 }
 
@@ -325,12 +327,15 @@ static int command_lift(void *context, const json_t *request, json_t **ret_resul
 
     struct order_result result;
     int rc = order_book_lift(server->book, id, &result, ret_error);
-    if (rc < 0)
-        return rc;
-    server_log(LOG_INFO, "order %s: lifted by command, in %.1f ms", result.id, result.took_ms);
-    *ret_result = json_pack("{s:s, s:I, s:f}", "id", result.id, "names", (json_int_t)result.names,
-                            "took_ms", result.took_ms);
-    return *ret_result == NULL ? no_memory(ret_error) : 0;
+    if (result.active != NULL)
+        server_log(LOG_INFO, "order %s: lifted by command, in %.1f ms", id, result.took_ms);
+    if (rc == 0) {
+        *ret_result = json_pack("{s:s, s:I, s:f}", "id", id, "names", (json_int_t)result.names,
+                                "took_ms", result.took_ms);
+        rc = *ret_result == NULL ? no_memory(ret_error) : 0;
+    }
+    order_result_clear(&result);
+    return rc;
 }
 
 static int command_reload(void *context, const json_t *request, json_t **ret_result,
@@ -340,7 +345,7 @@ static int command_reload(void *context, const json_t *request, json_t **ret_res
     return server_reload(context, ret_result, ret_error);
 }
 
-/* Commands that look at or change what the control lock guards. */
+/* Commands that look at what the control lock guards; the others take it when they need it. */
 #define LOCKED(name)                                                                    \
     static int locked_##name(void *context, const json_t *request, json_t **ret_result, \
                              struct error *ret_error)                                   \
@@ -356,12 +361,10 @@ LOCKED(status)
 LOCKED(zones)
 LOCKED(orders)
 LOCKED(stats)
-LOCKED(activate)
-LOCKED(lift)
 
 const struct control_command server_commands[] = {
-    {"status", locked_status},  {"zones", locked_zones},       {"orders", locked_orders},
-    {"stats", locked_stats},    {"activate", locked_activate}, {"lift", locked_lift},
+    {"status", locked_status},  {"zones", locked_zones},        {"orders", locked_orders},
+    {"stats", locked_stats},    {"activate", command_activate}, {"lift", command_lift},
     {"reload", command_reload},
 };
 const size_t server_command_count = sizeof(server_commands) / sizeof(server_commands[0]);
