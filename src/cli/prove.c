@@ -87,8 +87,7 @@ static void name_random_case(uint8_t *name, size_t size, uint64_t *state)
 static bool file_name_next(struct prove *prove)
 {
     struct name_line line;
-    int rc;
-    while ((rc = name_file_next(prove->file, &line, &prove->error)) > 0) {
+    while (name_file_next(prove->file, &line, &prove->error) > 0) {
         if (!prove->surveyed)
             survey_add_line(&prove->report.survey, &line);
         if (line.fault != NULL)

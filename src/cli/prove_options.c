@@ -84,7 +84,7 @@ static const char *types_parse(const char *text, struct prove_options *options)
     char copy[256];
     if (strlen(text) >= sizeof(copy))
         return "the list of types is too long";
-    strcpy(copy, text);
+    memcpy(copy, text, strlen(text) + 1);
 
     options->type_count = 0;
     options->types_text[0] = '\0';
@@ -104,9 +104,9 @@ static const char *types_parse(const char *text, struct prove_options *options)
             knot_rrtype_to_string(type, name, sizeof(name)) < 0)
             return "too many types";
         options->types[options->type_count++] = type;
-        if (options->types_text[0] != '\0')
-            strcat(options->types_text, ",");
-        strcat(options->types_text, name);
+        size_t at = strlen(options->types_text);
+        snprintf(options->types_text + at, sizeof(options->types_text) - at, "%s%s",
+                 at > 0 ? "," : "", name);
     }
     return options->type_count > 0 ? NULL : "--types names no type";
 }
@@ -116,7 +116,7 @@ static const char *kinds_parse(const char *text, uint32_t *ret_kinds)
     char copy[512];
     if (strlen(text) >= sizeof(copy))
         return "the list of differences is too long";
-    strcpy(copy, text);
+    memcpy(copy, text, strlen(text) + 1);
 
     uint32_t kinds = 0;
     char *state;
