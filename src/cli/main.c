@@ -7,13 +7,8 @@
 #include "cli/command.h"
 
 static const struct command *const commands[] = {
-    &command_zone_check,
-    &command_order_check,
-    &command_order_compile,
-    &command_order_sign,
-    &command_key_generate,
-    &command_ctl,
-    &command_prove,
+    &command_zone_check,   &command_order_check, &command_order_compile, &command_order_sign,
+    &command_key_generate, &command_ctl,         &command_prove,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
