@@ -105,26 +105,9 @@ size_t listing_size(const struct listing *listing)
     return size;
 }
 
-/* Returns the index of `name`, or the number of names if it is not among them. */
-static size_t names_find(const struct order_names *names, const uint8_t *name)
-{
-    size_t low = 0, high = names->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = knot_dname_cmp(order_names_at(names, middle), name);
-        if (order == 0)
-            return middle;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return names->count;
-}
-
 static bool names_hold(const struct order_names *names, const uint8_t *name)
 {
-    return names->count > 0 && names_find(names, name) < names->count;
+    return order_names_find(names, name) != SIZE_MAX;
 }
 
 static bool order_lists(const struct order *order, const uint8_t *name)
@@ -143,13 +126,17 @@ static bool order_lists(const struct order *order, const uint8_t *name)
 
 const struct order *listing_find(const struct listing *listing, const uint8_t *name)
 {
+    const struct order *found = NULL;
     for (size_t i = 0; i < listing->count; i++) {
         const struct order *order = listing->orders[i].order;
-        if (order->action != VERDICT_OBSERVE && order_lists(order, name) &&
-            !names_hold(&order->exempt, name))
-            return order;
+        if (order->action == VERDICT_OBSERVE)
+            continue;
+        if (names_hold(&order->exempt, name)) /* an exemption wins over every order */
+            return NULL;
+        if (found == NULL && order_lists(order, name))
+            found = order;
     }
-    return NULL;
+    return found;
 }
 
 void listing_mark(struct listing *listing, const uint8_t *name)
@@ -157,8 +144,8 @@ void listing_mark(struct listing *listing, const uint8_t *name)
     for (size_t i = 0; i < listing->count; i++)
         for (size_t set = 0; set < LISTED_SETS; set++) {
             const struct order_names *names = order_set(listing->orders[i].order, set);
-            size_t index = names->count > 0 ? names_find(names, name) : 0;
-            if (index < names->count)
+            size_t index = order_names_find(names, name);
+            if (index != SIZE_MAX)
                 listing->orders[i].asked[set][index / 8] |= (uint8_t)(1 << index % 8);
         }
 }

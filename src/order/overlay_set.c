@@ -204,6 +204,11 @@ struct listing {
     size_t subtree; /* index, or SIZE_MAX */
 };
 
+static bool exempts(const struct active_order *active, const struct name *name)
+{
+    return index_find(&active->exempt, name->hashes[0], name->wire, name->size) != SIZE_MAX;
+}
+
 static bool lists(const struct active_order *active, const struct name *name, bool is_cut_or_apex,
                   struct listing *ret_listing)
 {
@@ -214,10 +219,32 @@ static bool lists(const struct active_order *active, const struct name *name, bo
 
     if (exact == SIZE_MAX && subtree == SIZE_MAX)
         return false;
-    if (index_find(&active->exempt, name->hashes[0], name->wire, name->size) != SIZE_MAX)
-        return false;
     *ret_listing = (struct listing){.name = exact, .subtree = subtree};
     return true;
+}
+
+static bool is_in_force(const struct active_order *active, int64_t now)
+{
+    const struct verdict *verdict = &active->order->verdict;
+    return now >= verdict->starts && now < verdict->ends;
+}
+
+static bool observes(const struct active_order *active)
+{
+    return active->order->verdict.action == VERDICT_OBSERVE;
+}
+
+/* Whether an order in force carves the name out. An observing order changes nothing, not even this.
+ */
+static bool is_exempt(const struct overlay_set *set, const struct name *name, int64_t now)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct active_order *active = set->orders[i];
+        if (active->exempt.capacity > 0 && is_in_force(active, now) && !observes(active) &&
+            exempts(active, name))
+            return true;
+    }
+    return false;
 }
 
 static void count_hit(struct active_order *active, const struct listing *listing, unsigned worker)
@@ -236,23 +263,25 @@ static struct overlay_hit overlay_set_find(const struct overlay *overlay, const 
 {
     const struct overlay_set *set = (const struct overlay_set *)overlay;
     struct overlay_hit hit = {0};
+    bool decided = is_exempt(set, name, now);
 
     for (size_t i = 0; i < set->count; i++) {
         struct active_order *active = set->orders[i];
-        const struct verdict *verdict = &active->order->verdict;
-        bool observes = verdict->action == VERDICT_OBSERVE;
+        bool counts_only = observes(active);
         struct listing listing;
 
-        if (now < verdict->starts || now >= verdict->ends)
-            continue;
-        if ((!observes && hit.verdict != NULL) || !lists(active, name, is_cut_or_apex, &listing))
+        if (!is_in_force(active, now) || (!counts_only && decided) ||
+            (counts_only && exempts(active, name)) ||
+            !lists(active, name, is_cut_or_apex, &listing))
             continue;
         count_hit(active, &listing, worker);
-        if (!observes)
-            hit = (struct overlay_hit){
-                .verdict = verdict,
-                .by_subtree = listing.subtree != SIZE_MAX,
-            };
+        if (counts_only)
+            continue;
+        decided = true;
+        hit = (struct overlay_hit){
+            .verdict = &active->order->verdict,
+            .by_subtree = listing.subtree != SIZE_MAX,
+        };
     }
     return hit;
 }

@@ -1,8 +1,9 @@
 /* The orders in force as the answer path sees them: implements zone/overlay.h.
  *
- * Precedence (documented in tamis-order(5)): a name that any order in force exempts from itself is
- * not blocked by that order; of the orders that list a name, the one that started earlier wins,
- * then the smaller id. `observe` orders never win over a blocking one; they are counted as well.
+ * Precedence (documented in tamis-order(5)): an exemption wins: a name that a blocking order in
+ * force exempts is blocked by none. Of the orders that list a name, the one that started earlier
+ * wins, then the smaller id. `observe` orders never win over a blocking one; they are counted as
+ * well.
  *
  * An active order is an immutable hash set of its names with a counter each, shared by successive
  * overlay generations; a generation is an array of them in order of precedence.
