@@ -6,6 +6,7 @@
 #include "base/nearest.h"
 #include "cli/command.h"
 
+/* clang-format off: one command a line. */
 static const struct command *const commands[] = {
     &command_zone_check,
     &command_order_check,
@@ -15,6 +16,7 @@ static const struct command *const commands[] = {
     &command_ctl,
     &command_prove,
 };
+/* clang-format on */
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
