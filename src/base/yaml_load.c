@@ -1,6 +1,8 @@
 #include "base/yaml_load.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,10 @@ struct captured {
 int yaml_source_create(const char *path, const void *text, size_t size,
                        struct yaml_source **ret_source, struct error *ret_error)
 {
+    if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte-order mark */
+        text = (const uint8_t *)text + 3;
+        size -= 3;
+    }
     struct yaml_source *source = calloc(1, sizeof(*source));
     if (source != NULL) {
         source->path = strdup(path);
@@ -79,12 +85,27 @@ static void capture(cyaml_log_t level, void *context, const char *format, va_lis
     captured->cause[strcspn(captured->cause, "\n")] = '\0';
 }
 
+/* libcyaml grows a sequence by one entry at a time: growing by half instead keeps long lists linear
+ * where realloc() has to copy. */
+static void *allocate(void *context, void *memory, size_t size)
+{
+    (void)context;
+    if (size == 0) {
+        free(memory);
+        return NULL;
+    }
+    if (memory == NULL)
+        return malloc(size);
+    size_t usable = malloc_usable_size(memory);
+    return size <= usable ? memory : realloc(memory, size + size / 2);
+}
+
 static cyaml_config_t config(cyaml_log_fn_t log, struct captured *captured)
 {
     return (cyaml_config_t){
         .log_fn = log,
         .log_ctx = captured,
-        .mem_fn = cyaml_mem,
+        .mem_fn = allocate,
         .log_level = CYAML_LOG_ERROR,
         .flags = CYAML_CFG_NO_ALIAS,
     };
@@ -127,6 +148,7 @@ int yaml_load_file(const char *path, const cyaml_schema_value_t *schema, void **
     int rc = yaml_source_read(path, &source, ret_error);
     if (rc < 0)
         return rc;
+    assert(source != NULL);
     return yaml_source_load(source, schema, ret_value, NULL, ret_error);
 }
 

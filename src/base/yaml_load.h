@@ -34,7 +34,8 @@ struct yaml_source {
 _must_check_ int yaml_source_read(const char *path, struct yaml_source **ret_source,
                                   struct error *ret_error);
 
-/* Copies a text that is already in memory; `path` is what errors call it. */
+/* Copies a text that is already in memory, without its byte-order mark; `path` is what errors call
+ * it. */
 _must_check_ int yaml_source_create(const char *path, const void *text, size_t size,
                                     struct yaml_source **ret_source, struct error *ret_error);
 void yaml_source_free(struct yaml_source *source);

@@ -50,12 +50,12 @@ static void print_findings(const struct order *order)
         const struct order_finding *finding = &order->findings[i];
         order_finding_format(finding, text, sizeof(text));
         if (finding->line > 0)
-            printf("%s:%" PRIu32 ": %s\n", finding->file, finding->line, text);
+            fprintf(stderr, "%s:%" PRIu32 ": %s\n", finding->file, finding->line, text);
         else
-            printf("%s: %s\n", finding->file, text);
+            fprintf(stderr, "%s: %s\n", finding->file, text);
     }
     if (order->finding_total > order->finding_count)
-        printf("... and %" PRIu64 " more\n", order->finding_total - order->finding_count);
+        fprintf(stderr, "... and %" PRIu64 " more\n", order->finding_total - order->finding_count);
 }
 
 static void print_report(const struct checked *checked, bool strict)
@@ -104,16 +104,16 @@ static void print_json(const struct checked *checked, bool accepted)
     char starts[TIMESTAMP_SIZE], ends[TIMESTAMP_SIZE];
 
     json_t *result = json_pack(
-        "{s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:o}", "accepted",
-        accepted, "id", order->id, "kind", order_kind_word(order->kind), "authority",
-        order->authority, "starts", timestamp_write(order->starts, starts), "ends",
-        timestamp_write(order->ends, ends), "action", order_action_word(order->action), "names",
-        (json_int_t)order->names.count, "subtrees", (json_int_t)order->subtrees.count, "exempt",
-        (json_int_t)order->exempt.count, "signatures", (json_int_t)order->signature_count,
-        "signatures_valid",
+        "{s:b, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:o}", "ok",
+        order->finding_total == 0, "accepted", accepted, "id", order->id, "kind",
+        order_kind_word(order->kind), "authority", order->authority, "starts",
+        timestamp_write(order->starts, starts), "ends", timestamp_write(order->ends, ends),
+        "action", order_action_word(order->action), "names", (json_int_t)order->names.count,
+        "subtrees", (json_int_t)order->subtrees.count, "exempt", (json_int_t)order->exempt.count,
+        "signatures", (json_int_t)order->signature_count, "signatures_valid",
         checked->policy.keyring_count > 0 ? json_integer((json_int_t)checked->signatures_valid)
                                           : json_null(),
-        "finding_total", (json_int_t)order->finding_total, "findings", findings_json(order));
+        "finding_count", (json_int_t)order->finding_total, "findings", findings_json(order));
     json_dumpf(result, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(result);
@@ -125,8 +125,9 @@ static void print_refusal(const struct error *error, bool json)
         error_print(stderr, "tamis", error);
         return;
     }
-    json_t *result = json_pack("{s:b, s:{s:s, s:s, s:I}}", "accepted", 0, "error", "text",
-                               error->text, "file", error->file, "line", (json_int_t)error->line);
+    json_t *result =
+        json_pack("{s:b, s:b, s:{s:s, s:s, s:I}}", "ok", 0, "accepted", 0, "error", "text",
+                  error->text, "file", error->file, "line", (json_int_t)error->line);
     json_dumpf(result, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(result);

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -77,6 +78,7 @@ static int compile(const char *path, struct order_options *options,
         error_print(stderr, "tamis", &error);
         return EXIT_FINDING;
     }
+    assert(order != NULL);
     print_findings(order, &summary);
     return order->finding_total + summary.left_out > 0 ? EXIT_FINDING : EXIT_OK;
 }

@@ -113,28 +113,26 @@ static const char *end_name(struct assembly *name, size_t *ret_size)
     return NULL;
 }
 
-/* Parses text without U-labels; returns the reason why it is no name, or NULL. */
-static const char *parse_ascii(const unsigned char *text, size_t size, uint8_t *ret_wire,
+/* Parses text without U-labels into a new name; returns the reason why it is none, or NULL. */
+static const char *parse_ascii(const unsigned char *text, size_t size, struct assembly *name,
                                size_t *ret_size)
 {
-    struct assembly name = {.wire = ret_wire, .used = 1};
-
     if (size == 0)
         return "is empty";
     if (size == 1 && text[0] == '.')
-        return end_name(&name, ret_size);
+        return end_name(name, ret_size);
     for (size_t at = 0; at < size;) {
         size_t taken = 1;
-        const char *reason = add_text(&name, text + at, size - at, &taken);
+        const char *reason = add_text(name, text + at, size - at, &taken);
         if (reason != NULL)
             return reason;
         at += taken;
     }
-    return end_name(&name, ret_size);
+    return end_name(name, ret_size);
 }
 
 /* Converts UTF-8 to A-labels and parses these. */
-static int parse_unicode(const char *text, size_t size, uint8_t *ret_wire, size_t *ret_size,
+static int parse_unicode(const char *text, size_t size, struct assembly *name, size_t *ret_size,
                          struct name_fault *ret_fault)
 {
     char terminated[NAME_TEXT_MAX];
@@ -161,8 +159,7 @@ static int parse_unicode(const char *text, size_t size, uint8_t *ret_wire, size_
         };
         return -EINVAL;
     }
-    const char *reason =
-        parse_ascii((const unsigned char *)ascii, strlen(ascii), ret_wire, ret_size);
+    const char *reason = parse_ascii((const unsigned char *)ascii, strlen(ascii), name, ret_size);
     idn2_free(ascii);
     *ret_fault = (struct name_fault){.reason = reason};
     return reason != NULL ? -EINVAL : 0;
@@ -179,10 +176,13 @@ static bool is_ascii(const char *text, size_t size)
 int name_text_parse(const char *text, size_t size, uint8_t *ret_wire, size_t *ret_size,
                     struct name_fault *ret_fault)
 {
-    if (!is_ascii(text, size))
-        return parse_unicode(text, size, ret_wire, ret_size, ret_fault);
+    struct assembly name = {.used = 1};
 
-    const char *reason = parse_ascii((const unsigned char *)text, size, ret_wire, ret_size);
+    name.wire = ret_wire;
+    if (!is_ascii(text, size))
+        return parse_unicode(text, size, &name, ret_size, ret_fault);
+
+    const char *reason = parse_ascii((const unsigned char *)text, size, &name, ret_size);
     *ret_fault = (struct name_fault){.reason = reason};
     return reason != NULL ? -EINVAL : 0;
 }

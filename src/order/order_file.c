@@ -275,6 +275,7 @@ static int add_inline(struct loading *loading, struct name_list *list, const cha
     uint32_t *lines = NULL;
     size_t line_count = 0;
 
+    assert(count == 0 || texts != NULL);
     int rc = count > 0 ? yaml_source_lines(loading->source, key, &lines, &line_count) : 0;
     for (unsigned i = 0; rc == 0 && i < count; i++)
         rc = name_list_add(list, texts[i], strlen(texts[i]),
@@ -449,6 +450,7 @@ static int load_source(const struct yaml_source *source, const struct order_poli
         rc = signature_check(order, policy, ret_error);
     if (rc < 0)
         return rc;
+    assert(order != NULL);
     if (order->finding_count > 1)
         qsort(order->findings, order->finding_count, sizeof(order->findings[0]), compare_findings);
     rc = policy->strict ? refuse_findings(order, ret_error) : 0;

@@ -25,22 +25,23 @@ struct places {
     bool document_flow;            /* the whole order is written as { ... } */
 };
 
+/* Octets of a byte-order mark, which libyaml takes for text when it is told the encoding. */
+static size_t mark_size(const char *text, size_t size)
+{
+    return size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
+/* Lines would be no help: libyaml ends one at a lone carriage return and at U+2028 as well. */
 static size_t offset_of(const char *text, size_t size, const yaml_mark_t *mark)
 {
-    const char *at = text, *end = text + size;
+    size_t at = mark_size(text, size);
 
-    for (size_t line = 0; line < mark->line; line++) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        if (newline == NULL)
-            return size;
-        at = newline + 1;
-    }
-    for (size_t column = 0; column < mark->column && at < end; column++) {
+    for (size_t characters = 0; characters < mark->index && at < size; characters++) {
         at++;
-        while (at < end && ((unsigned char)*at & 0xc0) == 0x80)
+        while (at < size && ((unsigned char)text[at] & 0xc0) == 0x80)
             at++;
     }
-    return (size_t)(at - text);
+    return at;
 }
 
 static const char *scalar(const yaml_node_t *node)
@@ -108,6 +109,15 @@ static void locate(yaml_document_t *document, const char *text, size_t size, con
     locate_entries(document, list, text, size, key, places);
 }
 
+/* Whether the places are what the edits take them for, whatever libyaml's marks say. */
+static bool places_hold(const struct places *places, const char *text, size_t size)
+{
+    if (places->value_begin > places->value_end || places->list_begin > places->list_end ||
+        places->last_end > size || places->list_end > size || places->value_end > size)
+        return false;
+    return !places->flow || (places->list_begin < size && text[places->list_begin] == '[');
+}
+
 static int find_places(const char *text, size_t size, const char *key, struct places *ret_places)
 {
     yaml_parser_t parser;
@@ -117,7 +127,8 @@ static int find_places(const char *text, size_t size, const char *key, struct pl
     if (!yaml_parser_initialize(&parser))
         return -ENOMEM;
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
+    size_t begin = mark_size(text, size);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text + begin, size - begin);
     if (!yaml_parser_load(&parser, &document)) {
         yaml_parser_delete(&parser);
         return -ENOTSUP;
@@ -125,6 +136,8 @@ static int find_places(const char *text, size_t size, const char *key, struct pl
     locate(&document, text, size, key, &places);
     yaml_document_delete(&document);
     yaml_parser_delete(&parser);
+    if (!places_hold(&places, text, size))
+        return -ENOTSUP;
     *ret_places = places;
     return 0;
 }

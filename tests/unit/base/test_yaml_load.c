@@ -137,6 +137,7 @@ static void test_documents_that_libcyaml_takes_in_silence_are_refused(void **sta
     refuses("? [a]\n: b\n", 1, "a key must be a word, not a list");
     assert_true(load("id: x\xff\n", 7, &error) < 0);
     assert_true(load("\xff\xfe\x00", 3, &error) < 0);
+    assert_int_equal(load("\xef\xbb\xbfid: x\non: true\n", 17, &error), 0);
     refuses("id: x\n  bad: [\n", 2,
             "is not valid YAML: mapping values are not allowed in this context");
 }
