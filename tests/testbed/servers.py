@@ -5,8 +5,13 @@ class writes its configuration into its own directory, starts the program and wa
 answers.
 """
 
+import json
 import os
 import shutil
+import signal
+import socket
+import subprocess
+import tempfile
 
 import yaml
 
@@ -145,7 +150,6 @@ class Knot(Server):
 
     def control(self, *arguments):
         """Runs knotc, for example control("zone-reload", "a.example")."""
-        import subprocess
         return subprocess.run([program("knotc"), "-s", self.path("knot.sock"), *arguments], check=True,
                               capture_output=True, text=True, timeout=60).stdout
 
@@ -225,10 +229,19 @@ class Bind(Server):
         return self
 
 
+class ControlError(AssertionError):
+    """The control socket said no; the text is tamisd's."""
+
+
 class Tamisd(Server):
     """Ours, configured by a dict in the form of its YAML file."""
 
     name = "tamisd"
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        # A socket's path has at most 107 octets; pytest's folders may be longer.
+        self.socket_folder = tempfile.mkdtemp(prefix="tamis-")
 
     def start(self, config=None, wait=True, timeout_s=120.0, env=None):
         """Merges `config` into a working minimum (listen, control, state), starts, and waits for the
@@ -238,14 +251,18 @@ class Tamisd(Server):
                 "listen": ["%s@%d" % self.place],
                 "workers": 2,
                 "state": "state",
-                "control": "tamisd.sock",
+                "control": os.path.join(self.socket_folder, "control"),
             },
         }, config or {})
         self.env = env
         self.write_config()
         self.run([tamis_program("tamisd"), "-c", self.path("tamisd.yaml")], env)
         if wait:
-            self.process.wait_for_line("ready", timeout_s)
+            try:
+                self.process.wait_for_line("ready", timeout_s)
+            except BaseException:
+                self.kill()
+                raise
         return self
 
     def start_zones(self, zones, config=None, **options):
@@ -257,14 +274,43 @@ class Tamisd(Server):
         self.write("tamisd.yaml", yaml.safe_dump(self.config, sort_keys=False))
 
     def reload(self):
-        """Writes self.config again and sends SIGHUP."""
-        import signal
+        """Writes self.config again and has it read: returns what the reload says."""
         self.write_config()
+        return self.control("reload")
+
+    def hang_up(self):
+        """Asks for a reload as systemd does."""
         self.process.signal(signal.SIGHUP)
 
     @property
     def control_socket(self):
-        return self.path(self.config["server"]["control"])
+        return self.config["server"]["control"]
+
+    def control(self, command, **arguments):
+        """Runs one command over the control socket and returns its result. Raises ControlError."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(60)
+            sock.connect(self.control_socket)
+            sock.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
+            answer = json.loads(sock.makefile("rb").readline())
+        if not answer["ok"]:
+            raise ControlError(answer["error"]["text"])
+        return answer["result"]
+
+    def activate(self, path, **options):
+        return self.control("activate", file=path, **options)
+
+    def lift(self, order_id):
+        return self.control("lift", id=order_id)
+
+    def stop(self):
+        status = super().stop()
+        shutil.rmtree(self.socket_folder, ignore_errors=True)
+        return status
+
+    def kill(self):
+        super().kill()
+        shutil.rmtree(self.socket_folder, ignore_errors=True)
 
 
 def _merged(base, more):
