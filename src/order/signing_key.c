@@ -122,7 +122,7 @@ static int key_from_document(const char *path, const struct key_document *docume
                             "'seed' is not the base64 of %zu octets; give the .key file that "
                             "'tamis key generate' wrote",
                             sizeof(seed));
-    strcpy(ret_key->name, document->name);
+    memcpy(ret_key->name, document->name, strlen(document->name) + 1);
     crypto_sign_seed_keypair(public_key, ret_key->secret, seed);
     sodium_memzero(seed, sizeof(seed));
     return 0;

@@ -208,13 +208,13 @@ static inline void assert_closed(int fd)
 }
 
 /* Waits until `condition` on the counters holds. */
-#define WAIT_UNTIL(pool, counters, condition)                  \
-    do {                                                       \
-        struct worker_counters counters = pool_counters(pool); \
-        int64_t end_ms_ = monotonic_ms() + PATIENCE_MS;        \
-        while (!(condition) && monotonic_ms() < end_ms_) {     \
-            sleep_ms(2);                                       \
-            counters = pool_counters(pool);                    \
-        }                                                      \
-        assert_true(condition);                                \
+#define WAIT_UNTIL(pool, counters, condition)                                       \
+    do {                                                                            \
+        struct worker_counters counters = pool_counters(pool); /* NOLINT: a name */ \
+        int64_t end_ms_ = monotonic_ms() + PATIENCE_MS;                             \
+        while (!(condition) && monotonic_ms() < end_ms_) {                          \
+            sleep_ms(2);                                                            \
+            counters = pool_counters(pool);                                         \
+        }                                                                           \
+        assert_true(condition);                                                     \
     } while (0)
