@@ -220,7 +220,11 @@ static bool add_hop(struct answer *answer, const uint8_t *target)
             memcmp(seen->wire, hop->name.wire, seen->size) == 0)
             return false; /* a loop: every alias of it is in the answer by now */
     }
-    hop->data = NULL;
+    /* A chain ends at the border of its zone, also in front of another zone that we hold: so do
+     * Knot and BIND (RFC 1034, 4.3.2, 3a would go on). What a child zone has comes by referral. */
+    hop->data = answer->hops[0].data;
+    if (!zone_data_holds(hop->data, &hop->name))
+        return false;
     hop->wildcard = NULL;
     hop->encloser_label = 0;
     answer->hop_count++;
@@ -460,47 +464,29 @@ static enum step answer_missing(struct answer *answer, struct answer_hop *hop,
     return STEP_NXDOMAIN;
 }
 
-/* Answers one hop. `ret_entry` is what NODATA must be proved for. */
+/* The zone of a question, with its status; NULL: not ours. */
+static struct zone *find_zone(const struct answer *answer)
+{
+    const struct name *name = &answer->hops[0].name;
+    /* A DS lives on the parent's side of a cut (RFC 4035, 3.1.4.1). */
+    if (answer->qtype == KNOT_RRTYPE_DS && name->label_count > 0) {
+        struct zone *parent = zone_set_find(answer->environment->zones, name, 1);
+        if (parent != NULL)
+            return parent;
+    }
+    return zone_set_find(answer->environment->zones, name, 0);
+}
+
+/* Answers one hop from its zone's data. `ret_entry` is what NODATA must be proved for. */
 static enum step answer_hop(struct answer *answer, struct answer_hop *hop,
                             const struct name_entry **ret_entry)
 {
-    /* A DS lives on the parent's side of a cut (RFC 4035, 3.1.4.1). */
-    bool parent_side = answer->qtype == KNOT_RRTYPE_DS && hop->name.label_count > 0;
-    struct zone *zone = NULL;
-    if (parent_side)
-        zone = zone_set_find(answer->environment->zones, &hop->name, 1);
-    if (zone == NULL)
-        zone = zone_set_find(answer->environment->zones, &hop->name, 0);
-
-    bool first = hop == &answer->hops[0];
-    if (zone == NULL) {
-        if (first) {
-            answer->rcode = KNOT_RCODE_REFUSED;
-            answer->refused_zone = true;
-            answer->authoritative = false;
-            answer->ede_code = KNOT_EDNS_EDE_NOTAUTH;
-        }
-        return STEP_STOP;
-    }
-    hop->data = rcu_dereference(zone->data);
-
     struct name_hit hit = zone_data_find(hop->data, &hop->name);
     const struct verdict *verdict = find_verdict(answer, &hop->name, hit);
     if (verdict != NULL)
         return apply_verdict(answer, hop, verdict);
-
-    int status = atomic_load_explicit(&zone->status, memory_order_relaxed);
-    if (status != ZONE_SERVING || hop->data->apex_entry == NULL) {
-        /* A chain that leads into such a zone stops in front of it: the resolver asks again and is
-         * told. */
-        if (first) {
-            answer->rcode = KNOT_RCODE_SERVFAIL;
-            answer->authoritative = false;
-            answer->ede_code =
-                status == ZONE_EXPIRED ? KNOT_EDNS_EDE_INV_DATA : KNOT_EDNS_EDE_NOT_READY;
-        }
+    if (answer->unavailable)
         return STEP_STOP;
-    }
 
     const struct name_entry *entry = existing(hit);
     *ret_entry = entry;
@@ -509,6 +495,31 @@ static enum step answer_hop(struct answer *answer, struct answer_hop *hop,
     if ((entry->flags & ENTRY_BELOW_CUT) != 0)
         return occluded(answer, hop);
     return answer_from_entry(answer, hop, entry);
+}
+
+static enum step answer_first_hop(struct answer *answer, const struct name_entry **ret_entry)
+{
+    struct zone *zone = find_zone(answer);
+    if (zone == NULL) {
+        answer->rcode = KNOT_RCODE_REFUSED;
+        answer->refused_zone = true;
+        answer->authoritative = false;
+        answer->ede_code = KNOT_EDNS_EDE_NOTAUTH;
+        return STEP_STOP;
+    }
+
+    struct answer_hop *hop = &answer->hops[0];
+    hop->data = rcu_dereference(zone->data);
+    int status = atomic_load_explicit(&zone->status, memory_order_relaxed);
+    answer->unavailable = status != ZONE_SERVING || hop->data->apex_entry == NULL;
+    enum step step = answer_hop(answer, hop, ret_entry);
+    if (answer->unavailable && !answer->verdict) {
+        answer->rcode = KNOT_RCODE_SERVFAIL;
+        answer->authoritative = false;
+        answer->ede_code =
+            status == ZONE_EXPIRED ? KNOT_EDNS_EDE_INV_DATA : KNOT_EDNS_EDE_NOT_READY;
+    }
+    return step;
 }
 
 /* ---- Additional data ---- */
@@ -636,6 +647,7 @@ void answer_question(struct answer *answer, const struct answer_environment *env
     answer->authoritative = true;
     answer->truncated = false;
     answer->refused_zone = false;
+    answer->unavailable = false;
     answer->verdict = false;
     answer->ede_code = -1;
     answer->ede_text = NULL;
@@ -647,11 +659,10 @@ void answer_question(struct answer *answer, const struct answer_environment *env
     answer->hops[0].wildcard = NULL;
     answer->hops[0].encloser_label = 0;
 
-    enum step step;
     const struct name_entry *entry = NULL;
-    do
+    enum step step = answer_first_hop(answer, &entry);
+    while (step == STEP_FOLLOW)
         step = answer_hop(answer, &answer->hops[answer->hop_count - 1], &entry);
-    while (step == STEP_FOLLOW);
 
     if (step == STEP_NXDOMAIN)
         answer->rcode = KNOT_RCODE_NXDOMAIN;

@@ -61,6 +61,7 @@ struct answer {
     uint16_t ede_text_size;
     bool refused_zone; /* no zone of ours holds the name */
     bool verdict;      /* an order decided */
+    bool unavailable;  /* the zone has no data that may be served */
 
     /* The work. */
     const struct answer_environment *environment;

@@ -100,11 +100,11 @@ void zone_builder_free(struct zone_builder *builder);
 DEFINE_FREEP(struct zone_builder, zone_builder_free)
 
 /* Adds one record; `owner` any letter case, rdata uncompressed, ttl_s in host order.
- * A duplicate is accepted and dropped. When TTLs of one record set differ, the last counts, as at Knot
- * (RFC 2181, 5.2 forbids it). Returns 0, -ENOMEM, or with `ret_error` (text only, the caller knows the place)
- * -ERANGE for an owner outside the zone and -EINVAL for a record that cannot stand in a zone: a
- * CNAME beside other data, two SOAs or CNAMEs or DNAMEs at one owner, a SOA not at the apex, a meta
- * type. A refused record changes nothing. */
+ * A duplicate is accepted and dropped. When TTLs of one record set differ, the last counts, as at
+ * Knot (RFC 2181, 5.2 forbids it). Returns 0, -ENOMEM, or with `ret_error` (text only, the caller
+ * knows the place) -ERANGE for an owner outside the zone and -EINVAL for a record that cannot stand
+ * in a zone: a CNAME beside other data, two SOAs or CNAMEs or DNAMEs at one owner, a SOA not at the
+ * apex, a meta type. A refused record changes nothing. */
 _must_check_ int zone_builder_add(struct zone_builder *builder, const uint8_t *owner, uint16_t type,
                                   uint32_t ttl_s, const uint8_t *rdata, uint16_t rdata_size,
                                   struct error *ret_error);

@@ -123,17 +123,19 @@ static void test_the_earlier_order_wins_then_the_smaller_id(void **state)
     overlay_set_free(set);
 }
 
-static void test_an_exemption_wins_within_its_order_only(void **state)
+static void test_an_exemption_wins_over_every_order(void **state)
 {
     struct active_order *orders[] = {
         activate("one", "nxdomain", EARLY, "names: [a.example, b.example]\nexempt: [a.example]"),
         activate("two", "nodata", LATE, "names: [a.example]"),
+        activate("watch", "observe", LATE, "names: [a.example]\nexempt: [b.example]"),
     };
-    struct overlay_set *set = make_set(orders, 2);
+    struct overlay_set *set = make_set(orders, 3);
 
     (void)state;
-    assert_string_equal(winner(set, "a.example"), "two");
+    assert_string_equal(winner(set, "a.example"), "none");
     assert_string_equal(winner(set, "b.example"), "one");
+    assert_int_equal(active_order_hits(overlay_set_by_id(set, "watch")), 1);
     overlay_set_free(set);
 }
 
@@ -278,7 +280,7 @@ int main(void)
         cmocka_unit_test(test_a_listed_name_matches_itself_alone),
         cmocka_unit_test(test_an_order_starts_and_ends_by_itself),
         cmocka_unit_test(test_the_earlier_order_wins_then_the_smaller_id),
-        cmocka_unit_test(test_an_exemption_wins_within_its_order_only),
+        cmocka_unit_test(test_an_exemption_wins_over_every_order),
         cmocka_unit_test(test_an_apex_or_cut_is_blocked_by_a_subtree_only),
         cmocka_unit_test(test_observers_count_and_never_win),
         cmocka_unit_test(test_counters_outlive_a_generation),
