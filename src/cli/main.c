@@ -6,10 +6,16 @@
 #include "base/nearest.h"
 #include "cli/command.h"
 
-/* clang-format off: one command a line. */
+/* One command a line. */
+/* clang-format off */
 static const struct command *const commands[] = {
-    &command_zone_check,   &command_order_check, &command_order_compile, &command_order_sign,
-    &command_key_generate, &command_ctl,         &command_prove,
+    &command_zone_check,
+    &command_order_check,
+    &command_order_compile,
+    &command_order_sign,
+    &command_key_generate,
+    &command_ctl,
+    &command_prove,
 };
 /* clang-format on */
 
