@@ -13,6 +13,7 @@
 
 #include "base/rcu.h"
 #include "order/canonical.h"
+#include "order/name_key.h"
 #include "order/order_save.h"
 #include "order/timestamp.h"
 
@@ -219,10 +220,13 @@ static void unmark_names(const struct order_book *book, const struct order *orde
 /* Index of the first name that is not before `wire` in canonical order. */
 static size_t lower_bound(const struct order_names *names, const uint8_t *wire)
 {
+    uint8_t wanted[NAME_KEY_MAX], key[NAME_KEY_MAX];
+    name_key_write(wire, wanted);
     size_t low = 0, high = names->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (knot_dname_cmp(order_names_at(names, middle), wire) < 0)
+        name_key_write(order_names_at(names, middle), key);
+        if (name_key_compare(key, wanted) < 0)
             low = middle + 1;
         else
             high = middle;
