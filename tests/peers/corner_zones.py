@@ -3,13 +3,11 @@
 A file corners/NAME.zone has one record a line: owner, TTL, type, data; names are relative to its
 origin, NAME.example., and MANNER-NAME.example. for the signed ones. A file CHILD.NAME.zone is a
 child that is held beside its parent. Comments say what to do differently:
-"; refused-by: nsd bind" and "; unsigned".
+"; refused-by: nsd bind", "; unsigned", and "; types: A MX" for the only types worth asking.
 """
 
 import glob
 import os
-
-from testbed import wire
 
 import zone_signing
 from zone_generator import Zone, under
@@ -37,6 +35,8 @@ def read(path, origin):
             if line.startswith(";"):
                 if line.startswith("; refused-by:"):
                     zone.refused_by = set(line.split(":", 1)[1].split())
+                if line.startswith("; types:"):
+                    zone.types = line.split(":", 1)[1].split()
                 unsigned = unsigned or line == "; unsigned"
             elif line:
                 owner, rest = line.split(" ", 1)
@@ -63,8 +63,3 @@ def all_zones():
 
 def root_zone():
     return read(os.path.join(FOLDER, "root", "root.zone"), ".")[0]
-
-
-def long_names(zone):
-    """Names of exactly 255 octets below the zone's longest ones."""
-    return [name for name in zone.names if len(wire.name_from_text(name)) > 200]

@@ -115,17 +115,15 @@ def takeover(module_farm, request):
     zones, names = [], []
     for make in (plain_zone, mixed_zone, signed_zone):
         some, text = make(draw)
-        zone = some[0].split(".", 1)[1].split(".")[-3:]
-        name = ".".join(zone)
+        name = ".".join(some[0].split(".")[-3:])
         path = module_farm.write("origin/%szone" % name, text)
         zones.append((name, sign(os.path.dirname(path), path) if make is signed_zone else path))
         names += some
     apexes = [name for name, _ in zones]
+    names = sorted(set(names))
     missing = ["%s.%s" % (draw.choice(["", "a.", "x.y."]) + "gone%d" % index, draw.choice(apexes))
                for index in range(MISSING)]
-    live = draw.sample([name for name in names if name.startswith(("host", "n", "s"))
-                        and name.split(".")[1] in ("plain", "signed", "mixed")
-                        and not name.startswith("n%d2" % 0)], LISTED_LIVE * 2)
+    live = draw.sample([name for name in names if name.count(".") == 3], LISTED_LIVE * 2)
     knot = module_farm.knot(zones)
     # A delegation is never blocked by a name: list only names that hold data or nothing.
     asked = ask_all(knot.place, [wire.query(name, "A") for name in live])
@@ -175,6 +173,13 @@ def meaning(reply):
             tuple(sorted(message.additional)), message.opt and message.opt[3])
 
 
+def mentions(reply, names):
+    """Whether a listed name owns a record of the origin's answer: an alias that leads to it, or its
+    address as additional data. These are blocked where they stand."""
+    message = wire.Message(reply)
+    return any(record[0] in names for record in message.answer + message.additional)
+
+
 def test_a_sample_of_unlisted_names_is_answered_as_by_the_origin(takeover):
     draw = takeover["random"]
     unlisted = [name for name in takeover["names"] if name not in takeover["listed"]]
@@ -185,8 +190,9 @@ def test_a_sample_of_unlisted_names_is_answered_as_by_the_origin(takeover):
         do = draw.random() < 0.5
         questions.append(wire.query(name, draw.choice(TYPES), edns=PAYLOAD if do or draw.random() < 0.5 else None, do=do))
     ours, theirs = (ask_all(takeover[server].place, questions) for server in ("tamisd", "knot"))
+    listed = {wire.name_from_text(name) for name in takeover["listed"]}
     wrong = [index for index in range(SAMPLE) if ours[index] is None or theirs[index] is None
-             or meaning(ours[index]) != meaning(theirs[index])]
+             or (meaning(ours[index]) != meaning(theirs[index]) and not mentions(theirs[index], listed))]
     assert not wrong, "%d of %d differ, as in:\n%s\n%s" % (
         len(wrong), SAMPLE, *(wire.message_text(wire.Message(side[wrong[0]])) for side in (ours, theirs)))
 
