@@ -29,7 +29,7 @@ class Form:
         if self.aa and self.rcode == 0 and is_positive(message.answer, rrtype):
             kept = [record for record in authority if not is_ns(record)]
             if len(kept) != len(authority):
-                wanted = rdata_names(record for record in message.answer if record[1] not in (CNAME, DNAME))
+                wanted = wire.rdata_names(record for record in message.answer if record[1] not in (CNAME, DNAME))
                 additional = [record for record in additional if record[0] in wanted]
                 authority = kept
         # Knot adds proofs that a target's missing address is missing; nobody needs them (RFC 4035, 3.1.1
@@ -55,18 +55,6 @@ def is_positive(answer, rrtype):
     """Whether the answer section ends in data and not in an alias."""
     return any(record[1] not in (CNAME, DNAME, RRSIG) or record[1] == rrtype or rrtype == ANY
                for record in answer)
-
-
-def rdata_names(records):
-    names = set()
-    for _, rrtype, _, _, rdata in records:
-        layout = wire.RDATA_NAMES.get(rrtype)
-        if layout and rrtype != RRSIG:
-            at = 0
-            for fixed in layout:
-                name, at = wire._read_name(rdata, at + fixed, {})
-                names.add(name)
-    return names
 
 
 def judge(ours, references, rrtype):

@@ -263,6 +263,19 @@ def _read_rdata(wire, at, end, rrtype, names):
     return b"".join(parts)
 
 
+def rdata_names(records):
+    """The names in the data of records, signatures apart."""
+    names = set()
+    for _, rrtype, _, _, rdata in records:
+        layout = RDATA_NAMES.get(rrtype)
+        if layout and rrtype != TYPES["RRSIG"]:
+            at = 0
+            for fixed in layout:
+                name, at = _read_name(rdata, at + fixed, {})
+                names.add(name)
+    return names
+
+
 def record_text(record):
     owner, rrtype, rrclass, ttl, rdata = record
     return "%s %d %s %s %s" % (name_to_text(owner), ttl, CLASSES.get(rrclass, "CLASS%d" % rrclass),
