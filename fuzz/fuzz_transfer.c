@@ -34,7 +34,7 @@ static void check_signature(const uint8_t *data, size_t size, const struct recor
     tsig_client_free(client);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
     static struct record_reader *reader;
     struct zone_builder *builder;
@@ -50,15 +50,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         reader = record_reader_create();
     FUZZ_ASSERT(reader != NULL && zone_builder_create(apex, &builder) == 0);
 
-    record_reader_init(reader, data, size);
-    if (data[5] != 0 && record_reader_question(reader, question, &type, &class) < 0) {
+    record_reader_init(reader, input, size);
+    if (input[5] != 0 && record_reader_question(reader, question, &type, &class) < 0) {
         zone_builder_free(builder);
         return 0;
     }
     while (record_reader_next(reader, &record) == 0) {
         check_record(&record);
         if (record.type == KNOT_RRTYPE_TSIG)
-            check_signature(data, size, &record);
+            check_signature(input, size, &record);
         else
             FUZZ_ASSERT(zone_builder_add(builder, record.owner, record.type, record.ttl_s,
                                          record.rdata, record.rdata_size, &error) <= 0);

@@ -134,7 +134,7 @@ static int server_connect(const char *path, int *ret_fd, struct error *ret_error
                             "a socket's path may have %zu octets: change to its folder and name it "
                             "from there",
                             sizeof(address.sun_path) - 1);
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_set(ret_error, -errno, "no socket to be had: %s", strerror(errno));

@@ -76,7 +76,7 @@ static json_t *json_text(const char *text)
 
     char plain[sizeof(((struct error *)NULL)->text)];
     size_t size = 0;
-    for (; text[size] != '\0' && size < sizeof(plain) - 1; size++)
+    for (; size < sizeof(plain) - 1 && text[size] != '\0'; size++)
         plain[size] = (unsigned char)text[size] < 0x80 ? text[size] : '?';
     plain[size] = '\0';
     return json_string(plain);

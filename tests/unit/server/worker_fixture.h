@@ -214,7 +214,7 @@ static inline void assert_closed(int fd)
         int64_t end_ms_ = monotonic_ms() + PATIENCE_MS;                             \
         while (!(condition) && monotonic_ms() < end_ms_) {                          \
             sleep_ms(2);                                                            \
-            counters = pool_counters(pool);                                         \
+            (counters) = pool_counters(pool);                                       \
         }                                                                           \
         assert_true(condition);                                                     \
     } while (0)
