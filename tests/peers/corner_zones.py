@@ -9,9 +9,8 @@ child that is held beside its parent. Comments say what to do differently:
 import glob
 import os
 
-from testbed import wire
+from testbed import wire, zone_signing
 
-import zone_signing
 from zone_generator import Zone, under
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corners")
