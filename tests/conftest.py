@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from testbed.servers import Bind, Knot, Nsd, Tamisd
+from testbed.servers import Bind, Knot, Nsd, Tamisd, Unbound
 
 
 def pytest_addoption(parser):
@@ -45,6 +45,9 @@ class ServerFarm:
 
     def bind(self, zones, **options):
         return self._add(Bind).start(zones, **options)
+
+    def unbound(self, zones, anchors, place):
+        return self._add(Unbound).start(zones, anchors, place)
 
     def write(self, name, text):
         """Writes a file for the test and returns its path."""

@@ -209,8 +209,7 @@ static const struct verdict *find_verdict(const struct answer *answer, const str
 /* Makes the next hop of `target`; false when the chain must end here. */
 static bool add_hop(struct answer *answer, const uint8_t *target)
 {
-    if (answer->hop_count > CHAIN_MAX)
-        return false;
+    assert(answer->hop_count <= CHAIN_MAX);
     struct answer_hop *hop = &answer->hops[answer->hop_count];
     if (name_parse(&hop->name, target, NAME_SIZE_MAX) < 0)
         return false;
@@ -234,6 +233,8 @@ static bool add_hop(struct answer *answer, const uint8_t *target)
 static enum step follow_cname(struct answer *answer, struct answer_hop *hop,
                               const struct name_entry *entry)
 {
+    if (answer->hop_count > CHAIN_MAX)
+        return STEP_STOP;
     struct rrset rrset;
     bool found = name_entry_rrset(entry, KNOT_RRTYPE_CNAME, &rrset);
     assert(found);
@@ -261,6 +262,8 @@ static bool is_below(const uint8_t *wire, const struct name *name, size_t label)
 static enum step follow_dname(struct answer *answer, struct answer_hop *hop, size_t label,
                               const struct name_entry *entry)
 {
+    if (answer->hop_count > CHAIN_MAX)
+        return STEP_STOP;
     struct rrset rrset;
     bool found = name_entry_rrset(entry, KNOT_RRTYPE_DNAME, &rrset);
     assert(found);
@@ -283,8 +286,8 @@ static enum step follow_dname(struct answer *answer, struct answer_hop *hop, siz
         .type = KNOT_RRTYPE_CNAME, .rr_count = 1, .ttl_s = rrset.ttl, .data = data};
     if (!response_put(answer->response, SECTION_ANSWER, hop_owner(answer, hop, 0), &records))
         return STEP_TRUNCATED;
-    /* The CNAME made is what a question for a CNAME asked for. */
-    if (answer->qtype == KNOT_RRTYPE_CNAME)
+    /* The CNAME made is what a question for a CNAME asked for, and enough for one for ANY. */
+    if (answer->qtype == KNOT_RRTYPE_CNAME || answer->qtype == KNOT_RRTYPE_ANY)
         return STEP_STOP;
     /* A DNAME that leads below itself would grow the name for ever. */
     if (is_below(target, &hop->name, label))

@@ -140,8 +140,9 @@ bool denial_of_type(struct answer *answer, const struct answer_hop *hop,
         return put_encloser_proof(answer, hop, 0, true) >= 0;
     }
 
-    if (hop->wildcard != NULL) /* RFC 4035, 3.1.3.4 */
-        return put_link(answer, hop->data, hop->wildcard, KNOT_RRTYPE_NSEC) &&
+    if (hop->wildcard != NULL) /* RFC 4035, 3.1.3.4; one without records is covered, not matched */
+        return put_nsec_covering(answer, hop->data, hop->wildcard->owner,
+                                 hop->wildcard->owner_size) &&
                put_nsec_covering_label(answer, hop, 0);
     if (entry->rrset_count == 0) /* an empty non-terminal has no NSEC of its own */
         return put_nsec_covering_label(answer, hop, 0);

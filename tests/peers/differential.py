@@ -13,14 +13,13 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 # pylint: disable=wrong-import-position
-from testbed import wire
+from testbed import wire, zone_signing
 from testbed.asker import ask_all, ask_all_tcp
 from testbed.servers import Bind, Knot, Nsd, Tamisd
 
 import corner_zones
 import verdict
 import zone_generator
-import zone_signing
 
 REFERENCES = {"knot": Knot, "nsd": Nsd, "bind": Bind}
 CHUNK = 4000  # queries whose answers are in memory at a time
