@@ -9,12 +9,7 @@ child that is held beside its parent. Comments say what to do differently:
 import glob
 import os
 
-<<<<<<< HEAD
-import zone_signing
-=======
-from testbed import wire, zone_signing
-
->>>>>>> review
+from testbed import zone_signing
 from zone_generator import Zone, under
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corners")
