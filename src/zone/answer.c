@@ -365,6 +365,7 @@ static bool choose_any(const struct name_entry *entry, struct rrset *ret_rrset)
 static bool put_signatures(struct answer *answer, const struct answer_hop *hop,
                            const struct name_entry *entry, const struct rrset *signatures)
 {
+    struct response_mark mark = response_mark(answer->response);
     const uint8_t *at = signatures->data;
     for (unsigned left = signatures->rr_count; left > 0; left--) {
         size_t size = 2 + (size_t)knot_wire_read_u16(at);
@@ -373,8 +374,10 @@ static bool put_signatures(struct answer *answer, const struct answer_hop *hop,
             .type = KNOT_RRTYPE_RRSIG, .rr_count = 1, .ttl_s = signatures->ttl, .data = at};
         if (name_entry_rrset(entry, knot_wire_read_u16(at + 2), &covered))
             record.ttl_s = covered.ttl;
-        if (!response_put(answer->response, SECTION_ANSWER, hop_owner(answer, hop, 0), &record))
+        if (!response_put(answer->response, SECTION_ANSWER, hop_owner(answer, hop, 0), &record)) {
+            response_rewind(answer->response, &mark);
             return false;
+        }
         at += size;
     }
     return true;
