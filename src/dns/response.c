@@ -29,6 +29,12 @@ void response_init(struct response *response, uint8_t *wire, size_t question_end
     response->name_count = labels;
 }
 
+void response_reserve(struct response *response, size_t size)
+{
+    size_t left = response->limit - response->size;
+    response->limit -= size < left ? size : left;
+}
+
 struct response_mark response_mark(const struct response *response)
 {
     struct response_mark mark = {.size = response->size, .name_count = response->name_count};

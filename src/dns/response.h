@@ -22,8 +22,8 @@ enum section { SECTION_ANSWER, SECTION_AUTHORITY, SECTION_ADDITIONAL };
 
 struct response {
     uint8_t *wire;
-    size_t size;  /* octets written */
-    size_t limit; /* octets that records may take; what the OPT needs is kept back by the caller */
+    size_t size;        /* octets written */
+    size_t limit;       /* octets that records may take; what OPT and TSIG need is reserved */
     uint16_t counts[3]; /* records by section */
     unsigned name_count;
     struct {
@@ -42,6 +42,9 @@ struct response_owner {
 /* Starts behind the question. `question` is the parsed name that stands at QUESTION_OFFSET. */
 void response_init(struct response *response, uint8_t *wire, size_t question_end, size_t limit,
                    const struct name *question);
+
+/* Keeps `size` octets back from records; all there are when it is more. */
+void response_reserve(struct response *response, size_t size);
 
 /* A set of records to write. `data` is rr_count times { rdlength in network order, uncompressed
  * rdata }. */

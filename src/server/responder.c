@@ -21,9 +21,8 @@ struct exchange {
     const struct request *request;
     const struct sockaddr *client;
     enum transport transport;
-    size_t limit;         /* octets that the client takes */
-    size_t edns_reserved; /* of these, kept back for the OPT and a TSIG */
-    uint16_t rcode;       /* with the extended bits */
+    size_t limit;   /* octets that the client takes */
+    uint16_t rcode; /* with the extended bits */
     bool authoritative, truncated, with_edns;
     int ede_code;
     const char *ede_text;
@@ -80,11 +79,20 @@ static uint8_t *put_option(uint8_t *at, uint16_t code, const void *data, size_t 
     return at + OPTION_HEAD + size;
 }
 
+/* Whether the client asked for our identifier and it fits beside the question. */
+static bool sends_nsid(const struct responder *responder, const struct exchange *exchange)
+{
+    const struct request *request = exchange->request;
+    return request->wants_nsid && responder->options.nsid != NULL &&
+           request->question_end + OPT_SIZE + OPTION_HEAD + responder->options.nsid_size <=
+               exchange->limit;
+}
+
 /* Octets the OPT takes without the extended error, which goes in only where there is room. */
 static size_t edns_size(const struct responder *responder, const struct exchange *exchange)
 {
     size_t size = OPT_SIZE;
-    if (exchange->request->wants_nsid && responder->options.nsid != NULL)
+    if (sends_nsid(responder, exchange))
         size += OPTION_HEAD + responder->options.nsid_size;
     if (exchange->request->wants_keepalive && exchange->transport == TRANSPORT_TCP)
         size += OPTION_HEAD + 2;
@@ -103,7 +111,7 @@ static size_t put_edns(const struct responder *responder, const struct exchange 
     knot_wire_write_u16(opt + 7, exchange->request->dnssec_ok ? 0x8000 : 0);
 
     uint8_t *at = opt + OPT_SIZE;
-    if (exchange->request->wants_nsid && responder->options.nsid != NULL)
+    if (sends_nsid(responder, exchange))
         at = put_option(at, KNOT_EDNS_OPTION_NSID, responder->options.nsid,
                         responder->options.nsid_size);
     if (exchange->request->wants_keepalive && exchange->transport == TRANSPORT_TCP) {
@@ -143,9 +151,22 @@ static void answer_internet(struct responder *responder, struct exchange *exchan
         .worker = responder->options.worker,
     };
     struct answer *answer = &responder->answer;
+    struct response_mark empty = response_mark(response);
     answer->qtype = exchange->request->qtype;
     answer->dnssec = exchange->request->dnssec_ok;
     answer_question(answer, &environment, response);
+    if (answer->truncated)
+        count(&responder->counters.truncated);
+    if (answer->truncated && exchange->transport == TRANSPORT_TCP) {
+        /* There is no larger transport to send the client to: the answer cannot be told. */
+        static const char text[] = "the answer is larger than a message can be";
+        response_rewind(response, &empty);
+        exchange->rcode = KNOT_RCODE_SERVFAIL;
+        exchange->ede_code = KNOT_EDNS_EDE_OTHER;
+        exchange->ede_text = text;
+        exchange->ede_text_size = sizeof(text) - 1;
+        return;
+    }
 
     exchange->rcode = answer->rcode;
     exchange->authoritative = answer->authoritative;
@@ -155,8 +176,6 @@ static void answer_internet(struct responder *responder, struct exchange *exchan
     exchange->ede_text_size = answer->ede_text_size;
     if (answer->verdict)
         count(&responder->counters.verdicts);
-    if (answer->truncated)
-        count(&responder->counters.truncated);
 }
 
 /* The zone whose apex is the question's name; NULL when it is not ours. */
@@ -265,8 +284,11 @@ static void answer_by_opcode(struct responder *responder, struct exchange *excha
         exchange->rcode = KNOT_RCODE_FORMERR;
         return;
     }
-    if (request->has_tsig && !check_tsig(responder, exchange, name))
-        return;
+    if (request->has_tsig) {
+        if (!check_tsig(responder, exchange, name))
+            return;
+        response_reserve(response, responder_tsig_size(&exchange->tsig));
+    }
     if (request->opcode == KNOT_OPCODE_QUERY)
         answer_query(responder, exchange, name, response, now);
     else if (request->opcode == KNOT_OPCODE_NOTIFY)
@@ -314,8 +336,8 @@ static size_t finish(struct responder *responder, struct exchange *exchange,
 
     size_t size = response->size;
     if (exchange->with_edns) {
-        size_t tsig_room = exchange->tsig.record != NULL ? TSIG_SIZE_MAX : 0;
-        size = put_edns(responder, exchange, wire, size, exchange->limit - tsig_room);
+        size_t limit = exchange->limit - responder_tsig_size(&exchange->tsig);
+        size = put_edns(responder, exchange, wire, size, limit);
     }
     if (request->has_tsig) {
         size = responder_tsig_sign(&exchange->tsig, wire, size, response_max);
@@ -360,13 +382,9 @@ size_t responder_answer(struct responder *responder, const uint8_t *request_wire
     }
 
     exchange.with_edns = request.has_edns;
-    exchange.edns_reserved = (request.has_edns ? edns_size(responder, &exchange) : 0) +
-                             (request.has_tsig ? TSIG_SIZE_MAX : 0);
-    response_init(&response, response_wire, request.question_end,
-                  exchange.limit > request.question_end + exchange.edns_reserved
-                      ? exchange.limit - exchange.edns_reserved
-                      : request.question_end,
-                  name);
+    response_init(&response, response_wire, request.question_end, exchange.limit, name);
+    if (request.has_edns)
+        response_reserve(&response, edns_size(responder, &exchange));
     if (request.has_edns && request.edns_version != 0)
         exchange.rcode = KNOT_RCODE_BADVERS;
     else

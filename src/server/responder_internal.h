@@ -23,10 +23,6 @@ struct tsig_state {
     void *packet;               /* owns the record */
 };
 
-/* Room that a TSIG takes at most: names of the key and the algorithm, the MAC and the fixed fields.
- */
-#define TSIG_SIZE_MAX (2 * KNOT_DNAME_MAXLEN + 64 + 32)
-
 int responder_tsig_load(struct responder *responder, struct error *ret_error);
 void responder_tsig_clear(struct responder *responder);
 
@@ -34,6 +30,9 @@ void responder_tsig_clear(struct responder *responder);
  * an RCODE: NOERROR, NOTAUTH with state->error set, or FORMERR. */
 uint8_t responder_tsig_check(const struct responder *responder, const struct request *request,
                              struct tsig_state *ret_state);
+
+/* Octets that the TSIG of a signed response takes; 0 when there will be none. */
+size_t responder_tsig_size(const struct tsig_state *state);
 
 /* Adds the TSIG to the response of `size` octets; returns the new size. */
 size_t responder_tsig_sign(const struct tsig_state *state, uint8_t *response, size_t size,

@@ -93,6 +93,11 @@ uint8_t responder_tsig_check(const struct responder *responder, const struct req
     }
 }
 
+size_t responder_tsig_size(const struct tsig_state *state)
+{
+    return state->key == NULL ? 0 : knot_tsig_wire_maxsize(state->key);
+}
+
 size_t responder_tsig_sign(const struct tsig_state *state, uint8_t *response, size_t size,
                            size_t response_max)
 {

@@ -405,7 +405,7 @@ static void write_query_metrics(const struct server *server, FILE *stream)
     } counters[] = {
         {"tamisd_ignored_total", "Requests that got no answer.", responders.ignored},
         {"tamisd_malformed_total", "Requests answered with FORMERR.", responders.malformed},
-        {"tamisd_truncated_total", "Responses with TC set.", responders.truncated},
+        {"tamisd_truncated_total", "Answers that did not fit the message.", responders.truncated},
         {"tamisd_verdicts_total", "Responses that an order decided.", responders.verdicts},
         {"tamisd_udp_dropped_total", "UDP responses that the system did not take.",
          workers.udp_dropped},

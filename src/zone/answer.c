@@ -191,16 +191,19 @@ static enum step apply_verdict(struct answer *answer, const struct answer_hop *h
     return put_soa(answer, hop, verdict->ttl_s) ? STEP_STOP : STEP_TRUNCATED;
 }
 
-/* The verdict on a name that was probed as `hit`; NULL: none. */
-static const struct verdict *find_verdict(const struct answer *answer, const struct name *name,
+/* The verdict on a hop's name that was probed as `hit`; NULL: none. */
+static const struct verdict *find_verdict(const struct answer *answer, const struct answer_hop *hop,
                                           struct name_hit hit)
 {
     const struct overlay *overlay = answer->environment->overlay;
     if (overlay == NULL || (!hit.marked && !overlay->has_subtrees))
         return NULL;
-    bool is_cut_or_apex = hit.entry != NULL && (hit.entry->flags & (ENTRY_CUT | ENTRY_APEX)) != 0;
+    /* A zone without data has an apex, too, though no entry says so. */
+    bool is_cut_or_apex =
+        apex_label(hop) == 0 || (hit.entry != NULL && (hit.entry->flags & ENTRY_CUT) != 0);
     return overlay
-        ->find(overlay, name, is_cut_or_apex, answer->environment->now, answer->environment->worker)
+        ->find(overlay, &hop->name, is_cut_or_apex, answer->environment->now,
+               answer->environment->worker)
         .verdict;
 }
 
@@ -370,6 +373,7 @@ static bool choose_any(const struct name_entry *entry, struct rrset *ret_rrset)
 static bool put_signatures(struct answer *answer, const struct answer_hop *hop,
                            const struct name_entry *entry, const struct rrset *signatures)
 {
+    struct response_mark mark = response_mark(answer->response);
     const uint8_t *at = signatures->data;
     for (unsigned left = signatures->rr_count; left > 0; left--) {
         size_t size = 2 + (size_t)knot_wire_read_u16(at);
@@ -378,8 +382,10 @@ static bool put_signatures(struct answer *answer, const struct answer_hop *hop,
             .type = KNOT_RRTYPE_RRSIG, .rr_count = 1, .ttl_s = signatures->ttl, .data = at};
         if (name_entry_rrset(entry, knot_wire_read_u16(at + 2), &covered))
             record.ttl_s = covered.ttl;
-        if (!response_put(answer->response, SECTION_ANSWER, hop_owner(answer, hop, 0), &record))
+        if (!response_put(answer->response, SECTION_ANSWER, hop_owner(answer, hop, 0), &record)) {
+            response_rewind(answer->response, &mark);
             return false;
+        }
         at += size;
     }
     return true;
@@ -487,7 +493,7 @@ static enum step answer_hop(struct answer *answer, struct answer_hop *hop,
                             const struct name_entry **ret_entry)
 {
     struct name_hit hit = zone_data_find(hop->data, &hop->name);
-    const struct verdict *verdict = find_verdict(answer, &hop->name, hit);
+    const struct verdict *verdict = find_verdict(answer, hop, hit);
     if (verdict != NULL)
         return apply_verdict(answer, hop, verdict);
     if (answer->unavailable)
@@ -547,12 +553,13 @@ static size_t target_offset(uint16_t type)
 /* What answers for `target`: its own entry, a glue entry, or a wildcard. */
 static const struct name_entry *additional_entry(const struct answer *answer,
                                                  const struct zone_data *data,
-                                                 struct answer_hop *target)
+                                                 struct answer_hop *target, bool is_needed)
 {
     target->data = data;
     struct name_hit hit = zone_data_find(data, &target->name);
-    /* A listed name's address is never given away beside another answer. */
-    if (find_verdict(answer, &target->name, hit) != NULL)
+    /* A listed name's address is not given away beside another answer, unless a delegation would
+     * be lost without it: that would block what nobody listed. */
+    if (!is_needed && find_verdict(answer, target, hit) != NULL)
         return NULL;
     const struct name_entry *entry = existing(hit);
     if (entry != NULL)
@@ -607,12 +614,14 @@ static void put_additional(struct answer *answer)
             if (name[0] == 0 || name_parse(&target.name, name, NAME_SIZE_MAX) < 0 ||
                 !zone_data_holds(pending->data, &target.name))
                 continue;
-            const struct name_entry *entry = additional_entry(answer, pending->data, &target);
+            /* Without in-domain glue a delegation cannot be followed (RFC 9471, 3.1). */
+            bool is_needed = pending->is_referral && is_in_domain(answer, pending, &target.name);
+            const struct name_entry *entry =
+                additional_entry(answer, pending->data, &target, is_needed);
             if (entry == NULL)
                 continue;
             bool fits = put_addresses(answer, &target.name, entry, pending->rrset.type);
-            /* Without in-domain glue a delegation cannot be followed (RFC 9471, 3.1). */
-            if (!fits && pending->is_referral && is_in_domain(answer, pending, &target.name))
+            if (!fits && is_needed)
                 answer->truncated = true;
         }
     }

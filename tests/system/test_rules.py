@@ -15,8 +15,8 @@ import yaml
 
 from testbed import wire
 from testbed.fake_origin import FakeOrigin
-from testbed.orders import (BLOCKED, CENSORED, INVALID_DATA, NOT_READY, SINKHOLE_A, SINKHOLE_AAAA, timestamp,
-                            write_order)
+from testbed.orders import (BLOCKED, CENSORED, INVALID_DATA, NOT_READY, SINKHOLE_A, SINKHOLE_AAAA, make_signer,
+                            sign, timestamp, write_order)
 from testbed.servers import ControlError, program, tamis_program
 
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
@@ -268,22 +268,8 @@ def test_an_apex_a_cut_and_a_wildcard_are_never_blocked_by_a_listed_name(farm):
             (old.rcode, old.aa, sorted(old.answer), sorted(old.authority)), question
 
 
-def make_signer(farm, name):
-    made = subprocess.run([tamis_program("tamis"), "key", "generate", "--folder", farm.directory, name],
-                          capture_output=True, text=True, timeout=60, check=True)
-    assert made.returncode == 0
-    with open(os.path.join(farm.directory, name + ".pub"), encoding="utf-8") as file:
-        entry = yaml.safe_load(file)
-    return entry[0] if isinstance(entry, list) else entry
-
-
-def sign(farm, name, path):
-    subprocess.run([tamis_program("tamis"), "order", "sign", "--key", os.path.join(farm.directory, name + ".key"), path],
-                   capture_output=True, text=True, timeout=60, check=True)
-
-
 def test_a_subtree_needs_two_signatures_of_different_people(farm):
-    keyring = [make_signer(farm, name) for name in ("alice", "bob")]
+    keyring = [make_signer(farm.directory, name) for name in ("alice", "bob")]
     tamisd = farm.tamisd({"zones": [primary(farm)], "orders": {"keyring": keyring}})
     path = write_order(farm.directory, "o6", names=[], subtrees=["cut.a.example"])
 
@@ -293,14 +279,14 @@ def test_a_subtree_needs_two_signatures_of_different_people(farm):
     with pytest.raises(ControlError, match="sign"):
         tamisd.activate(path)
     assert is_untouched()
-    sign(farm, "alice", path)
+    sign(farm.directory, "alice", path)
     with pytest.raises(ControlError, match="sign"):
         tamisd.activate(path)
-    sign(farm, "alice", path)  # once more the same person
+    sign(farm.directory, "alice", path)  # once more the same person
     with pytest.raises(ControlError, match="sign"):
         tamisd.activate(path)
     assert is_untouched()
-    sign(farm, "bob", path)
+    sign(farm.directory, "bob", path)
     tamisd.activate(path)
     for name in ("cut.a.example.", "x.cut.a.example.", "a.b.cut.a.example."):
         assert is_sinkholed(wire.ask(tamisd.place, name, "A")), name

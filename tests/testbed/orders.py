@@ -1,9 +1,12 @@
 """Order files for tests."""
 
 import os
+import subprocess
 import time
 
 import yaml
+
+from testbed.servers import tamis_program
 
 SINKHOLE_A, SINKHOLE_AAAA = "192.0.2.66", "2001:db8::66"
 BLOCKED, CENSORED, NOT_READY, INVALID_DATA = 15, 16, 14, 24  # extended errors (RFC 8914)
@@ -46,3 +49,18 @@ def write_order(folder, order_id, names=None, names_text=None, **changes):
     with open(path, "w", encoding="utf-8") as file:
         yaml.safe_dump(document, file, sort_keys=False)
     return path
+
+
+def make_signer(folder, name):
+    """Makes a key pair and returns its entry of a keyring."""
+    subprocess.run([tamis_program("tamis"), "key", "generate", "--folder", folder, name],
+                   capture_output=True, text=True, timeout=60, check=True)
+    with open(os.path.join(folder, name + ".pub"), encoding="utf-8") as file:
+        entry = yaml.safe_load(file)
+    return entry[0] if isinstance(entry, list) else entry
+
+
+def sign(folder, name, path):
+    """Adds the signature of make_signer()'s `name` to the order at `path`."""
+    subprocess.run([tamis_program("tamis"), "order", "sign", "--key", os.path.join(folder, name + ".key"), path],
+                   capture_output=True, text=True, timeout=60, check=True)
