@@ -431,7 +431,14 @@ def make_zones(count, seed):
              for index, name in enumerate(names)]
     for parent, child in zip(zones, zones[1:]):
         if child.name.endswith("." + parent.name):
-            # NSD counts a child zone as data below its parent's DNAME and refuses it.
-            parent.lines = [line for line in parent.lines if " IN DNAME " not in line
-                            or not ("." + child.name).endswith("." + line.split(" ", 1)[0])]
+            # NSD counts what one of them holds below the other's DNAME as below it, and refuses that.
+            take_covering_dnames_out(parent, child)
+            take_covering_dnames_out(child, parent)
     return zones
+
+
+def take_covering_dnames_out(zone, other):
+    """Removes DNAMEs of a zone that stand at or above an owner of the other one."""
+    owners = {line.split(" ", 1)[0].lower() for line in other.lines}
+    zone.lines = [line for line in zone.lines if " IN DNAME " not in line
+                  or not any(("." + owner).endswith("." + line.split(" ", 1)[0].lower()) for owner in owners)]
