@@ -157,9 +157,31 @@ class Demo:
             f"--zone={zone.name}={self.provider.zone_path(zone)}" for zone in self.provider.zones
         ]
         started_s = time.monotonic()
-        _, report = self.tamis("order", "rehearse", self.order.path, *zones)
-        self.report = report
+        code, report = self.tamis("order", "rehearse", self.order.path, *zones, exit_codes=(0, 1))
+        listed, live, dead = report["listed"], len(self.order.live), len(self.order.dead)
         self.screen.figure("rehearsed in", duration(time.monotonic() - started_s))
+        self.screen.check("listed names that exist", listed["live"], listed["live"] == live, f"{live:,}")
+        self.screen.check(
+            "listed names already dead",
+            listed["states"]["dead"],
+            listed["states"]["dead"] == dead,
+            f"{dead:,}, nine in ten as in 2014",
+        )
+        self.screen.check(
+            "zone cuts, apexes, names not ours", listed["refused"], listed["refused"] == 0, "none"
+        )
+        self.screen.figure(
+            "others at the same addresses", report["shared"]["names"], "untouched: only names are blocked"
+        )
+        self.screen.figure(
+            "others that refer to listed ones", report["references"]["names"], "as an alias, MX or NS"
+        )
+        self.screen.check(
+            "verdict of the rehearsal",
+            "accepted" if report["accepted"] else "refused",
+            report["accepted"] and code == 0,
+            "accepted",
+        )
 
     def right_answer(self, name):
         """What the origin says about a name."""
@@ -203,7 +225,7 @@ class Demo:
             self.screen.check("listed names sinkholed", right, right == listed, f"all {listed:,}")
             if answers["blocked_alias"]:
                 self.screen.figure(
-                    "aliases of listed names", answers["blocked_alias"], "end at the sinkhole, too"
+                    "answers by an alias of one", answers["blocked_alias"], "end at the sinkhole, too"
                 )
         self.screen.check(
             "other names that differ" if listed else "names that differ",
