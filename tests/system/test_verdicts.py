@@ -1,6 +1,7 @@
 """What an order's verdict makes of a name, wherever in a zone the name stands, and of no other name."""
 
 import itertools
+import os
 import time
 from types import SimpleNamespace
 
@@ -179,7 +180,7 @@ def test_a_verdict_stands_in_a_zone_without_data_and_its_apex_is_free(farm, acti
         knot = farm.knot([("a.example.", farm.write("a.example.zone", text))])
         config["zones"][0]["secondary"]["from"] = ["%s@%d" % knot.place]
     tamisd = farm.tamisd(config, wait=state == "expired")
-    tamisd.process.wait_until(lambda: wire.ask_or_none(tamisd.place, wire.query("a.example.", "A"), 0.3), "answer")
+    wait_until(lambda: os.path.exists(tamisd.control_socket), 20)
     tamisd.activate(write_order(farm.directory, "o", names=["www.a.example", "a.example"], **order_options(action)))
     if state == "expired":
         knot.kill()
