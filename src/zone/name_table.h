@@ -22,9 +22,8 @@ enum entry_flag {
     ENTRY_CNAME = 1 << 4,
     ENTRY_WILDCARD_CHILD = 1 << 5, /* "*.<owner>" exists */
     ENTRY_PHANTOM = 1 << 6,        /* no such name in the zone: the entry only carries a mark */
-    ENTRY_BELOW_DNAME = 1 << 7,    /* with BELOW_CUT: what occludes it is a DNAME */
     ENTRY_ADDRESSES_ONLY =
-        1 << 8, /* nothing but A and AAAA: no CNAME, cut, signature to think of */
+        1 << 7, /* nothing but A and AAAA: no CNAME, cut, signature to think of */
 };
 
 /* One owner name. The relative owner follows the header, then the record sets. */

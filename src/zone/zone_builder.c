@@ -391,10 +391,8 @@ static void flag_nodes(struct zone_builder *builder)
                 ancestor->entry_flags |= ENTRY_WILDCARD_CHILD;
             if ((node->entry_flags & ENTRY_BELOW_CUT) != 0)
                 continue;
-            if ((ancestor->entry_flags & ENTRY_CUT) != 0)
+            if ((ancestor->entry_flags & (ENTRY_CUT | ENTRY_DNAME)) != 0)
                 node->entry_flags |= ENTRY_BELOW_CUT;
-            else if ((ancestor->entry_flags & ENTRY_DNAME) != 0)
-                node->entry_flags |= ENTRY_BELOW_CUT | ENTRY_BELOW_DNAME;
         }
     }
 }
