@@ -11,6 +11,9 @@
 #define POINTER_OFFSET_MAX 0x3fff
 #define POINTER_BITS       0xc000
 
+/* Of the question's suffixes, so that a name of 127 labels leaves room for others. */
+#define QUESTION_SUFFIXES_MAX (COMPRESSION_MAX / 2)
+
 void response_init(struct response *response, uint8_t *wire, size_t question_end, size_t limit,
                    const struct name *question)
 {
@@ -19,14 +22,14 @@ void response_init(struct response *response, uint8_t *wire, size_t question_end
     response->limit = limit;
     memset(response->counts, 0, sizeof(response->counts));
 
+    /* The suffixes next to the root are those that other names share. */
     unsigned labels = question->label_count;
-    if (labels > COMPRESSION_MAX)
-        labels = COMPRESSION_MAX;
-    for (unsigned i = 0; i < labels; i++) {
-        response->names[i].hash = question->hashes[i];
-        response->names[i].offset = (uint16_t)(QUESTION_OFFSET + question->offsets[i]);
+    unsigned first = labels > QUESTION_SUFFIXES_MAX ? labels - QUESTION_SUFFIXES_MAX : 0;
+    for (unsigned i = first; i < labels; i++) {
+        response->names[i - first].hash = question->hashes[i];
+        response->names[i - first].offset = (uint16_t)(QUESTION_OFFSET + question->offsets[i]);
     }
-    response->name_count = labels;
+    response->name_count = labels - first;
 }
 
 void response_reserve(struct response *response, size_t size)
@@ -138,9 +141,11 @@ static bool put_owner(struct response *response, struct response_owner *owner)
     size_t start = response->size;
     if (!put_name(response, owner->wire))
         return false;
-    /* The records that follow point to the first one's owner. The root's single octet is shorter.
-     */
-    if (owner->wire[0] != 0 && start <= POINTER_OFFSET_MAX)
+    /* The records that follow point to the first one's owner, or where that points to itself: some
+     * readers refuse a pointer to a pointer. The root's single octet is shorter. */
+    if (response->wire[start] >= POINTER_BITS >> 8)
+        owner->pointer = knot_wire_read_u16(response->wire + start) & POINTER_OFFSET_MAX;
+    else if (owner->wire[0] != 0 && start <= POINTER_OFFSET_MAX)
         owner->pointer = (uint16_t)start;
     return true;
 }
