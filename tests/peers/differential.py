@@ -198,10 +198,13 @@ class Comparison:
         fault = verdict.judge_truncation(udp, tcp, query.limit, others)
         if fault:
             return fault if "octets" not in fault else fault.split(" of ")[0].split(" (")[0] + " (UDP)"
-        if others and udp.tc not in [one.tc for one in others]:
-            same_size = all(abs(form.size - tcp.size) < 40 for form in forms.values())
-            if same_size:
-                return "TC unlike all references"
+        # Those whose whole answer says the same, and fits or doesn't as ours.
+        mine = verdict.Form(tcp, number)
+        alike = [udp_references[name].tc for name, form in forms.items()
+                 if form.key() == mine.key() and (form.size > query.limit) == (tcp.size > query.limit)
+                 and isinstance(udp_references[name], wire.Message)]
+        if udp.tc and alike and not any(alike):
+            return "TC where no reference needs it"
         findings.count(how + ", over TCP")
         return None
 

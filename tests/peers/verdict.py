@@ -34,8 +34,7 @@ class Form:
                 authority = kept
         # Knot adds proofs that a target's missing address is missing; nobody needs them (RFC 4035, 3.1.1
         # asks for none), and nobody else sends them.
-        additional = [record for record in additional if record[1] not in PROOFS
-                      and not (record[1] == RRSIG and record[4][:2] in PROOFS_COVERED)]
+        additional = [record for record in additional if not is_proof(record)]
         self.answer = tuple(sorted(set(message.answer)))
         self.authority = tuple(sorted(set(authority)))
         self.additional = tuple(sorted(set(additional)))
@@ -69,12 +68,26 @@ def judge(ours, references, rrtype):
     if not heads:
         same_codes = [form for form in references.values() if (form.rcode, form.aa) == (ours.rcode, ours.aa)]
         return False, "answer section" if same_codes else "rcode or aa"
-    authority = any(form.authority == ours.authority for form in heads)
+    authority = any(form.authority == ours.authority for form in heads) or has_all_proofs(ours, heads)
     additional = any(is_same_additional(ours.additional, form.additional) for form in heads)
     if authority and additional:
         return True, "by section"
     return False, " and ".join(text for well, text in ((authority, "authority section"),
                                                        (additional, "additional section")) if not well)
+
+
+def has_all_proofs(ours, heads):
+    """Knot and BIND leave out the proof that an empty non-terminal wildcard has no data, NSD the one that
+    no closer name exists behind a DNAME; RFC 4035, 3.1.3.4 asks for both. Right is one of their
+    authority sections with proofs of another's beside it."""
+    mine, everybody = set(ours.authority), {record for form in heads for record in form.authority}
+    return mine <= everybody and any(
+        set(form.authority) <= mine and all(is_proof(record) for record in mine - set(form.authority))
+        for form in heads)
+
+
+def is_proof(record):
+    return record[1] in PROOFS or (record[1] == RRSIG and record[4][:2] in PROOFS_COVERED)
 
 
 def is_same_additional(ours, theirs):
@@ -83,7 +96,7 @@ def is_same_additional(ours, theirs):
     if ours == theirs:
         return True
     return any(record[0].startswith(b"\1*") for record in theirs) \
-        and sorted(record[1:] for record in ours) == sorted(record[1:] for record in theirs)
+        and {record[1:] for record in ours} == {record[1:] for record in theirs}
 
 
 def is_one_of_all(ours, references):
@@ -130,11 +143,21 @@ def judge_truncation(udp, tcp, limit, references):
             missing += 1
             if section != "additional" and not udp.tc:
                 return "record sets of the %s section left out without TC" % section
+    if not udp.tc and misses_glue(udp, tcp):
+        return "glue of the referral left out without TC"
     if udp.tc and tcp.size <= limit:
         return "TC although the whole answer (%d octets) fits %d" % (tcp.size, limit)
     if missing and tcp.size <= limit:
         return "record sets left out although the whole answer (%d octets) fits %d" % (tcp.size, limit)
     return None
+
+
+def misses_glue(udp, tcp):
+    """Whether an address of a server at or below the cut is left out (RFC 9471, 3.1)."""
+    cuts = {record[0] for record in tcp.authority if record[1] == NS} if not tcp.aa else set()
+    there = rrsets(udp.additional)
+    return any(owner.endswith(cut) for owner, rrtype, _ in rrsets(tcp.additional)
+               for cut in cuts if rrtype in (1, 28) and (owner, rrtype, b"") not in there)
 
 
 def hygiene(message, query):

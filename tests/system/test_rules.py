@@ -17,7 +17,7 @@ from testbed import wire
 from testbed.fake_origin import FakeOrigin
 from testbed.orders import (BLOCKED, CENSORED, INVALID_DATA, NOT_READY, SINKHOLE_A, SINKHOLE_AAAA, make_signer,
                             sign, timestamp, write_order)
-from testbed.servers import ControlError, program, tamis_program
+from testbed.servers import ControlError, is_sanitized, program, tamis_program
 
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 A, NS, CNAME, SOA, MX, TXT, AAAA = 1, 2, 5, 6, 15, 16, 28
@@ -327,8 +327,9 @@ def test_activating_lifting_and_reloading_never_stall_an_answer(farm):
         "%s%d.a.example\n" % ("h" if index % 10 == 0 else "dead", index) for index in range(LIST_SIZE)))
     names = ["h%d.a.example" % index for index in range(0, 50000, 7)]
     rounds = []
+    timed = not is_sanitized()
     for _ in range(6):
-        load, result = run_load(tamisd.place, farm, names, 3, 20000)
+        load, result = run_load(tamisd.place, farm, names, 3, 20000 if timed else 2000)
         time.sleep(0.5)
         activation_s = []
         for _ in range(3):
@@ -341,7 +342,7 @@ def test_activating_lifting_and_reloading_never_stall_an_answer(farm):
         lost, longest_ms = load_figures(result["text"])
         assert lost == 0, result["text"]
         rounds.append((longest_ms, min(activation_s)))
-        if longest_ms <= 5 and min(activation_s) <= 0.1:
+        if not timed or (longest_ms <= 5 and min(activation_s) <= 0.1):
             return
     assert min(rounds)[0] <= 5, "longest waits (ms) and activations (s) by round: %s" % rounds
     assert min(seconds for _, seconds in rounds) <= 0.1, rounds
