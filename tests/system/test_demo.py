@@ -1,6 +1,7 @@
 """The demo is the main job; here with few names, as a person would run it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,34 @@ def test_the_demo_without_its_programs_says_so_and_leaves_nothing(tmp_path):
     assert run.returncode == 1
     assert "make build" in run.stderr
     assert not demo_folders(tmp_path)
+
+
+def processes_of(folder):
+    """Command lines of running processes that name the folder."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it ended meanwhile
+        if str(folder) in line:
+            lines.append(line)
+    return lines
+
+
+def test_the_demo_interrupted_ends_its_servers_and_leaves_nothing(tmp_path):
+    environment = dict(os.environ, TMPDIR=str(tmp_path))
+    with subprocess.Popen(
+        DEMO, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        for line in run.stdout:
+            if "The proof" in line:
+                break
+        assert len(processes_of(tmp_path)) >= 2
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert errors.strip().endswith("demo: stopped")
+    assert "Traceback" not in errors
+    assert not demo_folders(tmp_path)
+    assert not processes_of(tmp_path)
