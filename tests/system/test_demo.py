@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO = [sys.executable, str(REPOSITORY / "demo" / "demo.py"), "--names", "5000"]
 
@@ -21,6 +23,7 @@ def run_demo(tmp_path, *more):
     )
 
 
+@pytest.mark.timed
 def test_the_demo_takes_over_proves_and_lifts(tmp_path):
     run = run_demo(tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
