@@ -142,13 +142,14 @@ class Demo:
         )
         self.screen.figure("copied in", duration(took_s))
         zones = self.control("zones")
+        zone_memory = sum(zone["memory_octets"] for zone in zones)
         self.screen.figure("names copied", sum(zone["names"] for zone in zones))
         self.screen.figure("records copied", sum(zone["records"] for zone in zones))
         self.screen.figure(
             "memory of tamisd",
             size(self.front.memory()),
-            f"zone data {sum(zone['memory_octets'] for zone in zones) / self.names:.0f} octets a name;"
-            f" Knot {size(self.origin.memory())}",
+            f"zone data {zone_memory / self.names:.0f} octets a name; "
+            f"Knot {size(self.origin.memory())}",
         )
 
     def step_rehearsal(self):
@@ -160,7 +161,9 @@ class Demo:
         code, report = self.tamis("order", "rehearse", self.order.path, *zones, exit_codes=(0, 1))
         listed, live, dead = report["listed"], len(self.order.live), len(self.order.dead)
         self.screen.figure("rehearsed in", duration(time.monotonic() - started_s))
-        self.screen.check("listed names that exist", listed["live"], listed["live"] == live, f"{live:,}")
+        self.screen.check(
+            "listed names that exist", listed["live"], listed["live"] == live, f"{live:,}"
+        )
         self.screen.check(
             "listed names already dead",
             listed["states"]["dead"],
@@ -171,10 +174,14 @@ class Demo:
             "zone cuts, apexes, names not ours", listed["refused"], listed["refused"] == 0, "none"
         )
         self.screen.figure(
-            "others at the same addresses", report["shared"]["names"], "untouched: only names are blocked"
+            "others at the same addresses",
+            report["shared"]["names"],
+            "untouched: only names are blocked",
         )
         self.screen.figure(
-            "others that refer to listed ones", report["references"]["names"], "as an alias, MX or NS"
+            "others that refer to listed ones",
+            report["references"]["names"],
+            "as an alias, MX or NS",
         )
         self.screen.check(
             "verdict of the rehearsal",
@@ -225,7 +232,9 @@ class Demo:
             self.screen.check("listed names sinkholed", right, right == listed, f"all {listed:,}")
             if answers["blocked_alias"]:
                 self.screen.figure(
-                    "answers by an alias of one", answers["blocked_alias"], "end at the sinkhole, too"
+                    "answers by an alias of one",
+                    answers["blocked_alias"],
+                    "end at the sinkhole, too",
                 )
         self.screen.check(
             "other names that differ" if listed else "names that differ",

@@ -1,4 +1,4 @@
-"""What the demo shows: numbered steps, aligned figures, and a verdict beside each that has a bound."""
+"""What the demo shows: numbered steps, aligned figures, a verdict beside each that has a bound."""
 
 import os
 import sys
@@ -55,7 +55,8 @@ class Screen:
         text = f"{value:,}" if isinstance(value, int) else str(value)
         verdict = self._paint("32", "ok") if holds else self._paint("31;1", "WRONG")
         self.write(
-            f"   {label:<{LABEL_WIDTH}} {text:>{FIGURE_WIDTH}}  {verdict}  {self._paint('2', bound)}"
+            f"   {label:<{LABEL_WIDTH}} {text:>{FIGURE_WIDTH}}  {verdict}  "
+            f"{self._paint('2', bound)}"
         )
         if not holds:
             self.failures.append(f"{label}: {text}, must be: {bound}")

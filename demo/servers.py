@@ -139,7 +139,8 @@ def tamisd(folder, provider, key_secret, origin_port, program):
     folder.mkdir()
     port = free_port()
     zones = "".join(
-        f'  - {{ name: {zone.name}, secondary: {{ from: ["{HOST}@{origin_port}"], key: front }} }}\n'
+        f"  - {{ name: {zone.name}, "
+        f'secondary: {{ from: ["{HOST}@{origin_port}"], key: front }} }}\n'
         for zone in provider.zones
     )
     (folder / "tamisd.yaml").write_text(

@@ -14,6 +14,10 @@ def pytest_addoption(parser):
     parser.addoption("--seed", default="tamis", help="seed of everything random")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "timed: has a bound in time, which the sanitizers' slower code may miss")
+
+
 class ServerFarm:
     """Makes servers for one test, each in its own directory, and stops them at its end. A server that
     died, would not end or was caught by a sanitizer fails the test."""

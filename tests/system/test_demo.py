@@ -1,9 +1,12 @@
 """The demo is the main job; here with few names, as a person would run it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO = [sys.executable, str(REPOSITORY / "demo" / "demo.py"), "--names", "5000"]
@@ -20,6 +23,7 @@ def run_demo(tmp_path, *more):
     )
 
 
+@pytest.mark.timed
 def test_the_demo_takes_over_proves_and_lifts(tmp_path):
     run = run_demo(tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -40,3 +44,34 @@ def test_the_demo_without_its_programs_says_so_and_leaves_nothing(tmp_path):
     assert run.returncode == 1
     assert "make build" in run.stderr
     assert not demo_folders(tmp_path)
+
+
+def processes_of(folder):
+    """Command lines of running processes that name the folder."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it ended meanwhile
+        if str(folder) in line:
+            lines.append(line)
+    return lines
+
+
+def test_the_demo_interrupted_ends_its_servers_and_leaves_nothing(tmp_path):
+    environment = dict(os.environ, TMPDIR=str(tmp_path))
+    with subprocess.Popen(
+        DEMO, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        for line in run.stdout:
+            if "The proof" in line:
+                break
+        assert len(processes_of(tmp_path)) >= 2
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert errors.strip().endswith("demo: stopped")
+    assert "Traceback" not in errors
+    assert not demo_folders(tmp_path)
+    assert not processes_of(tmp_path)

@@ -319,6 +319,7 @@ def load_figures(text):
     return lost, longest * 1000
 
 
+@pytest.mark.timed
 def test_activating_lifting_and_reloading_never_stall_an_answer(farm):
     """No answer lost, none later than 5 ms. A stall shows in every round; a hiccup of a shared machine
     doesn't, so one calm round of some is asked for, and no lost answer in any."""
