@@ -363,9 +363,10 @@ LOCKED(orders)
 LOCKED(stats)
 
 const struct control_command server_commands[] = {
-    {"status", locked_status},  {"zones", locked_zones},        {"orders", locked_orders},
-    {"stats", locked_stats},    {"activate", command_activate}, {"lift", command_lift},
-    {"reload", command_reload},
+    {"status", locked_status, false},     {"zones", locked_zones, false},
+    {"orders", locked_orders, false},     {"stats", locked_stats, false},
+    {"activate", command_activate, true}, {"lift", command_lift, false},
+    {"reload", command_reload, true},
 };
 const size_t server_command_count = sizeof(server_commands) / sizeof(server_commands[0]);
 
