@@ -394,6 +394,9 @@ int ctl_print_reload(const json_t *result, int64_t now, FILE *stream, FILE *find
     if (reload_failed(result) > 0)
         fputs("what failed keeps its earlier state:\n", findings);
     findings_print(result, findings);
+    const json_t *notes = json_object_get(result, "notes"), *note;
+    size_t i;
+    json_array_foreach(notes, i, note) finding_print(note, stream);
     return 0;
 }
 

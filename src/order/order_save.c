@@ -134,17 +134,12 @@ static int sync_directory(const char *directory)
     return rc;
 }
 
-/* Writes to a temporary file, syncs it and renames it over `path`. */
-static int replace_file(const char *path, int (*write)(FILE *stream, const void *context),
-                        const void *context, struct error *ret_error)
+static int write_file(const char *path, int (*write)(FILE *stream, const void *context),
+                      const void *context, struct error *ret_error)
 {
-    char temporary[PATH_MAX];
-    if (snprintf(temporary, sizeof(temporary), "%s.new", path) >= (int)sizeof(temporary))
-        return error_set_at(ret_error, -ENAMETOOLONG, path, 0,
-                            "too long a path: shorten server.state");
-    FILE *stream = fopen(temporary, "we");
+    FILE *stream = fopen(path, "we");
     if (stream == NULL)
-        return error_set_at(ret_error, -errno, temporary, 0, "cannot keep the order: %s",
+        return error_set_at(ret_error, -errno, path, 0, "cannot keep the order: %s",
                             strerror(errno));
 
     errno = 0;
@@ -153,12 +148,8 @@ static int replace_file(const char *path, int (*write)(FILE *stream, const void 
         rc = errno != 0 ? -errno : -EIO;
     if (fclose(stream) != 0 && rc == 0)
         rc = -errno;
-    if (rc == 0 && rename(temporary, path) < 0)
-        rc = -errno;
-    if (rc < 0) {
-        (void)unlink(temporary);
+    if (rc < 0)
         return error_set_at(ret_error, rc, path, 0, "cannot keep the order: %s", strerror(-rc));
-    }
     return 0;
 }
 
@@ -171,23 +162,51 @@ static int build_path(char *ret_path, const char *directory, const char *id, con
     return 0;
 }
 
-int order_save(const struct order *order, const char *directory, struct error *ret_error)
+int order_save_prepare(const struct order *order, const char *directory, struct error *ret_error)
 {
     char document[PATH_MAX], names[PATH_MAX];
-    int rc = build_path(document, directory, order->id, ".yaml", ret_error);
+    int rc = build_path(document, directory, order->id, ".yaml.new", ret_error);
     if (rc == 0)
-        rc = build_path(names, directory, order->id, ".names", ret_error);
-    if (rc == 0)
-        rc = replace_file(names, write_names, order, ret_error);
-    if (rc == 0)
-        rc = replace_file(document, write_document, order, ret_error);
+        rc = build_path(names, directory, order->id, ".names.new", ret_error);
     if (rc < 0)
         return rc;
-    rc = sync_directory(directory);
+    rc = write_file(names, write_names, order, ret_error);
+    if (rc == 0)
+        rc = write_file(document, write_document, order, ret_error);
+    if (rc < 0)
+        order_save_cancel(order->id, directory);
+    return rc;
+}
+
+int order_save_finish(const char *id, const char *directory, struct error *ret_error)
+{
+    static const char *const suffixes[] = {".names", ".yaml"};
+    for (size_t i = 0; i < 2; i++) {
+        char path[PATH_MAX], prepared[PATH_MAX];
+        int rc = build_path(path, directory, id, suffixes[i], ret_error);
+        if (rc == 0 && snprintf(prepared, sizeof(prepared), "%s.new", path) >= PATH_MAX)
+            rc = -ENAMETOOLONG; /* it could not have been prepared */
+        if (rc == 0 && rename(prepared, path) < 0)
+            rc = error_set_at(ret_error, -errno, path, 0, "cannot keep the order: %s",
+                              strerror(errno));
+        if (rc < 0)
+            return rc;
+    }
+    int rc = sync_directory(directory);
     if (rc < 0)
         return error_set_at(ret_error, rc, directory, 0, "cannot keep the order: %s",
                             strerror(-rc));
     return 0;
+}
+
+void order_save_cancel(const char *id, const char *directory)
+{
+    static const char *const suffixes[] = {".yaml.new", ".names.new"};
+    for (size_t i = 0; i < 2; i++) {
+        char path[PATH_MAX];
+        if (snprintf(path, sizeof(path), "%s/%s%s", directory, id, suffixes[i]) < PATH_MAX)
+            (void)unlink(path); /* a rest does no harm: the next one replaces it */
+    }
 }
 
 int order_unsave(const char *id, const char *directory, struct error *ret_error)

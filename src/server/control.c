@@ -1,28 +1,37 @@
 /* One thread, one poll() over the listener and all clients. Sockets never block; a client owns the
  * line it is sending and the answer it is being sent, so that one that stalls holds up nobody.
- * Commands run in this thread, one at a time. */
+ * Quick commands run in this thread, one at a time. A slow one runs in a thread of its own, its
+ * job, and its client is busy: neither read, nor timed out, nor displaced, until the job has an
+ * answer. Clients belong to the control thread alone; a job touches its own fields and the eventfd.
+ */
 #include "server/control.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/nearest.h"
+#include "server/control_listener.h"
 
 /* People and a few scripts: more at once are a mistake, and the one that is silent longest makes
  * room. */
 #define CLIENTS_MAX 32
+
+/* Slow commands under way: each holds a thread and perhaps a whole list of names. Fewer than
+ * clients, so that there is always one that can make room. */
+#define JOBS_MAX 8
+static_assert(JOBS_MAX < CLIENTS_MAX, "a client without a job can make room");
 
 /* A request is a command and a path; PATH_MAX escaped as JSON fits. */
 #define REQUEST_OCTETS_MAX (32 * 1024)
@@ -30,13 +39,12 @@
 /* A client that neither sends nor takes anything for so long is gone. */
 #define IDLE_S_MAX 300
 
-#define LISTEN_BACKLOG 16
-
 /* Commands that a control server may have; a bound for the list in a message. */
 #define COMMANDS_MAX 64
 
 struct client {
-    int fd; /* -1: free */
+    int fd;    /* -1: free */
+    bool busy; /* a job works for it */
     time_t active_at;
     bool ended;  /* sends nothing more */
     bool broken; /* to be closed once its answer is sent */
@@ -46,17 +54,28 @@ struct client {
     char request[REQUEST_OCTETS_MAX];
 };
 
+/* A slow command under way. */
+struct job {
+    const struct control_server *server;
+    const struct control_command *command; /* NULL: the place is free */
+    struct client *client;
+    json_t *request;
+    char *answer; /* NULL when memory was out; read once `done` is set */
+    atomic_bool done;
+    pthread_t thread;
+};
+
 struct control_server {
     const struct control_command *commands;
     size_t command_count;
     void *context;
 
     char *path;
-    dev_t device; /* of the socket file, so that only our own is removed */
-    ino_t inode;
-    int listener;
+    struct control_listener listener;
     int stop_event;
+    int job_event; /* a job is done */
     pthread_t thread;
+    struct job jobs[JOBS_MAX];
     struct client clients[CLIENTS_MAX];
 };
 
@@ -114,51 +133,108 @@ static int command_unknown(const struct control_server *server, const char *name
     return error_set(ret_error, -EINVAL, "unknown command \"%.64s\": known are %s", name, known);
 }
 
-static int command_run(const struct control_server *server, const json_t *request,
-                       json_t **ret_result, struct error *ret_error)
+static int command_find(const struct control_server *server, const json_t *request,
+                        const struct control_command **ret_command, struct error *ret_error)
 {
     const char *name = json_string_value(json_object_get(request, "command"));
 
     if (name == NULL)
         return error_set(ret_error, -EINVAL,
                          "a request names no command: send {\"command\": \"status\"} as one line");
-    for (size_t i = 0; i < server->command_count; i++)
-        if (strcmp(server->commands[i].name, name) == 0)
-            return server->commands[i].run(server->context, request, ret_result, ret_error);
+    for (size_t i = 0; i < server->command_count; i++) {
+        if (strcmp(server->commands[i].name, name) == 0) {
+            *ret_command = &server->commands[i];
+            return 0;
+        }
+    }
     return command_unknown(server, name, ret_error);
 }
 
-/* Runs one line and makes its answer. Returns NULL only when memory is out. */
-static char *line_answer(const struct control_server *server, const char *line, size_t size)
+/* The answer of a command that returned `rc`; takes the result over. Returns NULL only when memory
+ * is out. */
+static char *answer_text(int rc, json_t *result, struct error *error)
 {
-    struct error error = {0};
-    json_error_t problem;
-    json_t *result = NULL;
-    int rc;
-
-    json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES, &problem);
-    if (request == NULL)
-        rc = error_set(&error, -EINVAL, "a request is no JSON: %s at octet %d", problem.text,
-                       problem.position);
-    else
-        rc = command_run(server, request, &result, &error);
-    json_decref(request);
-    if (rc < 0 && error.text[0] == '\0')
-        error_set(&error, rc, "%s", strerror(-rc));
-
+    if (rc < 0 && error->text[0] == '\0')
+        error_set(error, rc, "%s", strerror(-rc));
     json_t *answer =
-        rc < 0 ? error_answer(&error)
+        rc < 0 ? error_answer(error)
                : json_pack("{s:b, s:o}", "ok", 1, "result", result != NULL ? result : json_null());
     char *text = json_dumps(answer, JSON_COMPACT);
     json_decref(answer);
     return text;
 }
 
+static char *command_run(const struct control_server *server, const struct control_command *command,
+                         const json_t *request)
+{
+    struct error error = {0};
+    json_t *result = NULL;
+
+    int rc = command->run(server->context, request, &result, &error);
+    return answer_text(rc, result, &error);
+}
+
+/* ---- Jobs ---- */
+
+static void *job_main(void *argument)
+{
+    struct job *job = argument;
+
+    pthread_setname_np(pthread_self(), job->command->name);
+    job->answer = command_run(job->server, job->command, job->request);
+    json_decref(job->request);
+    atomic_store(&job->done, true);
+    eventfd_write(job->server->job_event, 1);
+    return NULL;
+}
+
+/* Signals are the main thread's: a new thread inherits the mask that blocks them. */
+static int thread_start(pthread_t *thread, void *(*run)(void *argument), void *argument)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(thread, NULL, run, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -rc;
+}
+
+/* Begins a slow command for the client. */
+static int job_start(struct control_server *server, const struct control_command *command,
+                     json_t *request, struct client *client, struct error *ret_error)
+{
+    struct job *job = server->jobs;
+    while (job < &server->jobs[JOBS_MAX] && job->command != NULL)
+        job++;
+    if (job == &server->jobs[JOBS_MAX])
+        return error_set(ret_error, -EBUSY,
+                         "%d long commands are under way: try again when one has ended", JOBS_MAX);
+
+    job->server = server;
+    job->client = client;
+    job->request = json_incref(request);
+    job->answer = NULL;
+    atomic_store(&job->done, false);
+    job->command = command;
+    int rc = thread_start(&job->thread, job_main, job);
+    if (rc < 0) {
+        job->command = NULL;
+        json_decref(request);
+        return error_set(ret_error, rc, "no thread for \"%s\": %s", command->name, strerror(-rc));
+    }
+    client->busy = true;
+    return 0;
+}
+
+/* ---- Clients ---- */
+
 static void client_close(struct client *client)
 {
     close(client->fd);
     free(client->answer);
     client->fd = -1;
+    client->busy = false;
     client->answer = NULL;
 }
 
@@ -203,10 +279,35 @@ static bool is_blank(const char *line, size_t size)
     return true;
 }
 
-/* Runs the first complete line, if there is one. Returns whether an answer is under way. */
-static bool client_run_line(const struct control_server *server, struct client *client)
+/* Runs one line: its answer is there afterwards, or the client is busy or closed. */
+static void client_run(struct control_server *server, struct client *client, const char *line,
+                       size_t size)
 {
-    char *end = memchr(client->request, '\n', client->request_size);
+    const struct control_command *command = NULL;
+    struct error error = {0};
+    json_error_t problem;
+    int rc;
+
+    json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES, &problem);
+    if (request == NULL)
+        rc = error_set(&error, -EINVAL, "a request is no JSON: %s at octet %d", problem.text,
+                       problem.position);
+    else
+        rc = command_find(server, request, &command, &error);
+    if (rc == 0 && command->slow)
+        rc = job_start(server, command, request, client, &error);
+
+    if (rc < 0)
+        client_answer(client, answer_text(rc, NULL, &error));
+    else if (!client->busy)
+        client_answer(client, command_run(server, command, request));
+    json_decref(request);
+}
+
+/* Runs the first complete line, if there is one that is not blank. */
+static void client_run_line(struct control_server *server, struct client *client)
+{
+    const char *end = memchr(client->request, '\n', client->request_size);
     size_t used;
 
     if (end != NULL)
@@ -214,19 +315,13 @@ static bool client_run_line(const struct control_server *server, struct client *
     else if (client->ended) /* "printf ... | nc -U" sends no newline and means the line */
         used = client->request_size;
     else
-        return false;
+        return;
 
     size_t size = end != NULL ? used - 1 : used;
-    char *answer = NULL;
-    bool blank = is_blank(client->request, size);
-    if (!blank)
-        answer = line_answer(server, client->request, size);
+    if (!is_blank(client->request, size))
+        client_run(server, client, client->request, size);
     memmove(client->request, client->request + used, client->request_size - used);
     client->request_size -= used;
-    if (blank)
-        return false;
-    client_answer(client, answer);
-    return true;
 }
 
 static void client_receive(struct client *client)
@@ -245,8 +340,8 @@ static void client_receive(struct client *client)
     client->active_at = clock_s();
 }
 
-/* Works for one client until it must wait: for octets, or for room to send. */
-static void client_serve(const struct control_server *server, struct client *client)
+/* Works for one client until it must wait: for octets, for room to send, or for a job. */
+static void client_serve(struct control_server *server, struct client *client)
 {
     if (client->answer == NULL)
         client_receive(client);
@@ -255,12 +350,13 @@ static void client_serve(const struct control_server *server, struct client *cli
 
     while (client->fd >= 0 && client->answer == NULL && client->request_size > 0) {
         size_t before = client->request_size;
-        if (client_run_line(server, client))
+        client_run_line(server, client);
+        if (client->fd >= 0 && client->answer != NULL)
             client_send(client);
-        else if (client->request_size == before)
+        if (client->busy || client->request_size == before)
             break;
     }
-    if (client->fd < 0 || client->answer != NULL)
+    if (client->fd < 0 || client->busy || client->answer != NULL)
         return;
 
     if (client->ended) {
@@ -279,22 +375,23 @@ static void client_serve(const struct control_server *server, struct client *cli
 /* A free place, made by closing the client that is silent longest when there is none. */
 static struct client *client_place(struct control_server *server)
 {
-    struct client *oldest = &server->clients[0];
+    struct client *oldest = NULL;
 
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
         struct client *client = &server->clients[i];
         if (client->fd < 0)
             return client;
-        if (client->active_at < oldest->active_at)
+        if (!client->busy && (oldest == NULL || client->active_at < oldest->active_at))
             oldest = client;
     }
+    assert(oldest != NULL);
     client_close(oldest);
     return oldest;
 }
 
 static void client_accept(struct control_server *server)
 {
-    int fd = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(server->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
         /* The listener stays readable: without a pause, this would spin until others close. */
@@ -316,11 +413,36 @@ static void clients_expire(struct control_server *server)
     time_t now = clock_s();
 
     for (size_t i = 0; i < CLIENTS_MAX; i++)
-        if (server->clients[i].fd >= 0 && now - server->clients[i].active_at > IDLE_S_MAX)
+        if (server->clients[i].fd >= 0 && !server->clients[i].busy &&
+            now - server->clients[i].active_at > IDLE_S_MAX)
             client_close(&server->clients[i]);
 }
 
-enum { POLL_STOP, POLL_LISTENER, POLL_CLIENTS };
+/* Gives the answer of a job that is done to its client and frees its place. */
+static void job_finish(struct control_server *server, struct job *job)
+{
+    struct client *client = job->client;
+
+    pthread_join(job->thread, NULL);
+    job->command = NULL;
+    client->busy = false;
+    client->active_at = clock_s();
+    client_answer(client, job->answer);
+    if (client->fd >= 0)
+        client_serve(server, client);
+}
+
+static void jobs_finish_done(struct control_server *server)
+{
+    eventfd_t count;
+
+    eventfd_read(server->job_event, &count);
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        if (server->jobs[i].command != NULL && atomic_load(&server->jobs[i].done))
+            job_finish(server, &server->jobs[i]);
+}
+
+enum { POLL_STOP, POLL_JOBS, POLL_LISTENER, POLL_CLIENTS };
 
 static void *control_main(void *argument)
 {
@@ -330,11 +452,14 @@ static void *control_main(void *argument)
     pthread_setname_np(pthread_self(), "control");
     for (;;) {
         polls[POLL_STOP] = (struct pollfd){.fd = server->stop_event, .events = POLLIN};
-        polls[POLL_LISTENER] = (struct pollfd){.fd = server->listener, .events = POLLIN};
+        polls[POLL_JOBS] = (struct pollfd){.fd = server->job_event, .events = POLLIN};
+        polls[POLL_LISTENER] = (struct pollfd){.fd = server->listener.fd, .events = POLLIN};
         for (size_t i = 0; i < CLIENTS_MAX; i++) {
             const struct client *client = &server->clients[i];
             polls[POLL_CLIENTS + i] = (struct pollfd){
-                .fd = client->fd,
+                /* A busy client that hangs up is not looked at: it would be told again and again.
+                 */
+                .fd = client->busy ? -1 : client->fd,
                 .events = client->answer != NULL ? POLLOUT : POLLIN,
             };
         }
@@ -347,120 +472,26 @@ static void *control_main(void *argument)
         for (size_t i = 0; i < CLIENTS_MAX; i++)
             if (polls[POLL_CLIENTS + i].revents != 0)
                 client_serve(server, &server->clients[i]);
+        if (polls[POLL_JOBS].revents != 0)
+            jobs_finish_done(server);
         clients_expire(server);
         if (polls[POLL_LISTENER].revents != 0)
             client_accept(server);
     }
 }
 
-/* Whether a server answers on the socket file: 1 yes, 0 none, or a negative errno. */
-static int socket_alive(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    int rc = connect(fd, (const struct sockaddr *)address, sizeof(*address));
-    int failed = rc < 0 ? errno : 0;
-    close(fd);
-    if (rc == 0 || failed == EAGAIN) /* EAGAIN: its backlog is full, so it lives */
-        return 1;
-    return failed == ECONNREFUSED || failed == ENOENT ? 0 : -failed;
-}
-
-/* Removes the socket file that a killed server left; refuses anything else that stands there. */
-static int stale_remove(const struct sockaddr_un *address, struct error *ret_error)
-{
-    const char *path = address->sun_path;
-    struct stat status;
-
-    if (lstat(path, &status) < 0)
-        return errno == ENOENT ? 0
-                               : error_set_at(ret_error, -errno, path, 0,
-                                              "the control socket's place cannot be examined: %s",
-                                              strerror(errno));
-    if (!S_ISSOCK(status.st_mode))
-        return error_set_at(ret_error, -EEXIST, path, 0,
-                            "the control socket's place is taken by another file: remove it or "
-                            "configure another \"control\" path");
-    int alive = socket_alive(address);
-    if (alive > 0)
-        return error_set_at(ret_error, -EADDRINUSE, path, 0,
-                            "another tamisd listens on this control socket: stop it or configure "
-                            "another \"control\" path");
-    if (alive < 0)
-        return error_set_at(ret_error, alive, path, 0, "the control socket cannot be examined: %s",
-                            strerror(-alive));
-    if (unlink(path) < 0 && errno != ENOENT)
-        return error_set_at(ret_error, -errno, path, 0,
-                            "the control socket of an earlier run cannot be removed: %s",
-                            strerror(errno));
-    return 0;
-}
-
-static int listener_open(struct control_server *server, struct error *ret_error)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct stat status;
-
-    if (strlen(server->path) >= sizeof(address.sun_path))
-        return error_set_at(ret_error, -ENAMETOOLONG, server->path, 0,
-                            "the control socket's path is longer than %zu octets: choose a shorter "
-                            "one, for example below /run",
-                            sizeof(address.sun_path) - 1);
-    memcpy(address.sun_path, server->path, strlen(server->path) + 1);
-    int rc = stale_remove(&address, ret_error);
-    if (rc < 0)
-        return rc;
-
-    server->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    /* The mode is set before the name exists, so that it is never wider, and again behind it, since
-     * bind() takes the umask off. */
-    if (server->listener < 0 || fchmod(server->listener, 0660) < 0 ||
-        bind(server->listener, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return error_set_at(ret_error, -errno, server->path, 0,
-                            "the control socket cannot be made: %s; its folder must exist and be "
-                            "writable",
-                            strerror(errno));
-    if (chmod(server->path, 0660) < 0 || lstat(server->path, &status) < 0 ||
-        listen(server->listener, LISTEN_BACKLOG) < 0) {
-        rc = -errno;
-        unlink(server->path);
-        return error_set_at(ret_error, rc, server->path, 0, "the control socket cannot be used: %s",
-                            strerror(-rc));
-    }
-    server->device = status.st_dev;
-    server->inode = status.st_ino;
-    return 0;
-}
-
 static void server_free(struct control_server *server)
 {
-    struct stat status;
-
-    if (server->inode != 0 && lstat(server->path, &status) == 0 &&
-        status.st_dev == server->device && status.st_ino == server->inode)
-        unlink(server->path);
+    control_listener_close(&server->listener, server->path);
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         if (server->clients[i].fd >= 0)
             client_close(&server->clients[i]);
-    if (server->listener >= 0)
-        close(server->listener);
     if (server->stop_event >= 0)
         close(server->stop_event);
+    if (server->job_event >= 0)
+        close(server->job_event);
     free(server->path);
     free(server);
-}
-
-/* Signals are the main thread's: a new thread inherits the mask that blocks them. */
-static int thread_start(struct control_server *server)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&server->thread, NULL, control_main, server);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -rc;
 }
 
 int control_server_start(const char *path, const struct control_command *commands,
@@ -475,17 +506,18 @@ int control_server_start(const char *path, const struct control_command *command
     server->commands = commands;
     server->command_count = command_count;
     server->context = context;
-    server->listener = -1;
+    server->listener.fd = -1;
     server->path = strdup(path);
     server->stop_event = eventfd(0, EFD_CLOEXEC);
+    server->job_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
     int rc;
-    if (server->path == NULL || server->stop_event < 0)
+    if (server->path == NULL || server->stop_event < 0 || server->job_event < 0)
         rc = error_set(ret_error, -ENOMEM, "no memory or descriptor for the control socket");
     else
-        rc = listener_open(server, ret_error);
+        rc = control_listener_open(&server->listener, server->path, ret_error);
     if (rc == 0) {
-        rc = thread_start(server);
+        rc = thread_start(&server->thread, control_main, server);
         if (rc < 0)
             error_set(ret_error, rc, "the control thread cannot start: %s", strerror(-rc));
     }
@@ -503,5 +535,16 @@ void control_server_stop(struct control_server *server)
         return;
     eventfd_write(server->stop_event, 1);
     pthread_join(server->thread, NULL);
+
+    /* Whoever waits for a long command gets its answer, if the socket takes it at once. */
+    for (size_t i = 0; i < JOBS_MAX; i++) {
+        struct job *job = &server->jobs[i];
+        if (job->command == NULL)
+            continue;
+        pthread_join(job->thread, NULL);
+        client_answer(job->client, job->answer);
+        if (job->client->fd >= 0)
+            client_send(job->client);
+    }
     server_free(server);
 }

@@ -1,13 +1,17 @@
 /* The control socket: one JSON object a line in, one JSON object a line out.
  *
  * A request is {"command": "status", ...arguments}; an answer is {"ok": true, "result": ...} or
- * {"ok": false, "error": {"text": ..., "file": ..., "line": ...}}. Served by one thread, which is
- * no RCU reader. Several clients may be connected; their commands run one at a time. A request has
- * at most 32 KiB, an answer any length. Who may command is the socket file's mode and folder.
+ * {"ok": false, "error": {"text": ..., "file": ..., "line": ...}}. A request has at most 32 KiB, an
+ * answer any length. Who may command is the socket file's mode and folder.
+ *
+ * Several clients may be connected. Quick commands of all of them run one at a time in one thread;
+ * a slow one runs in a thread of its own and holds up its own client alone, so that a quick one
+ * waits for none. None of the threads is an RCU reader.
  */
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -20,6 +24,7 @@ typedef int control_fn(void *context, const json_t *request, json_t **ret_result
 struct control_command {
     const char *name;
     control_fn *run;
+    bool slow; /* may take long; may run beside any other command, itself included */
 };
 
 struct control_server;
@@ -29,5 +34,5 @@ struct control_server;
 _must_check_ int control_server_start(const char *path, const struct control_command *commands,
                                       size_t command_count, void *context,
                                       struct control_server **ret_server, struct error *ret_error);
-void control_server_stop(
-    struct control_server *server); /* closes, joins, removes the socket file */
+/* Waits for slow commands to end, closes, removes the socket file. */
+void control_server_stop(struct control_server *server);

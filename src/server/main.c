@@ -14,6 +14,9 @@
 #include "server/log.h"
 #include "server/server.h"
 
+/* How often it is asked whether the first transfers are done; signals are heard meanwhile. */
+#define READY_POLL_MS 10
+
 enum { EXIT_OK = 0, EXIT_PROBLEM = 1, EXIT_WRONG_USE = 2 };
 
 static const char help_text[] =
@@ -120,11 +123,25 @@ static void reload(struct server *server)
     json_decref(result);
 }
 
-static void wait_for_signals(struct server *server, const sigset_t *signals)
+/* On both streams: a supervisor reads the one, a person who keeps the log the other. */
+static void tell_ready(void)
 {
+    fputs("ready\n", stderr);
+    fputs("ready\n", stdout);
+    fflush(stdout);
+}
+
+static void run_until_told(struct server *server, const sigset_t *signals)
+{
+    bool ready = false;
     for (;;) {
-        struct timespec second = {.tv_sec = 1};
-        int signal_number = sigtimedwait(signals, NULL, &second);
+        if (!ready && server_is_ready(server)) {
+            ready = true;
+            tell_ready();
+        }
+        const struct timespec pause = {.tv_sec = ready ? 1 : 0,
+                                       .tv_nsec = ready ? 0 : READY_POLL_MS * 1000000L};
+        int signal_number = sigtimedwait(signals, NULL, &pause);
         if (signal_number == SIGTERM || signal_number == SIGINT) {
             server_log(LOG_INFO, "ending");
             return;
@@ -166,12 +183,7 @@ int main(int argc, char **argv)
         error_print(stderr, "tamisd", &error);
         return EXIT_PROBLEM;
     }
-    /* On both streams: a supervisor reads the one, a person who keeps the log the other. */
-    fputs("ready\n", stderr);
-    fputs("ready\n", stdout);
-    fflush(stdout);
-
-    wait_for_signals(server, &signals);
+    run_until_told(server, &signals);
     server_stop(server);
     return EXIT_OK;
 }

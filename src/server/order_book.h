@@ -1,10 +1,16 @@
 /* The orders of a running server: activated, marked in the zones, kept over a restart, ended,
  * lifted.
  *
- * Everything here runs under the server's control lock; answers go on meanwhile. What the answer
- * path sees is one pointer to an immutable overlay, swapped when all marks of a new order are set:
- * an order is in force for all of its names at once. Marks without a verdict say nothing, so that
- * lifting is the swap alone.
+ * What the answer path sees is one pointer to an immutable overlay, swapped when all marks of a new
+ * order are set: an order is in force for all of its names at once. Marks without a verdict say
+ * nothing, so that lifting is the swap alone, and the marks go later.
+ *
+ * Any thread that is no RCU reader may call. Two locks, taken in this order:
+ * - the marks lock, held as long as it takes to set or clear the marks of millions of names. Its
+ *   holder is the one who changes marks, and the one who changes what carries them: who publishes a
+ *   zone's data or the set of zones holds it, too, so that zones and data stay while it is held.
+ * - the control lock, the server's, held for milliseconds: it guards the list of orders and the
+ *   view. A lift takes this one alone, so that it waits for no activation and no reload.
  */
 #pragma once
 
@@ -21,11 +27,18 @@
 /* Orders in force at once: a lookup of a listed name walks them, so that there must be an end. */
 #define ORDERS_MAX 4096
 
+enum order_source {
+    ORDER_FROM_COMMAND, /* a person activates it: it is kept in the state folder */
+    ORDER_FROM_CONFIG,  /* the configuration names its file */
+    ORDER_FROM_STATE,   /* kept since an earlier run */
+};
+
 struct order_entry {
     struct active_order *active;
-    bool from_config; /* named in the configuration; else activated by a person and kept in the
-                         state folder */
-    bool ended;       /* its time is up: in no overlay any more */
+    char *config_path; /* under which the configuration names it; NULL: it does not, or this is a
+                          copy of the entry */
+    bool from_config;
+    bool ended; /* its time is up: in no overlay any more */
     int64_t activated_at;
     uint64_t marked;  /* names and subtrees that it is in force for */
     uint64_t refused; /* of these lists: outside of our zones, an apex, a zone cut */
@@ -43,9 +56,9 @@ const struct order *order_result_order(const struct order_result *result);
 
 struct order_book;
 
-/* `directory` holds the kept orders; it is made when missing. `control` is the lock that guards the
- * view and the zones' data. The policy's keyring lives until order_book_set_policy() returns with
- * another one, or the book is freed. */
+/* `directory` holds the kept orders; it is made when missing. `control` is the control lock. The
+ * policy's keyring lives until order_book_set_policy() returns with another one, or the book is
+ * freed. */
 _must_check_ int order_book_create(struct responder_view *view, pthread_mutex_t *control,
                                    const char *directory, unsigned workers,
                                    const struct order_policy *policy, struct order_book **ret_book,
@@ -55,10 +68,11 @@ void order_book_set_policy(struct order_book *book, const struct order_policy *p
 
 /* Loads and activates an order; one of the same id is replaced at the same instant. An order of a
  * person is kept before it is in force, and a lift of the same id is forgotten. One that the
- * configuration names and a person lifted is not activated (-ECANCELED). The caller clears the
- * result. */
+ * configuration names and a person lifted is not activated (-ECANCELED); one whose end has passed
+ * is not either (-ETIME), and the configuration's present one of that id ends. The caller clears
+ * the result. */
 _must_check_ int order_book_activate(struct order_book *book, const char *path, bool strict,
-                                     bool from_config, struct order_result *ret_result,
+                                     enum order_source source, struct order_result *ret_result,
                                      struct error *ret_error);
 
 /* Takes an order out of force, for good. The caller clears the result, also when the order is
@@ -69,19 +83,39 @@ _must_check_ int order_book_lift(struct order_book *book, const char *id,
 /* Activates what was kept; ended and broken ones are told to `report` and passed over. */
 void order_book_restore(struct order_book *book, void (*report)(const struct error *error));
 
-/* Takes orders that the configuration named before and no longer does out of force; `paths` are
- * those it names now. */
-void order_book_drop_unnamed(struct order_book *book, char *const *paths, size_t path_count);
+/* Takes orders that the configuration named before and no longer does out of force, and calls
+ * `report` for each; `paths` are those it names now. */
+void order_book_drop_unnamed(struct order_book *book, char *const *paths, size_t path_count,
+                             void (*report)(const struct order *order));
 
-/* Sets the marks of all orders in a generation that is not published yet. The caller
- * holds the control lock. Returns 0 or -ENOMEM. */
-_must_check_ int order_book_mark(struct order_book *book, struct zone_data *data);
-
-/* Puts ended orders away; calls `report` for each. The answer path has let go of them before by
- * itself. */
+/* Puts ended orders away, and calls `report` for each; the answer path has let go of them before by
+ * itself. Clears the marks of orders that are in force no more. */
 void order_book_tick(struct order_book *book, int64_t now,
                      void (*report)(const struct order *order));
 
-/* The caller holds the control lock. */
+/* ---- For those who publish zones ---- */
+
+/* The marks lock. */
+void order_book_marks_lock(struct order_book *book);
+void order_book_marks_unlock(struct order_book *book);
+
+/* Sets the marks of all orders in a generation that is to be served beside those of `zones`. The
+ * caller holds the marks lock and not the control lock. Returns 0 or -ENOMEM. */
+_must_check_ int order_book_mark(struct order_book *book, const struct zone_set *zones,
+                                 struct zone_data *data);
+
+/* Counts anew which names the orders are in force for, after zones came or went. The caller holds
+ * the marks lock and not the control lock. */
+void order_book_recount(struct order_book *book);
+
+/* ---- For those who tell ---- */
+
+/* The caller holds the control lock, and looks at an entry only as long. */
 size_t order_book_count(const struct order_book *book);
 const struct order_entry *order_book_at(const struct order_book *book, size_t index);
+
+/* Copies of all entries, each with a reference of its own, for who looks at them for longer than a
+ * lock may be held. Takes the control lock. */
+_must_check_ int order_book_snapshot(struct order_book *book, struct order_entry **ret_entries,
+                                     size_t *ret_count);
+void order_entries_free(struct order_entry *entries, size_t count);

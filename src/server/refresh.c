@@ -272,6 +272,14 @@ void refresher_stop(struct refresher *refresher)
     refresher_free(refresher);
 }
 
+bool refresher_has_tried_all(struct refresher *refresher)
+{
+    pthread_mutex_lock(&refresher->lock);
+    bool tried = refresher->tried_count == refresher->count;
+    pthread_mutex_unlock(&refresher->lock);
+    return tried;
+}
+
 size_t refresher_wait_first(struct refresher *refresher, unsigned timeout_ms)
 {
     struct timespec until;

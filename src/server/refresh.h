@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
@@ -44,7 +45,9 @@ struct refresh_handlers {
 struct refresher;
 
 /* Starts `threads` transfer threads (at least two, so that an origin that fails never holds the
- * last; none is an RCU reader) and a scheduler. A zone that serves already goes on by its timers.
+ * last; none is an RCU reader) and a scheduler. A zone that serves already goes on by its timers;
+ * one whose checked_at is 0 serves data that is not of its origins, until expires_at, and is
+ * transferred at once whatever the serial.
  * While it runs nobody else replaces the data of its zones. */
 _must_check_ int refresher_start(const struct refresh_zone *zones, size_t count, unsigned threads,
                                  const struct refresh_handlers *handlers,
@@ -58,6 +61,9 @@ void refresher_stop(struct refresher *refresher);
  * one eventfd write; pokes of a zone that is poked already do nothing more. `serial_hint` from the
  * NOTIFY's SOA, or 0; a serial that is held already asks nobody. Zones of others are ignored. */
 void refresher_poke(struct refresher *refresher, const struct zone *zone, uint32_t serial_hint);
+
+/* Whether every zone was tried once (served or failed). */
+bool refresher_has_tried_all(struct refresher *refresher);
 
 /* Blocks until every zone was tried once (served or failed), or until timeout_ms. Returns zones
  * serving. */

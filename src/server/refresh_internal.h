@@ -56,6 +56,7 @@ struct secondary {
     enum secondary_state state;
     struct timer check, expiry;
     bool has_data;
+    bool is_foreign;   /* the data is not of an origin: whatever one has is to be taken */
     struct soa soa;    /* of the data */
     unsigned failures; /* rounds in a row while there is no data */
     bool in_handler;   /* publish or expire is under way */

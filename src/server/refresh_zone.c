@@ -18,7 +18,7 @@
 
 /* What one attempt came to. */
 struct attempt {
-    bool had_data;   /* when it began */
+    bool had_data;   /* when it began, of an origin */
     uint32_t serial; /* of that data */
     int code;
     int64_t started_ms;
@@ -69,13 +69,23 @@ void secondary_start(struct refresher *refresher, struct secondary *secondary, i
         return;
     }
 
+    secondary->has_data = true;
+    secondary->soa = data->soa;
+    mark_tried(refresher, secondary);
+    if (atomic_load(&zone->checked_at) == 0) {
+        /* No origin ever gave this data: the zone was a primary, whose serials say nothing about
+         * the origin's. It serves until a whole copy is here. */
+        const int64_t left_s = atomic_load(&zone->expires_at) - (int64_t)time(NULL);
+        secondary->is_foreign = true;
+        timer_set(&refresher->timers, &secondary->expiry, now_ms + left_s * 1000);
+        wait_until(refresher, secondary, now_ms);
+        return;
+    }
+
     /* Carried over from an earlier configuration: its timers go on. */
     int64_t age_ms = ((int64_t)time(NULL) - atomic_load(&zone->checked_at)) * 1000;
     if (age_ms < 0)
         age_ms = 0;
-    secondary->has_data = true;
-    secondary->soa = data->soa;
-    mark_tried(refresher, secondary);
     timer_set(&refresher->timers, &secondary->expiry,
               now_ms - age_ms + soa_expire_ms(&secondary->soa));
     const int64_t due_ms = now_ms - age_ms + soa_refresh_ms(&secondary->soa);
@@ -151,7 +161,8 @@ void secondary_check(struct refresher *refresher, struct secondary *secondary, i
 void secondary_poked(struct refresher *refresher, struct secondary *secondary, uint32_t hint,
                      int64_t now_ms)
 {
-    if (hint != 0 && secondary->has_data && !serial_is_newer(hint, secondary->soa.serial))
+    if (hint != 0 && secondary->has_data && !secondary->is_foreign &&
+        !serial_is_newer(hint, secondary->soa.serial))
         return;
 
     if (secondary->state == SECONDARY_RUNNING) {
@@ -326,6 +337,7 @@ static void publish(struct refresher *refresher, struct secondary *secondary,
         return;
     }
     secondary->has_data = true;
+    secondary->is_foreign = false;
     secondary->soa = soa;
     checked(refresher, secondary, attempt);
 }
@@ -363,7 +375,8 @@ void secondary_attempt(struct refresher *refresher, struct secondary *secondary,
                        enum origin_health began_as)
 {
     struct refresh_origin *origin = secondary->origins[secondary->source];
-    struct attempt attempt = {.had_data = secondary->has_data, .serial = secondary->soa.serial};
+    struct attempt attempt = {.had_data = secondary->has_data && !secondary->is_foreign,
+                              .serial = secondary->soa.serial};
     struct error error = {.code = 0};
     struct secondary *orphans;
 

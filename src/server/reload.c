@@ -2,121 +2,229 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/rcu.h"
 #include "server/log.h"
 #include "server/server_internal.h"
 
-/* The zones of a new configuration, and which of them are kept. */
-struct zone_change {
+/* What a new configuration changes, made before anything is changed. */
+struct change {
+    struct config *config;
     struct zone **zones;
-    bool *is_new;
+    bool *is_new;          /* of zones[i]; else it is a present one, kept */
+    struct zone **changed; /* the present zone of that name and another role; NULL: none */
     size_t count;
     struct zone_set *set;
+    bool set_differs; /* zones come, go or change their role */
+    struct order_keyring_entry *keyring;
+    struct order_policy policy;
+    struct zone_load *loads;
+    size_t load_count;
 };
 
 struct reload_report {
-    json_t *findings;
+    json_t *findings, *notes;           /* notes: as it should be, and a person may wonder */
     uint64_t loaded, unchanged, failed; /* zones */
     uint64_t orders_failed;
 };
 
+static void add_to(json_t *list, int level, const struct error *error)
+{
+    json_array_append_new(list, json_pack("{s:s, s:I, s:s}", "file", error->file, "line",
+                                          (json_int_t)error->line, "text", error->text));
+    char text[sizeof(error->file) + sizeof(error->text) + 16];
+    server_log(level, "reload: %s", error_format(error, text, sizeof(text)));
+}
+
 static void add_finding(struct reload_report *report, const struct error *error)
 {
-    json_array_append_new(report->findings,
-                          json_pack("{s:s, s:I, s:s}", "file", error->file, "line",
-                                    (json_int_t)error->line, "text", error->text));
-    char text[sizeof(error->file) + sizeof(error->text) + 16];
-    server_log(LOG_WARNING, "reload: %s", error_format(error, text, sizeof(text)));
+    add_to(report->findings, LOG_WARNING, error);
 }
 
 static void add_order_finding(void *context, const struct error *error)
 {
     struct reload_report *report = context;
-    if (error->code != -ECANCELED && error->code != -ETIME)
-        report->orders_failed++;
+    if (error->code == -ECANCELED || error->code == -ETIME) {
+        add_to(report->notes, LOG_INFO, error);
+        return;
+    }
+    report->orders_failed++;
     add_finding(report, error);
 }
 
-static void change_clear(struct zone_change *change)
+/* ---- Planning ---- */
+
+static void change_clear(struct change *change)
 {
     for (size_t i = 0; i < change->count; i++) {
         if (change->is_new[i])
             server_zone_free(change->zones[i]);
     }
+    for (size_t i = 0; i < change->load_count; i++)
+        zone_data_free(change->loads[i].data);
     free(change->zones);
     free(change->is_new);
+    free(change->changed);
+    free(change->keyring);
+    free(change->loads);
     zone_set_free(change->set);
-    *change = (struct zone_change){0};
+    if (change->config != NULL)
+        config_free(change->config);
+    *change = (struct change){0};
 }
 
-/* The present zone of that name and kind; NULL: there is none to keep. */
+/* The present zone of that name; NULL: there is none. The reload lock alone keeps it alive. */
 static struct zone *present_zone(const struct server *server, const struct zone *wanted)
 {
     struct zone *zone = zone_set_find(server->view.zones, &wanted->name, 0);
-    if (zone == NULL || zone->name.label_count != wanted->name.label_count ||
-        zone->role != wanted->role)
-        return NULL;
-    return zone;
+    return zone != NULL && zone->name.label_count == wanted->name.label_count ? zone : NULL;
 }
 
-static int plan_change(const struct server *server, const struct config *config,
-                       struct zone_change *ret_change)
+static int plan_zones(const struct server *server, struct change *change)
 {
-    struct zone_change change = {
-        .zones = calloc(config->zone_count + 1, sizeof(struct zone *)),
-        .is_new = calloc(config->zone_count + 1, sizeof(bool)),
-    };
-    int rc = change.zones == NULL || change.is_new == NULL ? -ENOMEM : 0;
-    for (size_t i = 0; i < config->zone_count && rc == 0; i++) {
+    const struct config *config = change->config;
+    change->zones = calloc(config->zone_count + 1, sizeof(struct zone *));
+    change->is_new = calloc(config->zone_count + 1, sizeof(bool));
+    change->changed = calloc(config->zone_count + 1, sizeof(struct zone *));
+    if (change->zones == NULL || change->is_new == NULL || change->changed == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->zone_count; i++) {
         struct zone *zone;
-        rc = server_zone_create(&config->zones[i], &zone);
+        int rc = server_zone_create(&config->zones[i], &zone);
         if (rc < 0)
-            break;
+            return rc;
         struct zone *present = present_zone(server, zone);
-        change.is_new[i] = present == NULL;
-        change.zones[i] = present == NULL ? zone : present;
-        change.count++;
-        if (present != NULL)
+        bool keeps = present != NULL && present->role == zone->role;
+        change->is_new[i] = !keeps;
+        change->changed[i] = keeps ? NULL : present;
+        change->zones[i] = keeps ? present : zone;
+        change->set_differs |= !keeps;
+        change->count++;
+        if (keeps)
             server_zone_free(zone);
     }
-    if (rc == 0)
-        rc = zone_set_create(change.zones, change.count, &change.set);
-    if (rc < 0) {
-        change_clear(&change);
+    change->set_differs |= change->count != server->zone_count;
+    return zone_set_create(change->zones, change->count, &change->set);
+}
+
+/* Everything that may fail for want of memory, and the long part, with the reload lock alone. */
+static int plan(const struct server *server, struct change *change, struct error *ret_error)
+{
+    int rc = config_load(server->first_config->path, &change->config, ret_error);
+    if (rc < 0)
         return rc;
-    }
-    *ret_change = change;
+    rc = plan_zones(server, change);
+    if (rc == 0)
+        rc = server_order_policy(change->config, &change->keyring, &change->policy);
+    if (rc == 0)
+        rc = server_plan_loads(change->config, &change->loads, &change->load_count);
+    if (rc < 0)
+        return error_set(ret_error, rc, "out of memory: everything stays as it was");
+    zone_loader_run(change->loads, change->load_count, 0);
     return 0;
 }
 
-/* Points every zone to its new configuration and publishes the new set. */
-static void publish_zones(struct server *server, struct config *config, struct zone_change *change)
+/* ---- Zones ---- */
+
+/* Whether a zone of a new role begins with the data of the old one: its names stay alive until the
+ * new source has been read, or for good when that is broken. */
+static bool inherits(const struct zone *zone, const struct zone *old)
 {
+    return old != NULL && zone->role != ZONE_FORWARD && old->data->apex_entry != NULL &&
+           atomic_load(&old->status) == ZONE_SERVING;
+}
+
+static void inherit(struct zone *zone, const struct zone *old)
+{
+    zone->data = old->data;
+    atomic_store(&zone->loaded_at, atomic_load(&old->loaded_at));
+    if (zone->role == ZONE_SECONDARY) /* until an origin is heard, which sets it anew */
+        atomic_store(&zone->expires_at, time(NULL) + old->data->soa.expire_s);
+    atomic_store(&zone->status, ZONE_SERVING);
+}
+
+/* Marks what the new set of zones is to serve: names may have got another zone. */
+static int mark_zones(struct server *server, const struct change *change)
+{
+    for (size_t i = 0; i < change->count; i++) {
+        const struct zone *zone = change->zones[i];
+        struct zone_data *data =
+            inherits(zone, change->changed[i]) ? change->changed[i]->data : zone->data;
+        int rc = order_book_mark(server->book, change->set, data);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static void free_old_zones(struct zone **zones, size_t count, const struct zone_set *now)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (zone_set_find(now, &zones[i]->name, 0) == zones[i])
+            continue;
+        server_log(LOG_INFO, "zone %s: no longer served as %s", zones[i]->text,
+                   server_role_word(zones[i]->role));
+        server_zone_free(zones[i]);
+    }
+    free(zones);
+}
+
+/* Points every zone to its new configuration and publishes the new set. The refresher is stopped.
+ * On failure nothing has changed. */
+static int publish_zones(struct server *server, struct change *change)
+{
+    struct zone_data **spare = calloc(change->count + 1, sizeof(struct zone_data *));
+    if (spare == NULL)
+        return -ENOMEM;
+    order_book_marks_lock(server->book);
+    int rc = change->set_differs ? mark_zones(server, change) : 0;
+    if (rc < 0) {
+        order_book_marks_unlock(server->book);
+        free(spare);
+        return rc;
+    }
+
     pthread_mutex_lock(&server->control);
     struct zone_set *old_set = server->view.zones;
     struct zone **old_zones = server->zones;
     size_t old_count = server->zone_count;
-
-    for (size_t i = 0; i < change->count; i++)
-        rcu_assign_pointer(change->zones[i]->config, (void *)&config->zones[i]);
+    for (size_t i = 0; i < change->count; i++) {
+        struct zone *zone = change->zones[i];
+        if (inherits(zone, change->changed[i])) {
+            spare[i] = zone->data;
+            inherit(zone, change->changed[i]);
+        }
+        rcu_assign_pointer(zone->config, (void *)&change->config->zones[i]);
+    }
     rcu_assign_pointer(server->view.zones, change->set);
     server->zones = change->zones;
     server->zone_count = change->count;
     pthread_mutex_unlock(&server->control);
-    synchronize_rcu();
+    if (change->set_differs)
+        order_book_recount(server->book);
+    order_book_marks_unlock(server->book);
 
-    for (size_t i = 0; i < old_count; i++) {
-        bool kept = false;
-        struct zone *now = zone_set_find(change->set, &old_zones[i]->name, 0);
-        kept = now == old_zones[i];
-        if (!kept)
-            server_zone_free(old_zones[i]);
+    /* Now nobody has a pointer to an old zone: workers have passed a quiescent state; who looks at
+     * zones under one of the locks found the old ones before and let go of them, or finds the new
+     * ones; the refresher's threads have ended. */
+    synchronize_rcu();
+    for (size_t i = 0; i < change->count; i++) {
+        if (spare[i] != NULL)
+            change->changed[i]->data =
+                spare[i]; /* the new zone has the old one's: freed but once */
     }
+    free_old_zones(old_zones, old_count, change->set);
     zone_set_free(old_set);
-    free(old_zones);
+    free(spare);
     free(change->is_new);
-    *change = (struct zone_change){0};
+    free(change->changed);
+    change->zones = NULL;
+    change->is_new = NULL;
+    change->changed = NULL;
+    change->set = NULL;
+    change->count = 0;
+    return 0;
 }
 
 static void publish_loads(struct server *server, struct zone_load *loads, size_t count,
@@ -138,64 +246,76 @@ static void publish_loads(struct server *server, struct zone_load *loads, size_t
             if (zone != NULL)
                 zone_last_error_set(zone, load->error.text);
         } else if (zone == NULL || server_publish(server, zone, load->data) < 0) {
+            struct error error;
+            error_set_at(&error, -ENOMEM, load->path, 0,
+                         "out of memory: the zone keeps its earlier state");
             report->failed++;
-            zone_data_free(load->data);
+            add_finding(report, &error);
         } else {
+            load->data = NULL; /* the zone's now */
             report->loaded++;
         }
     }
 }
 
-static void reload_orders(struct server *server, const struct config *config,
-                          struct reload_report *report)
-{
-    struct order_keyring_entry *keyring;
-    struct order_policy policy;
-    if (server_order_policy(config, &keyring, &policy) < 0)
-        return;
+/* ---- Orders ---- */
 
-    struct order_keyring_entry *old = server->keyring;
-    order_book_set_policy(server->book, &policy);
-    server->keyring = keyring;
-    free(old);
-    server_orders_from_config(server, config, add_order_finding, report);
-    order_book_drop_unnamed(server->book, config->order_files, config->order_file_count);
+static void report_unnamed(const struct order *order)
+{
+    server_log(LOG_INFO, "order %s: the configuration names it no more: out of force", order->id);
 }
 
-static int reload_all(struct server *server, struct reload_report *report, struct error *ret_error)
+static void reload_orders(struct server *server, struct change *change,
+                          struct reload_report *report)
 {
-    struct config *config = NULL;
-    int rc = config_load(server->first_config->path, &config, ret_error);
+    /* An activation that checks signatures against the old keyring is waited for. */
+    order_book_set_policy(server->book, &change->policy);
+    free(server->keyring);
+    server->keyring = TAKE(change->keyring);
+    const struct config *config = change->config;
+    server_orders_from_config(server, config, add_order_finding, report);
+    order_book_drop_unnamed(server->book, config->order_files, config->order_file_count,
+                            report_unnamed);
+}
+
+/* ---- The whole ---- */
+
+/* Starts the refresher for the present zones and has it ask every origin: a NOTIFY that came while
+ * there was none, or whose transfer the stop cut off, is made good so. */
+static void restart_refresher(struct server *server, struct reload_report *report)
+{
+    struct error error;
+    if (server_refresh_start(server, &error) < 0) {
+        add_finding(report, &error);
+        return;
+    }
+    for (size_t i = 0; i < server->plan.count; i++)
+        refresher_poke(server->refresher, server->plan.zones[i].zone, 0);
+}
+
+static int reload_all(struct server *server, struct change *change, struct reload_report *report,
+                      struct error *ret_error)
+{
+    int rc = plan(server, change, ret_error);
     if (rc < 0)
         return rc;
 
-    struct zone_change change = {0};
-    struct zone_load *loads = NULL;
-    size_t load_count = 0;
-    rc = plan_change(server, config, &change);
-    if (rc == 0)
-        rc = server_plan_loads(config, &loads, &load_count);
-    if (rc < 0) {
-        change_clear(&change);
-        config_free(config);
-        return error_set(ret_error, rc, "out of memory: everything stays as it was");
-    }
-
-    /* The long part, with nothing held but the reload lock. */
-    zone_loader_run(loads, load_count, 0);
-
+    /* The refresher works on the zones and on the configuration that go. It is stopped before a
+     * lock is taken: its threads may wait for that lock to publish a transfer. */
     server_refresh_stop(server);
-    publish_zones(server, config, &change);
-    publish_loads(server, loads, load_count, report);
-    free(loads);
-    reload_orders(server, config, report);
+    rc = publish_zones(server, change);
+    restart_refresher(server, report);
+    if (rc < 0)
+        return error_set(ret_error, rc, "out of memory: everything stays as it was");
+
+    publish_loads(server, change->loads, change->load_count, report);
+    reload_orders(server, change, report);
     report->unchanged = server->zone_count - report->loaded - report->failed;
 
+    /* Nothing points into the old configuration any more: zones, refresher and keyring have the new
+     * one's, and what was taken at the start is the first one's. */
     struct config *old = server->config;
-    server->config = config;
-    struct error error;
-    if (server_refresh_start(server, &error) < 0)
-        add_finding(report, &error);
+    server->config = TAKE(change->config);
     if (old != server->first_config)
         config_free(old);
     return 0;
@@ -203,24 +323,33 @@ static int reload_all(struct server *server, struct reload_report *report, struc
 
 int server_reload(struct server *server, json_t **ret_result, struct error *ret_error)
 {
-    struct reload_report report = {.findings = json_array()};
-    if (report.findings == NULL)
-        return error_set(ret_error, -ENOMEM, "out of memory");
+    struct reload_report report = {.findings = json_array(), .notes = json_array()};
+    struct change change = {0};
+    int rc = report.findings == NULL || report.notes == NULL
+                 ? error_set(ret_error, -ENOMEM, "out of memory")
+                 : 0;
 
     pthread_mutex_lock(&server->reload);
-    int rc = reload_all(server, &report, ret_error);
+    if (rc == 0)
+        rc = reload_all(server, &change, &report, ret_error);
+    change_clear(&change);
     pthread_mutex_unlock(&server->reload);
     if (rc < 0) {
         json_decref(report.findings);
+        json_decref(report.notes);
         return rc;
     }
     server_log(LOG_INFO, "reload: %llu zones loaded, %llu failed, %llu unchanged",
                (unsigned long long)report.loaded, (unsigned long long)report.failed,
                (unsigned long long)report.unchanged);
-    *ret_result = json_pack("{s:{s:I, s:I, s:I}, s:{s:I, s:I}, s:o}", "zones", "loaded",
+
+    pthread_mutex_lock(&server->control);
+    json_int_t active = (json_int_t)order_book_count(server->book);
+    pthread_mutex_unlock(&server->control);
+    *ret_result = json_pack("{s:{s:I, s:I, s:I}, s:{s:I, s:I}, s:o, s:o}", "zones", "loaded",
                             (json_int_t)report.loaded, "unchanged", (json_int_t)report.unchanged,
-                            "failed", (json_int_t)report.failed, "orders", "active",
-                            (json_int_t)order_book_count(server->book), "failed",
-                            (json_int_t)report.orders_failed, "findings", report.findings);
+                            "failed", (json_int_t)report.failed, "orders", "active", active,
+                            "failed", (json_int_t)report.orders_failed, "findings", report.findings,
+                            "notes", report.notes);
     return *ret_result == NULL ? error_set(ret_error, -ENOMEM, "out of memory") : 0;
 }

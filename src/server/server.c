@@ -20,7 +20,7 @@
 #define DRAIN_MS 2000
 
 /* How long "ready" waits for the first transfers; a zone that takes longer comes when it comes. */
-#define FIRST_TRANSFER_MS (30 * 60 * 1000)
+#define FIRST_TRANSFER_S (30 * 60)
 
 /* ---- Zones ---- */
 
@@ -58,19 +58,27 @@ void server_zone_free(struct zone *zone)
 
 int server_publish(struct server *server, struct zone *zone, struct zone_data *data)
 {
-    pthread_mutex_lock(&server->control);
-    int rc = server->book == NULL ? 0 : order_book_mark(server->book, data);
-    if (rc < 0) {
-        pthread_mutex_unlock(&server->control);
-        zone_last_error_set(zone, "out of memory for the marks of the orders");
-        return rc;
+    /* The marks lock keeps activations out from before the marks to after the publication: an order
+     * that came between would mark the old generation alone. */
+    if (server->book != NULL) {
+        order_book_marks_lock(server->book);
+        int rc = order_book_mark(server->book, server->view.zones, data);
+        if (rc < 0) {
+            order_book_marks_unlock(server->book);
+            zone_last_error_set(zone, "out of memory for the marks of the orders");
+            return rc;
+        }
     }
+    pthread_mutex_lock(&server->control);
     struct zone_data *old = zone->data;
     rcu_assign_pointer(zone->data, data);
     atomic_store(&zone->loaded_at, time(NULL));
     atomic_store(&zone->status, ZONE_SERVING);
     pthread_mutex_unlock(&server->control);
+    if (server->book != NULL)
+        order_book_marks_unlock(server->book);
     zone_last_error_set(zone, "");
+    /* Whoever else looked at the old generation did so under one of the locks, and is done. */
     zone_data_retire(old);
     return 0;
 }
@@ -209,8 +217,8 @@ void server_orders_from_config(struct server *server, const struct config *confi
     for (size_t i = 0; i < config->order_file_count; i++) {
         struct order_result result;
         struct error error;
-        int rc =
-            order_book_activate(server->book, config->order_files[i], false, true, &result, &error);
+        int rc = order_book_activate(server->book, config->order_files[i], false, ORDER_FROM_CONFIG,
+                                     &result, &error);
         if (rc < 0) {
             report(context, &error);
             continue;
@@ -364,6 +372,9 @@ void server_refresh_stop(struct server *server)
     struct refresher *refresher = server->refresher;
     if (refresher == NULL)
         return;
+    /* A worker that found the refresher before this is done with it after the grace period. A
+     * NOTIFY that comes until the next one starts is answered and not acted upon: who starts that
+     * one asks for a check of every zone. */
     rcu_assign_pointer(server->refresher, NULL);
     synchronize_rcu();
     refresher_stop(refresher);
@@ -535,10 +546,20 @@ int server_start(struct config *config, struct server **ret_server, struct error
         server_stop(server);
         return rc;
     }
-    if (server->refresher != NULL)
-        (void)refresher_wait_first(server->refresher, FIRST_TRANSFER_MS);
     *ret_server = server;
     return 0;
+}
+
+bool server_is_ready(struct server *server)
+{
+    if (time(NULL) - server->started_at >= FIRST_TRANSFER_S)
+        return true;
+    /* A reload may be about to stop the refresher; what it starts instead is asked next time. */
+    if (pthread_mutex_trylock(&server->reload) != 0)
+        return false;
+    bool ready = server->refresher == NULL || refresher_has_tried_all(server->refresher);
+    pthread_mutex_unlock(&server->reload);
+    return ready;
 }
 
 void server_stop(struct server *server)

@@ -1,9 +1,13 @@
 /* tamisd as a whole: zones, orders, workers, refreshing, control and metrics, started and stopped
  * together.
  *
- * Locks: `control` guards what the control side changes (zones, orders, counters of results) and is
- * held for milliseconds; `reload` serializes reloads, which parse for as long as it takes. Query
- * threads take neither.
+ * Locks, in the order in which they are taken; query threads take none of them:
+ * - `reload` serializes reloads, which parse for as long as it takes, and guards what they alone
+ *   use: `config`, `keyring`, `plan` and the life of the refresher.
+ * - the order book's marks lock (server/order_book.h): who publishes a zone or its data holds it.
+ * - `control` guards what the control side shows and changes (the zones, their data, the orders)
+ * and is held for milliseconds. A pointer to a zone, its data or an order that was found under it
+ * is not used after it, but for an order that one took a reference to.
  */
 #pragma once
 
@@ -56,10 +60,14 @@ struct server {
     int64_t started_at;
 };
 
-/* Takes the configuration over. Loads, transfers, binds, serves; returns when every zone that can
- * be served is, or its first transfer failed. On failure everything is undone. */
+/* Takes the configuration over. Loads, binds, serves; transfers go on in the background. On failure
+ * everything is undone. */
 _must_check_ int server_start(struct config *config, struct server **ret_server,
                               struct error *ret_error);
+
+/* Whether every zone that can be served is: each secondary was tried once, or has had long enough.
+ * Never waits. */
+bool server_is_ready(struct server *server);
 
 /* Drains and frees. */
 void server_stop(struct server *server);

@@ -7,9 +7,10 @@
 /* A new zone without data. */
 _must_check_ int server_zone_create(const struct config_zone *config, struct zone **ret_zone);
 void server_zone_free(struct zone *zone);
+const char *server_role_word(enum zone_role role);
 
-/* Marks a generation with all orders, publishes it and frees the old one. Takes the control lock.
- */
+/* Marks a generation with all orders, publishes it and frees the old one. Takes the marks and the
+ * control lock. */
 _must_check_ int server_publish(struct server *server, struct zone *zone, struct zone_data *data);
 
 /* Policy for orders by the configuration; the keyring is allocated into *ret_keyring. */
@@ -21,7 +22,8 @@ _must_check_ int server_order_policy(const struct config *config,
 _must_check_ int server_plan_loads(const struct config *config, struct zone_load **ret_loads,
                                    size_t *ret_count);
 
-/* The refresher for the present zones. The control lock is not held. */
+/* The refresher for the present zones. The reload lock is held, unless the server only starts or
+ * stops; the others are not. */
 _must_check_ int server_refresh_start(struct server *server, struct error *ret_error);
 void server_refresh_stop(struct server *server);
 

@@ -11,7 +11,7 @@
 #include "server/log.h"
 #include "server/server_internal.h"
 
-static const char *role_word(enum zone_role role)
+const char *server_role_word(enum zone_role role)
 {
     static const char *const words[] = {"primary", "secondary", "forward"};
     return words[role];
@@ -42,7 +42,7 @@ static int command_status(void *context, const json_t *request, json_t **ret_res
     json_int_t by_status[3] = {0}, memory = 0, names = 0, udp = 0, tcp = 0;
     for (size_t i = 0; i < server->zone_count; i++) {
         by_status[atomic_load(&server->zones[i]->status)]++;
-        memory += (json_int_t)server->zones[i]->data->memory;
+        memory += (json_int_t)zone_data_memory(server->zones[i]->data);
         names += (json_int_t)server->zones[i]->data->name_count;
     }
     for (unsigned i = 0; i < worker_pool_count(server->pool); i++) {
@@ -78,10 +78,10 @@ static json_t *zone_json(const struct zone *zone)
     const struct zone_data *data = zone->data;
     return json_pack(
         "{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:s}", "name", zone->text,
-        "role", role_word(zone->role), "status", status_word(atomic_load(&zone->status)), "serial",
-        data->apex_entry == NULL ? json_null() : json_integer(data->soa.serial), "names",
+        "role", server_role_word(zone->role), "status", status_word(atomic_load(&zone->status)),
+        "serial", data->apex_entry == NULL ? json_null() : json_integer(data->soa.serial), "names",
         (json_int_t)data->name_count, "records", (json_int_t)data->record_count, "memory_octets",
-        (json_int_t)data->memory, "loaded_at", json_time(atomic_load(&zone->loaded_at)),
+        (json_int_t)zone_data_memory(data), "loaded_at", json_time(atomic_load(&zone->loaded_at)),
         "checked_at", json_time(atomic_load(&zone->checked_at)), "expires_at",
         json_time(atomic_load(&zone->expires_at)), "transfers",
         (json_int_t)atomic_load(&zone->transfers), "transfer_failures",
@@ -150,13 +150,18 @@ static int command_orders(void *context, const json_t *request, json_t **ret_res
 {
     (void)request;
     struct server *server = context;
+    struct order_entry *entries;
+    size_t count;
+    if (order_book_snapshot(server->book, &entries, &count) < 0)
+        return no_memory(ret_error);
     json_t *orders = json_array();
-    for (size_t i = 0; i < order_book_count(server->book); i++) {
-        if (json_array_append_new(orders, order_json(order_book_at(server->book, i), time(NULL))) <
-            0) {
-            json_decref(orders);
-            return no_memory(ret_error);
-        }
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = json_array_append_new(orders, order_json(&entries[i], time(NULL)));
+    order_entries_free(entries, count);
+    if (rc < 0) {
+        json_decref(orders);
+        return no_memory(ret_error);
     }
     *ret_result = orders;
     return 0;
@@ -266,14 +271,20 @@ static int command_stats(void *context, const json_t *request, json_t **ret_resu
     sum_responders(server, &responders);
     sum_workers(server, &workers);
 
+    struct order_entry *entries;
+    size_t count;
+    if (order_book_snapshot(server->book, &entries, &count) < 0)
+        return no_memory(ret_error);
+
     json_t *rcodes = json_object(), *orders = json_array();
     for (size_t i = 0; i < sizeof(responders.rcodes) / sizeof(responders.rcodes[0]); i++) {
         if (rcode_word(i) != NULL)
             json_object_set_new(rcodes, rcode_word(i),
                                 json_integer((json_int_t)responders.rcodes[i]));
     }
-    for (size_t i = 0; i < order_book_count(server->book); i++)
-        json_array_append_new(orders, order_stats(order_book_at(server->book, i)->active));
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(orders, order_stats(entries[i].active));
+    order_entries_free(entries, count);
 
     *ret_result = json_pack(
         "{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o}", "queries", "udp",
@@ -299,7 +310,7 @@ static int command_activate(void *context, const json_t *request, json_t **ret_r
     struct order_result result;
     int rc =
         order_book_activate(server->book, file, json_is_true(json_object_get(request, "strict")),
-                            false, &result, ret_error);
+                            ORDER_FROM_COMMAND, &result, ret_error);
     if (rc < 0)
         return rc;
     const struct order *order = order_result_order(&result);
@@ -345,7 +356,8 @@ static int command_reload(void *context, const json_t *request, json_t **ret_res
     return server_reload(context, ret_result, ret_error);
 }
 
-/* Commands that look at what the control lock guards; the others take it when they need it. */
+/* Commands that look at what the control lock guards, quickly; the others take the locks that they
+ * need. */
 #define LOCKED(name)                                                                    \
     static int locked_##name(void *context, const json_t *request, json_t **ret_result, \
                              struct error *ret_error)                                   \
@@ -359,13 +371,14 @@ static int command_reload(void *context, const json_t *request, json_t **ret_res
 
 LOCKED(status)
 LOCKED(zones)
-LOCKED(orders)
-LOCKED(stats)
 
+/* Slow are those that read, go through or tell a list of any length. A lift must never wait for
+ * one. */
 const struct control_command server_commands[] = {
-    {"status", locked_status},  {"zones", locked_zones},        {"orders", locked_orders},
-    {"stats", locked_stats},    {"activate", command_activate}, {"lift", command_lift},
-    {"reload", command_reload},
+    {"status", locked_status, false},     {"zones", locked_zones, false},
+    {"orders", command_orders, true},     {"stats", command_stats, true},
+    {"activate", command_activate, true}, {"lift", command_lift, false},
+    {"reload", command_reload, true},
 };
 const size_t server_command_count = sizeof(server_commands) / sizeof(server_commands[0]);
 

@@ -165,6 +165,17 @@ static int copy_slot(void *context, const struct name_entry *entry, bool marked)
     return 0;
 }
 
+/* One writer, any reader. */
+static void add_memory(struct zone_data *data, uint64_t octets)
+{
+    __atomic_store_n(&data->memory, data->memory + octets, __ATOMIC_RELAXED);
+}
+
+uint64_t zone_data_memory(const struct zone_data *data)
+{
+    return __atomic_load_n(&data->memory, __ATOMIC_RELAXED);
+}
+
 int zone_data_reserve(struct zone_data *data, uint64_t count)
 {
     if (name_table_has_room(data->table, count))
@@ -183,7 +194,7 @@ int zone_data_reserve(struct zone_data *data, uint64_t count)
     (void)name_table_each(data->table, copy_slot, &copy);
 
     struct name_table *old = data->table;
-    data->memory += (table->capacity - old->capacity) * sizeof(uint64_t);
+    add_memory(data, (table->capacity - old->capacity) * sizeof(uint64_t));
     rcu_assign_pointer(data->table, table);
     synchronize_rcu();
     name_table_clear(old);
@@ -210,7 +221,7 @@ int zone_data_mark(struct zone_data *data, const uint8_t *owner)
     struct name_entry *phantom = arena_alloc(data->arena, sizeof(*phantom) + owner_size);
     if (phantom == NULL)
         return -ENOMEM;
-    data->memory += arena_held(data->arena) - held;
+    add_memory(data, arena_held(data->arena) - held);
     phantom->flags = ENTRY_PHANTOM;
     phantom->rrset_count = 0;
     phantom->owner_size = (uint8_t)owner_size;

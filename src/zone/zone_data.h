@@ -33,8 +33,11 @@ struct zone_data {
     uint8_t depth_max;        /* most labels of an owner below the apex */
     struct nsec_chain *chain; /* NULL for an unsigned zone */
     struct arena *arena;
-    uint64_t memory; /* octets held */
+    uint64_t memory; /* octets held; once published, read by zone_data_memory() alone */
 };
+
+/* Octets held, which marks add to. Any thread for which the generation lives. */
+uint64_t zone_data_memory(const struct zone_data *data);
 
 /* An empty generation: no data, only marks. For zones that are forwarded, not loaded yet or
  * expired. */

@@ -308,13 +308,29 @@ class Tamisd(Server):
                 raise
         return self
 
+    def restart(self, kill=False, timeout_s=120.0):
+        """Ends the process, in order or as a power cut would, writes self.config again and starts anew
+        on the same state."""
+        ended, self.process = self.process, None
+        if kill:
+            ended.kill()
+        else:
+            ended.stop()
+        before = ended.log().splitlines().count("ready")
+        self.write_config()
+        self.run([tamis_program("tamisd"), "-c", self.path("tamisd.yaml")], self.env)
+        self.process.wait_until(lambda: self.process.log().splitlines().count("ready") > before,
+                                "line 'ready'", timeout_s)
+
     def start_zones(self, zones, config=None, **options):
         """Starts with primary zones given as for the peers."""
         listed = [{"name": name, "primary": {"file": os.path.abspath(file)}} for name, file in zones]
         return self.start(_merged({"zones": listed}, config or {}), **options)
 
     def write_config(self):
-        self.write("tamisd.yaml", yaml.safe_dump(self.config, sort_keys=False))
+        """As an editor does: a reload under way reads the old file or the new one, never a half."""
+        os.replace(self.write("tamisd.yaml.new", yaml.safe_dump(self.config, sort_keys=False)),
+                   self.path("tamisd.yaml"))
 
     def reload(self):
         """Writes self.config again and has it read: returns what the reload says."""
@@ -339,6 +355,11 @@ class Tamisd(Server):
         if not answer["ok"]:
             raise ControlError(answer["error"]["text"])
         return answer["result"]
+
+    def ctl(self, *arguments):
+        """Runs tamis ctl; returns the finished process."""
+        return subprocess.run([tamis_program("tamis"), "ctl", "-s", self.control_socket, *arguments],
+                              capture_output=True, text=True, timeout=120, check=False)
 
     def activate(self, path, **options):
         return self.control("activate", file=path, **options)

@@ -7,12 +7,15 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server/control.h"
@@ -64,11 +67,23 @@ static int silent_failure_run(void *context, const json_t *request, json_t **ret
     return -ENOSPC;
 }
 
+/* What the tests let the slow command know. */
+static atomic_uint slow_started, slow_released;
+
+/* Runs until it is released. */
+static int slow_run(void *context, const json_t *request, json_t **ret_result,
+                    struct error *ret_error)
+{
+    unsigned number = atomic_fetch_add(&slow_started, 1);
+    while (atomic_load(&slow_released) <= number)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return echo_run(context, request, ret_result, ret_error);
+}
+
 static const struct control_command commands[] = {
-    {"echo", echo_run},
-    {"long", long_run},
-    {"fail", fail_run},
-    {"silent-failure", silent_failure_run},
+    {"echo", echo_run, false}, {"long", long_run, false},
+    {"fail", fail_run, false}, {"silent-failure", silent_failure_run, false},
+    {"slow", slow_run, true},
 };
 
 static struct control_server *server_start(void)
@@ -288,6 +303,123 @@ static void test_stalled_clients_hold_up_nobody(void **state)
     control_server_stop(server);
 }
 
+static void slow_begin(int fd, unsigned number)
+{
+    client_send(fd, "{\"command\": \"slow\", \"say\": \"slow\"}\n");
+    while (atomic_load(&slow_started) < number)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static void assert_said(int fd, const char *text)
+{
+    json_t *answer = client_receive(fd);
+    const json_t *said = json_object_get(json_object_get(answer, "result"), "said");
+    assert_string_equal(json_string_value(said), text);
+    json_decref(answer);
+}
+
+static void test_a_slow_command_holds_up_its_own_client_alone(void **state)
+{
+    struct control_server *server = server_start();
+    int slow = client_open(), fd = client_open();
+
+    (void)state;
+    atomic_store(&slow_started, 0);
+    atomic_store(&slow_released, 0);
+    slow_begin(slow, 1);
+    client_send(slow, "{\"command\": \"echo\", \"say\": \"after\"}\n");
+    assert_echo(fd);
+
+    /* Nothing of the line behind it comes before its own answer. */
+    char octet;
+    assert_int_equal(recv(slow, &octet, 1, MSG_DONTWAIT), -1);
+    atomic_store(&slow_released, 1);
+    assert_said(slow, "slow");
+    assert_said(slow, "after");
+    close(slow);
+    close(fd);
+    control_server_stop(server);
+}
+
+static void test_a_slow_command_outlives_its_client(void **state)
+{
+    struct control_server *server = server_start();
+    int slow = client_open(), fd = client_open();
+
+    (void)state;
+    atomic_store(&slow_started, 0);
+    atomic_store(&slow_released, 0);
+    slow_begin(slow, 1);
+    close(slow);
+    assert_echo(fd);
+    atomic_store(&slow_released, 1);
+    assert_echo(fd);
+    close(fd);
+    control_server_stop(server);
+}
+
+static void test_slow_commands_are_bounded_and_quick_ones_go_on(void **state)
+{
+    enum { JOBS = 8, SILENT = 64 };
+    struct control_server *server = server_start();
+    int slow[JOBS], silent[SILENT];
+
+    (void)state;
+    atomic_store(&slow_started, 0);
+    atomic_store(&slow_released, 0);
+    for (unsigned i = 0; i < JOBS; i++) {
+        slow[i] = client_open();
+        slow_begin(slow[i], i + 1);
+    }
+    int fd = client_open();
+    client_send(fd, "{\"command\": \"slow\"}\n");
+    assert_failed(client_receive(fd), "try again");
+    assert_echo(fd);
+
+    /* More clients than places push out others than those that wait for their answer. */
+    for (size_t i = 0; i < SILENT; i++)
+        silent[i] = client_open();
+    int late = client_open();
+    assert_echo(late);
+    atomic_store(&slow_released, JOBS);
+    for (unsigned i = 0; i < JOBS; i++) {
+        assert_said(slow[i], "slow");
+        assert_echo(slow[i]);
+        close(slow[i]);
+    }
+    for (size_t i = 0; i < SILENT; i++)
+        close(silent[i]);
+    close(late);
+    close(fd);
+    control_server_stop(server);
+}
+
+static void *slow_release_soon(void *argument)
+{
+    (void)argument;
+    nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000}, NULL);
+    atomic_store(&slow_released, 1);
+    return NULL;
+}
+
+static void test_a_stop_waits_for_a_slow_command_and_answers_it(void **state)
+{
+    struct control_server *server = server_start();
+    int slow = client_open();
+    pthread_t thread;
+
+    (void)state;
+    atomic_store(&slow_started, 0);
+    atomic_store(&slow_released, 0);
+    slow_begin(slow, 1);
+    assert_int_equal(pthread_create(&thread, NULL, slow_release_soon, NULL), 0);
+    control_server_stop(server);
+    assert_int_equal(atomic_load(&slow_released), 1);
+    pthread_join(thread, NULL);
+    assert_said(slow, "slow");
+    close(slow);
+}
+
 static void test_more_clients_than_places_push_out_the_silent_ones(void **state)
 {
     struct control_server *server = server_start();
@@ -381,6 +513,10 @@ int main(void)
         cmocka_unit_test(test_an_error_carries_file_and_line),
         cmocka_unit_test(test_a_line_too_long_is_refused_and_ends_the_client),
         cmocka_unit_test(test_stalled_clients_hold_up_nobody),
+        cmocka_unit_test(test_a_slow_command_holds_up_its_own_client_alone),
+        cmocka_unit_test(test_a_slow_command_outlives_its_client),
+        cmocka_unit_test(test_slow_commands_are_bounded_and_quick_ones_go_on),
+        cmocka_unit_test(test_a_stop_waits_for_a_slow_command_and_answers_it),
         cmocka_unit_test(test_more_clients_than_places_push_out_the_silent_ones),
         cmocka_unit_test(test_the_socket_is_private_and_goes_with_the_server),
         cmocka_unit_test(test_a_dead_socket_is_replaced_a_live_one_and_a_file_are_not),

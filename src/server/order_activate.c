@@ -1,0 +1,313 @@
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "order/canonical.h"
+#include "order/order_save.h"
+#include "order/timestamp.h"
+#include "server/order_book_internal.h"
+#include "server/order_marks.h"
+
+/* ---- Reading an order ---- */
+
+static bool is_lifted(const struct order_book *book, const char *id)
+{
+    char path[PATH_MAX];
+    order_book_lifted_path(book, id, path);
+    return access(path, F_OK) == 0;
+}
+
+static void forget_lift(const struct order_book *book, const char *id)
+{
+    char path[PATH_MAX];
+    order_book_lifted_path(book, id, path);
+    (void)unlink(path); /* most orders were never lifted */
+}
+
+/* The configuration's order has got an end that has passed. */
+static void end_now(struct order_book *book, const char *id)
+{
+    pthread_mutex_lock(book->control);
+    struct order_entry *entry = order_book_find(book, id);
+    if (entry != NULL && entry->from_config && order_book_publish_without(book, entry) == 0)
+        order_book_remove(book, entry);
+    pthread_mutex_unlock(book->control);
+}
+
+static int lifted_error(const struct order *order, struct error *ret_error)
+{
+    return error_set_at(ret_error, -ECANCELED, order->path, 0,
+                        "order %s was lifted: \"tamis ctl activate\" brings it back", order->id);
+}
+
+/* Loads an order and says what would refuse it whole. */
+static int load(struct order_book *book, const char *path, bool strict, enum order_source source,
+                struct order **ret_order, struct error *ret_error)
+{
+    _cleanup_(order_freep) struct order *order = NULL;
+    pthread_mutex_lock(&book->loading);
+    struct order_policy policy = book->policy;
+    policy.strict = strict;
+    int rc = order_load(path, &policy, &order, ret_error);
+    pthread_mutex_unlock(&book->loading);
+    if (rc < 0)
+        return rc;
+
+    char ends[TIMESTAMP_SIZE];
+    if (order->ends <= time(NULL)) {
+        if (source == ORDER_FROM_CONFIG)
+            end_now(book, order->id);
+        return error_set_at(ret_error, -ETIME, path, 0,
+                            "order %s ended at %s: there is nothing to activate", order->id,
+                            timestamp_write(order->ends, ends));
+    }
+    if (source != ORDER_FROM_COMMAND && is_lifted(book, order->id))
+        return lifted_error(order, ret_error);
+    *ret_order = TAKE(order);
+    return 0;
+}
+
+/* ---- Putting it in force ---- */
+
+/* Whether two orders say the same, by the form that is signed (tamis-order(5)). */
+static bool is_same(const struct order *one, const struct order *other)
+{
+    char *texts[2] = {NULL, NULL};
+    size_t sizes[2];
+    bool same = canonical_write(one, &texts[0], &sizes[0]) == 0 &&
+                canonical_write(other, &texts[1], &sizes[1]) == 0 && sizes[0] == sizes[1] &&
+                memcmp(texts[0], texts[1], sizes[0]) == 0;
+    free(texts[0]);
+    free(texts[1]);
+    return same;
+}
+
+/* Whether an order says what one in force says already: then that one goes on, with its counters.
+ */
+static bool goes_on(struct order_book *book, const struct order *order, enum order_source source,
+                    const struct timespec *start, struct order_result *ret_result)
+{
+    pthread_mutex_lock(book->control);
+    const struct order_entry *present = order_book_find(book, order->id);
+    struct active_order *active =
+        present != NULL && !present->ended ? active_order_ref(present->active) : NULL;
+    pthread_mutex_unlock(book->control);
+    if (active == NULL)
+        return false;
+
+    bool same = is_same(active_order_get(active), order);
+    char *config_path = NULL;
+    if (same && source == ORDER_FROM_CONFIG)
+        same = (config_path = strdup(order->path)) != NULL;
+    if (same) {
+        pthread_mutex_lock(book->control);
+        struct order_entry *entry = order_book_find(book, order->id);
+        same = entry != NULL && entry->active == active; /* not lifted meanwhile */
+        if (same) {
+            if (source == ORDER_FROM_CONFIG) {
+                free(entry->config_path);
+                entry->config_path = TAKE(config_path); /* the file may have got another name */
+                entry->from_config = true;
+            }
+            order_result_fill(ret_result, active, entry->refused, start);
+            ret_result->unchanged = true;
+        }
+        pthread_mutex_unlock(book->control);
+    }
+    free(config_path);
+    active_order_unref(active);
+    return same;
+}
+
+/* The configuration's file holds another order now: the one that it held before is not named any
+ * more. The control lock is held. */
+static void forget_path(struct order_book *book, const char *path)
+{
+    for (size_t i = 0; i < book->count; i++) {
+        struct order_entry *entry = &book->entries[i];
+        if (entry->config_path != NULL && strcmp(entry->config_path, path) == 0) {
+            free(entry->config_path);
+            entry->config_path = NULL;
+        }
+    }
+}
+
+static int grow(struct order_book *book)
+{
+    if (book->count < book->room)
+        return 0;
+    size_t room = book->room == 0 ? 16 : book->room * 2;
+    struct order_entry *entries = reallocarray(book->entries, room, sizeof(*entries));
+    if (entries == NULL)
+        return -ENOMEM;
+    book->entries = entries;
+    book->room = room;
+    return 0;
+}
+
+/* Publishes an order whose names are marked and lists it, in the place of the one of that id. The
+ * control lock is held. On success the order's reference and `*config_path` are the book's. */
+static int put_in_force(struct order_book *book, struct active_order *active,
+                        enum order_source source, char **config_path, uint64_t refused,
+                        bool *ret_replaced, struct error *ret_error)
+{
+    const struct order *order = active_order_get(active);
+    /* Again, since a lift does not wait for an activation; under its lock it is certain. */
+    if (source != ORDER_FROM_COMMAND && is_lifted(book, order->id))
+        return lifted_error(order, ret_error);
+
+    if (order_book_find(book, order->id) == NULL && book->count >= ORDERS_MAX)
+        return error_set(ret_error, -ENOSPC, "%u orders are active: lift one first", ORDERS_MAX);
+    if (grow(book) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory: nothing has changed");
+    struct order_entry *entry = order_book_find(book, order->id); /* growing moves entries */
+    struct overlay_set *set;
+    if (order_book_overlay(book, active, entry, &set) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory: nothing has changed");
+    if (source == ORDER_FROM_COMMAND) {
+        forget_lift(book, order->id); /* first: order_save_finish() makes it durable, too */
+        int rc = order_save_finish(order->id, book->directory, ret_error);
+        if (rc < 0) {
+            overlay_set_free(set);
+            return rc;
+        }
+    }
+    order_book_publish(book, set);
+
+    *ret_replaced = entry != NULL;
+    if (entry == NULL) {
+        entry = &book->entries[book->count++];
+    } else {
+        order_book_put_away(book, entry->active);
+        free(entry->config_path);
+    }
+    *entry = (struct order_entry){
+        .active = active,
+        .from_config = source == ORDER_FROM_CONFIG,
+        .activated_at = time(NULL),
+        .marked = order->names.count + order->subtrees.count - refused,
+        .refused = refused,
+    };
+    if (source == ORDER_FROM_CONFIG) {
+        forget_path(book, *config_path);
+        entry->config_path = TAKE(*config_path);
+    }
+    return 0;
+}
+
+/* The long part of an activation, under the marks lock alone: answers, lifts and all else go on.
+ * Takes the order over. */
+static int prepare(struct order_book *book, struct order *loaded, bool strict,
+                   enum order_source source, struct active_order **ret_active,
+                   uint64_t *ret_refused, struct error *ret_error)
+{
+    _cleanup_(order_freep) struct order *order = loaded;
+    const struct zone_set *zones = book->view->zones;
+
+    uint64_t refused = order_marks_check(zones, order);
+    if (strict && refused > 0) {
+        char text[400];
+        return error_set_at(
+            ret_error, -EINVAL, order->path, 0, "refused as strict was asked for: %s",
+            order_finding_format(&order->findings[order->finding_count - 1], text, sizeof(text)));
+    }
+    struct active_order *active;
+    if (order_marks_set(zones, order) < 0 || active_order_create(order, book->workers, &active) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory: nothing has changed");
+    order = NULL; /* the active order's */
+
+    if (source == ORDER_FROM_COMMAND) {
+        int rc = order_save_prepare(active_order_get(active), book->directory, ret_error);
+        if (rc < 0) {
+            active_order_unref(active);
+            return rc;
+        }
+    }
+    *ret_active = active;
+    *ret_refused = refused;
+    return 0;
+}
+
+/* Activates a loaded order, which it takes over. The marks lock is held. */
+static int activate(struct order_book *book, struct order *loaded, bool strict,
+                    enum order_source source, const struct timespec *start,
+                    struct order_result *ret_result, struct error *ret_error)
+{
+    _cleanup_(order_freep) struct order *order = loaded;
+    if (goes_on(book, order, source, start, ret_result))
+        return 0;
+
+    char *config_path = source == ORDER_FROM_CONFIG ? strdup(order->path) : NULL;
+    if (source == ORDER_FROM_CONFIG && config_path == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory: nothing has changed");
+    struct active_order *active = NULL;
+    uint64_t refused = 0;
+    bool replaced = false;
+    int rc = prepare(book, TAKE(order), strict, source, &active, &refused, ret_error);
+    if (rc == 0) {
+        pthread_mutex_lock(book->control);
+        rc = put_in_force(book, active, source, &config_path, refused, &replaced, ret_error);
+        if (rc == 0) {
+            order_result_fill(ret_result, active, refused, start);
+            ret_result->replaced = replaced;
+        } else {
+            if (source == ORDER_FROM_COMMAND)
+                order_save_cancel(active_order_get(active)->id, book->directory);
+            order_book_put_away(book, active);
+        }
+        pthread_mutex_unlock(book->control);
+    }
+    free(config_path);
+    return rc;
+}
+
+int order_book_activate(struct order_book *book, const char *path, bool strict,
+                        enum order_source source, struct order_result *ret_result,
+                        struct error *ret_error)
+{
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+
+    struct order *order = NULL;
+    int rc = load(book, path, strict, source, &order, ret_error);
+    if (rc < 0)
+        return rc;
+    pthread_mutex_lock(&book->marks);
+    rc = activate(book, order, strict, source, &start, ret_result, ret_error);
+    pthread_mutex_unlock(&book->marks);
+    return rc;
+}
+
+void order_book_restore(struct order_book *book, void (*report)(const struct error *error))
+{
+    DIR *folder = opendir(book->directory);
+    if (folder == NULL)
+        return;
+    for (const struct dirent *file = readdir(folder); file != NULL; file = readdir(folder)) {
+        size_t size = strlen(file->d_name);
+        if (size <= 5 || strcmp(file->d_name + size - 5, ".yaml") != 0)
+            continue;
+        char path[PATH_MAX], id[64];
+        if (snprintf(path, sizeof(path), "%s/%s", book->directory, file->d_name) >=
+            (int)sizeof(path))
+            continue;
+        snprintf(id, sizeof(id), "%.*s", (int)(size - 5), file->d_name);
+        pthread_mutex_lock(book->control);
+        bool is_named = order_book_find(book, id) != NULL;
+        pthread_mutex_unlock(book->control);
+        if (is_named)
+            continue; /* the configuration names it, too, and goes first */
+
+        struct order_result result;
+        struct error error;
+        if (order_book_activate(book, path, false, ORDER_FROM_STATE, &result, &error) < 0)
+            report(&error);
+        else
+            order_result_clear(&result);
+    }
+    closedir(folder);
+}
