@@ -236,10 +236,8 @@ static bool add_hop(struct answer *answer, const uint8_t *target)
 static enum step follow_cname(struct answer *answer, struct answer_hop *hop,
                               const struct name_entry *entry)
 {
-    if (answer->hop_count > CHAIN_MAX) {
-        hop->wildcard = NULL; /* nothing of it is in the answer: nothing is to be proved */
+    if (answer->hop_count > CHAIN_MAX)
         return STEP_STOP;
-    }
     struct rrset rrset;
     bool found = name_entry_rrset(entry, KNOT_RRTYPE_CNAME, &rrset);
     assert(found);
