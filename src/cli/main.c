@@ -12,6 +12,7 @@ static const struct command *const commands[] = {
     &command_zone_check,
     &command_order_check,
     &command_order_compile,
+    &command_order_rehearse,
     &command_order_sign,
     &command_key_generate,
     &command_ctl,

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "cli/command.h"
+#include "cli/order_findings.h"
 #include "cli/order_options.h"
 #include "order/canonical.h"
 #include "order/order.h"
@@ -42,28 +43,12 @@ static void print_addresses(const struct verdict *verdict)
         printf("%s%s", separator, inet_ntop(AF_INET6, verdict->aaaa[i], text, sizeof(text)));
 }
 
-static void print_findings(const struct order *order)
-{
-    char text[1024];
-
-    for (size_t i = 0; i < order->finding_count; i++) {
-        const struct order_finding *finding = &order->findings[i];
-        order_finding_format(finding, text, sizeof(text));
-        if (finding->line > 0)
-            fprintf(stderr, "%s:%" PRIu32 ": %s\n", finding->file, finding->line, text);
-        else
-            fprintf(stderr, "%s: %s\n", finding->file, text);
-    }
-    if (order->finding_total > order->finding_count)
-        fprintf(stderr, "... and %" PRIu64 " more\n", order->finding_total - order->finding_count);
-}
-
 static void print_report(const struct checked *checked, bool strict)
 {
     const struct order *order = checked->order;
     char starts[TIMESTAMP_SIZE], ends[TIMESTAMP_SIZE];
 
-    print_findings(order);
+    order_findings_print(order);
     printf("order      %s (%s): %s\n", order->id, order_kind_word(order->kind), order->authority);
     printf("time       %s to %s, %s\n", timestamp_write(order->starts, starts),
            timestamp_write(order->ends, ends), order_phase(order));
@@ -84,20 +69,6 @@ static void print_report(const struct checked *checked, bool strict)
                strict ? "the order is refused" : "the rest of the order stands");
 }
 
-static json_t *findings_json(const struct order *order)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < order->finding_count; i++) {
-        const struct order_finding *finding = &order->findings[i];
-        json_array_append_new(list,
-                              json_pack("{s:s, s:I, s:s, s:s, s:s*}", "file", finding->file, "line",
-                                        (json_int_t)finding->line, "entry", finding->entry,
-                                        "reason", finding->reason, "detail", finding->detail));
-    }
-    return list;
-}
-
 static void print_json(const struct checked *checked, bool accepted)
 {
     const struct order *order = checked->order;
@@ -113,21 +84,7 @@ static void print_json(const struct checked *checked, bool accepted)
         "signatures", (json_int_t)order->signature_count, "signatures_valid",
         checked->policy.keyring_count > 0 ? json_integer((json_int_t)checked->signatures_valid)
                                           : json_null(),
-        "finding_count", (json_int_t)order->finding_total, "findings", findings_json(order));
-    json_dumpf(result, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(result);
-}
-
-static void print_refusal(const struct error *error, bool json)
-{
-    if (!json) {
-        error_print(stderr, "tamis", error);
-        return;
-    }
-    json_t *result =
-        json_pack("{s:b, s:b, s:{s:s, s:s, s:I}}", "ok", 0, "accepted", 0, "error", "text",
-                  error->text, "file", error->file, "line", (json_int_t)error->line);
+        "finding_count", (json_int_t)order->finding_total, "findings", order_findings_json(order));
     json_dumpf(result, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(result);
@@ -147,18 +104,6 @@ static int print_canonical(const struct order *order)
     return order->finding_total > 0 ? EXIT_FINDING : EXIT_OK;
 }
 
-/* Without a keyring an order with subtrees is still shown, with a finding that says so: refusing it
- * outright would hide its other faults. */
-static void note_unverified(struct order *order)
-{
-    if (order->subtrees.count > 0)
-        order_add_finding(
-            order, order->path, 0, "", 0,
-            "subtrees need two valid signatures by different keys, which could not be "
-            "verified without --keyring",
-            NULL);
-}
-
 static int load(const char *path, struct order_options *options, struct checked *ret_checked,
                 struct error *error)
 {
@@ -173,7 +118,7 @@ static int load(const char *path, struct order_options *options, struct checked 
     if (rc < 0)
         return rc;
     if (policy.unverified)
-        note_unverified(ret_checked->order);
+        order_note_unverified(ret_checked->order);
     ret_checked->signatures_valid = order_signatures_valid(ret_checked->order, &policy);
     return 0;
 }
@@ -184,7 +129,7 @@ static int check(const char *path, struct order_options *options, bool canonical
     struct error error;
 
     if (load(path, options, &checked, &error) < 0) {
-        print_refusal(&error, options->json);
+        order_refusal_print(&error, options->json);
         return EXIT_FINDING;
     }
     _cleanup_(order_freep) struct order *order = checked.order;

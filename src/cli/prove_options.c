@@ -1,13 +1,13 @@
 #include "cli/prove_options.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#define PORT_DEFAULT       53
+#include "cli/address_option.h"
+
 #define IN_FLIGHT_DEFAULT  1024
 #define TIMEOUT_DEFAULT_MS 2000
 #define TIMEOUT_MIN_MS     10
@@ -43,34 +43,9 @@ static bool number_parse(const char *text, uint64_t min, uint64_t max, uint64_t 
     return true;
 }
 
-/* ADDR@PORT or ADDR; ADDR is an IPv4 or IPv6 address. */
-static bool address_parse(const char *text, struct exchange_address *ret_address)
+static bool side_parse(const char *text, struct exchange_address *ret_address)
 {
-    char host[INET6_ADDRSTRLEN];
-    const char *at = strchr(text, '@');
-    size_t host_size = at != NULL ? (size_t)(at - text) : strlen(text);
-    uint64_t port = PORT_DEFAULT;
-    if (host_size >= sizeof(host) || (at != NULL && !number_parse(at + 1, 1, 65535, &port)))
-        return false;
-    memcpy(host, text, host_size);
-    host[host_size] = '\0';
-
-    struct exchange_address address = {0};
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&address.socket;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address.socket;
-    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)port);
-        address.size = sizeof(*v4);
-    } else if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)port);
-        address.size = sizeof(*v6);
-    } else {
-        return false;
-    }
-    *ret_address = address;
-    return true;
+    return address_option_parse(text, &ret_address->socket, &ret_address->size);
 }
 
 /* Transfers and the records that belong to a message are no questions about a name. */
@@ -189,12 +164,12 @@ static const char *option_take(struct prove_options *options, int option, const 
     switch (option) {
     case OPTION_FRONT:
         options->front = argument;
-        return address_parse(argument, &options->exchange.address[EXCHANGE_FRONT])
+        return side_parse(argument, &options->exchange.address[EXCHANGE_FRONT])
                    ? NULL
                    : "--front takes an address and a port, as in 192.0.2.1@53";
     case OPTION_ORIGIN:
         options->origin = argument;
-        return address_parse(argument, &options->exchange.address[EXCHANGE_ORIGIN])
+        return side_parse(argument, &options->exchange.address[EXCHANGE_ORIGIN])
                    ? NULL
                    : "--origin takes an address and a port, as in 192.0.2.1@53";
     case OPTION_NAMES:

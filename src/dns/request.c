@@ -141,3 +141,13 @@ enum request_status request_parse(struct request *ret_request, struct name *ret_
         return ret_request->has_question ? REQUEST_MALFORMED : REQUEST_IGNORE;
     return REQUEST_OK;
 }
+
+bool request_asks_data(const struct request *request)
+{
+    if (request->opcode != KNOT_OPCODE_QUERY || !request->has_question ||
+        (request->has_edns && request->edns_version != 0) ||
+        (request->qclass != KNOT_CLASS_IN && request->qclass != KNOT_CLASS_ANY))
+        return false;
+    return request->qtype != 0 && request->qtype != KNOT_RRTYPE_AXFR &&
+           request->qtype != KNOT_RRTYPE_IXFR;
+}

@@ -38,3 +38,7 @@ struct request {
  * REQUEST_MALFORMED everything up to question_end is set. */
 enum request_status request_parse(struct request *ret_request, struct name *ret_name,
                                   const uint8_t *wire, size_t size);
+
+/* Whether a request that was read well asks for zone data: an ordinary query, no transfer, no
+ * chaos, no EDNS version to come. Whether its TSIG is valid is not looked at. */
+bool request_asks_data(const struct request *request);

@@ -46,7 +46,7 @@ struct order_names {
 /* Upper bounds above which rehearsal refuses; UINT64_MAX: no bound. From the order's `budget` map.
  */
 struct order_budget {
-    uint64_t live_max;      /* listed names that exist */
+    uint64_t live_max;      /* listed names that are answered today */
     uint64_t shared_max;    /* unlisted names that share an address with a listed one */
     uint64_t cuts_max;      /* zone cuts and delegations below */
     double query_share_max; /* share of queries touched, 0 to 1 */
@@ -125,6 +125,10 @@ const char *order_action_word(enum verdict_action action);
 
 /* Index of a name (lower-case wire form) by binary search, or SIZE_MAX. */
 size_t order_names_find(const struct order_names *names, const uint8_t *wire);
+
+/* Index of the first name that is not before `wire` (lower case) in canonical order. What is below
+ * a name stands right behind it. */
+size_t order_names_lower_bound(const struct order_names *names, const uint8_t *wire);
 
 static inline const uint8_t *order_names_at(const struct order_names *names, size_t index)
 {

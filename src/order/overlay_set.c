@@ -198,11 +198,13 @@ static void count(atomic_uint_fast64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-/* What one order says about a name. */
-struct listing {
-    size_t name;    /* index, or SIZE_MAX */
-    size_t subtree; /* index, or SIZE_MAX */
-};
+size_t active_order_find_suffix(const struct active_order *active, const struct name *name,
+                                size_t label)
+{
+    size_t offset = name->offsets[label];
+    return index_find(&active->names, name->hashes[label], name->wire + offset,
+                      name->size - offset);
+}
 
 static bool exempts(const struct active_order *active, const struct name *name)
 {
@@ -210,17 +212,21 @@ static bool exempts(const struct active_order *active, const struct name *name)
 }
 
 static bool lists(const struct active_order *active, const struct name *name, bool is_cut_or_apex,
-                  struct listing *ret_listing)
+                  struct order_listing *ret_listing)
 {
-    size_t exact = is_cut_or_apex
-                       ? SIZE_MAX
-                       : index_find(&active->names, name->hashes[0], name->wire, name->size);
+    size_t exact = is_cut_or_apex ? SIZE_MAX : active_order_find_suffix(active, name, 0);
     size_t subtree = active->subtrees.capacity > 0 ? find_subtree(active, name) : SIZE_MAX;
 
     if (exact == SIZE_MAX && subtree == SIZE_MAX)
         return false;
-    *ret_listing = (struct listing){.name = exact, .subtree = subtree};
+    *ret_listing = (struct order_listing){.name = exact, .subtree = subtree};
     return true;
+}
+
+bool active_order_lists(const struct active_order *active, const struct name *name,
+                        bool is_cut_or_apex, struct order_listing *ret_listing)
+{
+    return !exempts(active, name) && lists(active, name, is_cut_or_apex, ret_listing);
 }
 
 static bool is_in_force(const struct active_order *active, int64_t now)
@@ -247,7 +253,8 @@ static bool is_exempt(const struct overlay_set *set, const struct name *name, in
     return false;
 }
 
-static void count_hit(struct active_order *active, const struct listing *listing, unsigned worker)
+static void count_hit(struct active_order *active, const struct order_listing *listing,
+                      unsigned worker)
 {
     count(&active->worker_hits[worker % active->workers].hits);
     if (listing->name != SIZE_MAX)
@@ -268,13 +275,14 @@ static struct overlay_hit overlay_set_find(const struct overlay *overlay, const 
     for (size_t i = 0; i < set->count; i++) {
         struct active_order *active = set->orders[i];
         bool counts_only = observes(active);
-        struct listing listing;
+        struct order_listing listing;
 
         if (!is_in_force(active, now) || (!counts_only && decided) ||
             (counts_only && exempts(active, name)) ||
             !lists(active, name, is_cut_or_apex, &listing))
             continue;
-        count_hit(active, &listing, worker);
+        if (worker != OVERLAY_UNCOUNTED)
+            count_hit(active, &listing, worker);
         if (counts_only)
             continue;
         decided = true;

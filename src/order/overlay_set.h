@@ -27,6 +27,21 @@ uint64_t active_order_hits(const struct active_order *active);
 uint64_t active_order_name_hits(const struct active_order *active, size_t name_index);
 uint64_t active_order_subtree_hits(const struct active_order *active, size_t subtree_index);
 
+/* What one order says about a name. */
+struct order_listing {
+    size_t name;    /* index in order->names, or SIZE_MAX */
+    size_t subtree; /* index in order->subtrees of the nearest one that holds it, or SIZE_MAX */
+};
+
+/* Whether the order, time apart, is for `name`: listed or in a subtree, and not exempt. Counts
+ * nothing. */
+bool active_order_lists(const struct active_order *active, const struct name *name,
+                        bool is_cut_or_apex, struct order_listing *ret_listing);
+
+/* Index in order->names of the suffix of `name` that begins with label `label`, or SIZE_MAX. */
+size_t active_order_find_suffix(const struct active_order *active, const struct name *name,
+                                size_t label);
+
 /* Makes a generation of `count` orders (references are taken). */
 _must_check_ int overlay_set_create(struct active_order *const *orders, size_t count,
                                     struct overlay_set **ret_set);

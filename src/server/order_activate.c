@@ -8,9 +8,10 @@
 
 #include "order/canonical.h"
 #include "order/order_save.h"
+#include "order/order_scope.h"
+#include "order/order_scope.h"
 #include "order/timestamp.h"
 #include "server/order_book_internal.h"
-#include "server/order_marks.h"
 
 /* ---- Reading an order ---- */
 
@@ -208,7 +209,7 @@ static int prepare(struct order_book *book, struct order *loaded, bool strict,
     _cleanup_(order_freep) struct order *order = loaded;
     const struct zone_set *zones = book->view->zones;
 
-    uint64_t refused = order_marks_check(zones, order);
+    uint64_t refused = order_scope_check(zones, order);
     if (strict && refused > 0) {
         char text[400];
         return error_set_at(
@@ -216,7 +217,8 @@ static int prepare(struct order_book *book, struct order *loaded, bool strict,
             order_finding_format(&order->findings[order->finding_count - 1], text, sizeof(text)));
     }
     struct active_order *active;
-    if (order_marks_set(zones, order) < 0 || active_order_create(order, book->workers, &active) < 0)
+    if (order_scope_mark(zones, order) < 0 ||
+        active_order_create(order, book->workers, &active) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory: nothing has changed");
     order = NULL; /* the active order's */
 

@@ -8,6 +8,7 @@
 
 #include "base/rcu.h"
 #include "order/order_save.h"
+#include "order/order_scope.h"
 #include "server/order_book_internal.h"
 #include "server/order_marks.h"
 
@@ -185,7 +186,7 @@ void order_book_recount(struct order_book *book)
         return; /* the numbers stay those of the activation */
     for (size_t i = 0; i < count; i++) {
         const struct order *order = order_entry_order(&entries[i]);
-        uint64_t refused = order_marks_refused(book->view->zones, order);
+        uint64_t refused = order_scope_refused(book->view->zones, order);
         pthread_mutex_lock(book->control);
         struct order_entry *entry = order_book_find(book, order->id);
         if (entry != NULL && entry->active == entries[i].active) {

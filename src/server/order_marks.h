@@ -1,4 +1,4 @@
-/* The marks of orders in the zones' data: set, cleared, counted.
+/* The marks of orders in the zones' data, beside those that order/order_scope.h sets.
  *
  * Only the holder of the marks lock (server/order_book.h) calls these: it is the one writer of
  * marks, and while it holds the lock no zone and no generation of data goes away.
@@ -6,17 +6,6 @@
 #pragma once
 
 #include "server/order_book.h"
-
-/* Adds a finding for each listed name that cannot be blocked as it is listed: outside of every
- * zone, an apex, a zone cut. Returns how many these are. */
-uint64_t order_marks_check(const struct zone_set *zones, struct order *order);
-
-/* The same number, of an order that is in force already. */
-uint64_t order_marks_refused(const struct zone_set *zones, const struct order *order);
-
-/* Marks the order's names. Returns 0 or -ENOMEM; marks without an order say nothing, so that those
- * that were set may stay. */
-_must_check_ int order_marks_set(const struct zone_set *zones, const struct order *order);
 
 /* Marks the order's names in one generation, which need not be published. A name in a zone below,
  * which is in `zones` as well, is left to that. */

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "server/server.h"
-#include "server/zone_loader.h"
+#include "zone/zone_loader.h"
 
 /* A new zone without data. */
 _must_check_ int server_zone_create(const struct config_zone *config, struct zone **ret_zone);

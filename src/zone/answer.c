@@ -191,9 +191,11 @@ static enum step apply_verdict(struct answer *answer, const struct answer_hop *h
     return put_soa(answer, hop, verdict->ttl_s) ? STEP_STOP : STEP_TRUNCATED;
 }
 
-/* The verdict on a hop's name that was probed as `hit`; NULL: none. */
+/* The verdict on a hop's name that was probed as `hit`; NULL: none. Names that are asked for or
+ * that an alias leads to count with `worker`; one beside an answer is looked up with
+ * OVERLAY_UNCOUNTED, so that an order's numbers are questions. */
 static const struct verdict *find_verdict(const struct answer *answer, const struct answer_hop *hop,
-                                          struct name_hit hit)
+                                          struct name_hit hit, unsigned worker)
 {
     const struct overlay *overlay = answer->environment->overlay;
     if (overlay == NULL || (!hit.marked && !overlay->has_subtrees))
@@ -201,9 +203,7 @@ static const struct verdict *find_verdict(const struct answer *answer, const str
     /* A zone without data has an apex, too, though no entry says so. */
     bool is_cut_or_apex =
         apex_label(hop) == 0 || (hit.entry != NULL && (hit.entry->flags & ENTRY_CUT) != 0);
-    return overlay
-        ->find(overlay, &hop->name, is_cut_or_apex, answer->environment->now,
-               answer->environment->worker)
+    return overlay->find(overlay, &hop->name, is_cut_or_apex, answer->environment->now, worker)
         .verdict;
 }
 
@@ -491,7 +491,7 @@ static enum step answer_hop(struct answer *answer, struct answer_hop *hop,
                             const struct name_entry **ret_entry)
 {
     struct name_hit hit = zone_data_find(hop->data, &hop->name);
-    const struct verdict *verdict = find_verdict(answer, hop, hit);
+    const struct verdict *verdict = find_verdict(answer, hop, hit, answer->environment->worker);
     if (verdict != NULL)
         return apply_verdict(answer, hop, verdict);
     if (answer->unavailable)
@@ -557,7 +557,7 @@ static const struct name_entry *additional_entry(const struct answer *answer,
     struct name_hit hit = zone_data_find(data, &target->name);
     /* A listed name's address is not given away beside another answer, unless a delegation would
      * be lost without it: that would block what nobody listed. */
-    if (!is_needed && find_verdict(answer, target, hit) != NULL)
+    if (!is_needed && find_verdict(answer, target, hit, OVERLAY_UNCOUNTED) != NULL)
         return NULL;
     const struct name_entry *entry = existing(hit);
     if (entry != NULL)

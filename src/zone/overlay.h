@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,11 +44,15 @@ struct overlay_hit {
                         apex */
 };
 
+/* In the place of a worker: look without counting, for names that nobody asked about. */
+#define OVERLAY_UNCOUNTED UINT_MAX
+
 struct overlay {
     bool has_subtrees; /* then every name is asked about, not only marked ones */
     /* Finds the verdict in force for `name` at `now` (Unix seconds) and counts the hit (relaxed
      * atomics, no lock). `is_cut_or_apex` names are never blocked by a listed name, only by a
-     * subtree. `worker` indexes counters. Observing orders are counted and not returned. */
+     * subtree. `worker` indexes counters, or is OVERLAY_UNCOUNTED. Observing orders are counted
+     * and not returned. */
     struct overlay_hit (*find)(const struct overlay *overlay, const struct name *name,
                                bool is_cut_or_apex, int64_t now, unsigned worker);
 };

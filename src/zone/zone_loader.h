@@ -1,10 +1,12 @@
-/* Loading many zone files at once, on as many threads as there are cores. */
+/* Loading many zones at once, from files or from an origin, on as many threads as there are cores.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "zone/transfer_in.h"
 #include "zone/zone_file.h"
 
 /* Findings about one file that are told one by one; more are only counted. */
@@ -12,7 +14,8 @@
 
 struct zone_load {
     /* Set by the caller. */
-    const char *path;
+    const char *path;                     /* of the zone file */
+    const struct transfer_source *source; /* in the file's place: transfer it; NULL: load `path` */
     const uint8_t *apex;
     void *owner; /* the caller's own */
 

@@ -1,4 +1,4 @@
-#include "server/zone_loader.h"
+#include "zone/zone_loader.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -26,11 +26,28 @@ static void keep_finding(void *context, const struct zone_finding *finding)
     load->finding_count++;
 }
 
+static int transfer_one(struct zone_load *load)
+{
+    struct transfer_report report;
+    int rc = transfer_axfr(load->source, load->apex, &load->data, &report, &load->error);
+    if (rc == 0 && report.refused > 0) {
+        error_set(
+            &load->findings[0], -EINVAL,
+            "%llu transferred records cannot stand in the zone and are left out; the first: %s",
+            (unsigned long long)report.refused, report.first_refused);
+        load->finding_count = 1;
+    }
+    return rc;
+}
+
 static void load_one(struct zone_load *load)
 {
     struct timespec start, end;
     clock_gettime(CLOCK_MONOTONIC, &start);
-    if (zone_file_load(load->path, load->apex, keep_finding, load, &load->data, &load->error) < 0)
+    int rc = load->source != NULL ? transfer_one(load)
+                                  : zone_file_load(load->path, load->apex, keep_finding, load,
+                                                   &load->data, &load->error);
+    if (rc < 0)
         load->data = NULL;
     clock_gettime(CLOCK_MONOTONIC, &end);
     load->took_s =
