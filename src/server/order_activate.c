@@ -9,7 +9,6 @@
 #include "order/canonical.h"
 #include "order/order_save.h"
 #include "order/order_scope.h"
-#include "order/order_scope.h"
 #include "order/timestamp.h"
 #include "server/order_book_internal.h"
 

@@ -274,6 +274,26 @@ static void test_two_workers_lose_no_count(void **state)
     active_order_unref(active);
 }
 
+static void test_a_look_finds_what_a_question_finds_and_counts_nothing(void **state)
+{
+    struct active_order *orders[] = {
+        activate("o", "nxdomain", EARLY, "names: [a.example]"),
+        activate("w", "observe", EARLY, "names: [a.example]"),
+    };
+    struct overlay_set *set = make_set(orders, 2);
+    const struct overlay *overlay = overlay_set_overlay(set);
+    static struct name name;
+
+    (void)state;
+    assert_true(name_parse(&name, (const uint8_t *)"\1a\7example", NAME_SIZE_MAX) > 0);
+    assert_non_null(overlay->find(overlay, &name, false, NOW, OVERLAY_UNCOUNTED).verdict);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(active_order_hits(overlay_set_at(set, i)), 0);
+        assert_int_equal(active_order_name_hits(overlay_set_at(set, i), 0), 0);
+    }
+    overlay_set_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_counters_outlive_a_generation),
         cmocka_unit_test(test_an_empty_set_answers_nothing),
         cmocka_unit_test(test_two_workers_lose_no_count),
+        cmocka_unit_test(test_a_look_finds_what_a_question_finds_and_counts_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
