@@ -329,6 +329,7 @@ int server_reload(struct server *server, json_t **ret_result, struct error *ret_
                  ? error_set(ret_error, -ENOMEM, "out of memory")
                  : 0;
 
+    server_yield_to_workers();
     pthread_mutex_lock(&server->reload);
     if (rc == 0)
         rc = reload_all(server, &change, &report, ret_error);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +16,10 @@
 #include "order/timestamp.h"
 #include "server/log.h"
 #include "server/server_internal.h"
+
+/* How nice threads are that work for long: at 10 one gets a tenth of what a worker gets, so that on
+ * a loaded machine a reload or a transfer takes longer and answers do not. */
+#define BACKGROUND_NICE 10
 
 /* How long a stop waits for TCP clients to take their answers. */
 #define DRAIN_MS 2000
@@ -503,6 +508,14 @@ static int start_workers(struct server *server, struct error *ret_error)
 
 /* ---- The whole ---- */
 
+void server_yield_to_workers(void)
+{
+    errno = 0;
+    int nice_now = getpriority(PRIO_PROCESS, 0); /* on Linux: of the calling thread */
+    if (errno == 0 && nice_now < BACKGROUND_NICE)
+        (void)setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE); /* best effort */
+}
+
 static int start_all(struct server *server, struct error *ret_error)
 {
     int rc = create_zones(server, ret_error);
@@ -517,6 +530,8 @@ static int start_all(struct server *server, struct error *ret_error)
     if (rc == 0 && server->config->control != NULL)
         rc = control_server_start(server->config->control, server_commands, server_command_count,
                                   server, &server->control_server, ret_error);
+    if (rc == 0)
+        server_yield_to_workers();
     if (rc == 0 && server->config->has_metrics) {
         server->metrics_source = (struct metrics_source){
             .write = server_write_metrics, .healthy = server_is_healthy, .context = server};

@@ -9,6 +9,10 @@ _must_check_ int server_zone_create(const struct config_zone *config, struct zon
 void server_zone_free(struct zone *zone);
 const char *server_role_word(enum zone_role role);
 
+/* Lets the workers, and the control thread that activates and lifts, go before the calling thread
+ * and all that it starts from here on: transfers, the loaders of a reload. */
+void server_yield_to_workers(void);
+
 /* Marks a generation with all orders, publishes it and frees the old one. Takes the marks and the
  * control lock. */
 _must_check_ int server_publish(struct server *server, struct zone *zone, struct zone_data *data);
