@@ -273,7 +273,11 @@ class Unbound(Server):
 
 
 class ControlError(AssertionError):
-    """The control socket said no; the text is tamisd's."""
+    """The control socket said no; the text is tamisd's. `error` also has its file and line."""
+
+    def __init__(self, error):
+        super().__init__(error["text"])
+        self.error = error
 
 
 class Tamisd(Server):
@@ -353,7 +357,7 @@ class Tamisd(Server):
             sock.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
             answer = json.loads(sock.makefile("rb").readline())
         if not answer["ok"]:
-            raise ControlError(answer["error"]["text"])
+            raise ControlError(answer["error"])
         return answer["result"]
 
     def ctl(self, *arguments):
