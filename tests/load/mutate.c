@@ -45,7 +45,9 @@ struct message {
 };
 
 struct totals {
-    uint64_t udp_sent, udp_answers, tcp_sent, tcp_answers, tcp_connections, probes, resent;
+    uint64_t udp_sent, udp_answers, tcp_sent, tcp_answers, tcp_connections;
+    uint64_t tcp_closed; /* by the server, although all lengths were right */
+    uint64_t probes, resent;
     uint64_t rcodes[16];
 };
 
@@ -241,19 +243,17 @@ static int tcp_open(void)
     return fd;
 }
 
-/* Sends a message with its length; one in thirty-two with a wrong length, behind which nothing of
- * this connection means anything any more. */
-static bool tcp_send(int fd, const struct message *message, bool *ret_broken)
+static bool tcp_send(int fd, const struct message *message, size_t length)
 {
-    size_t length = message->size;
-    if (ret_broken != NULL && random_below(32) == 0) {
-        length = random_below(65536);
-        *ret_broken = true;
-    }
     uint8_t prefix[2] = {(uint8_t)(length >> 8), (uint8_t)length};
     struct iovec parts[2] = {{prefix, 2}, {(void *)message->octets, message->size}};
     struct msghdr whole = {.msg_iov = parts, .msg_iovlen = 2};
     return sendmsg(fd, &whole, MSG_NOSIGNAL) == (ssize_t)(2 + message->size);
+}
+
+static bool tcp_send_question(int fd)
+{
+    return tcp_send(fd, &seeds[0], seeds[0].size);
 }
 
 static bool read_whole(int fd, uint8_t *octets, size_t size)
@@ -286,26 +286,34 @@ static bool tcp_settle(int fd)
     }
 }
 
-/* One connection's worth. A server may close on nonsense; it must then answer on a new one. */
+/* One connection's worth. One in sixteen connections ends with a wrong length, behind which nothing
+ * means anything any more: the server may close, and must then answer on a new one. */
 static uint64_t tcp_batch(uint64_t count)
 {
     struct message message;
-    bool broken = false;
+    const bool is_wrong = random_below(16) == 0;
+    bool is_open = true;
     uint64_t sent = 0;
     int fd = tcp_open();
-    while (sent < count && !broken) {
+    while (is_open && sent < count) {
         mutate(&message);
+        if (message.size == 0)
+            continue; /* its length is a wrong one */
         sent++;
-        if (!tcp_send(fd, &message, &broken))
-            broken = true;
+        size_t length = is_wrong && sent == count ? random_below(65536) : message.size;
+        is_open = tcp_send(fd, &message, length);
     }
     totals.tcp_sent += sent;
-    bool settled = !broken && tcp_send(fd, &seeds[0], NULL) && tcp_settle(fd);
+    is_open = is_open && tcp_send_question(fd);
+    (void)shutdown(fd, SHUT_WR);
+    bool settled = is_open && tcp_settle(fd);
+    if (!settled && !is_wrong)
+        totals.tcp_closed++;
     close(fd);
     for (unsigned i = 0; !settled && i < PROBE_TRIES; i++) {
         fd = tcp_open();
         totals.probes++;
-        settled = tcp_send(fd, &seeds[0], NULL) && tcp_settle(fd);
+        settled = tcp_send_question(fd) && tcp_settle(fd);
         close(fd);
     }
     if (!settled)
@@ -345,10 +353,11 @@ static void read_seeds(const char *path)
 static void print_totals(double took_s)
 {
     printf("{\"udp_sent\": %" PRIu64 ", \"udp_answers\": %" PRIu64 ", \"tcp_sent\": %" PRIu64
-           ", \"tcp_answers\": %" PRIu64 ", \"tcp_connections\": %" PRIu64 ", \"probes\": %" PRIu64
-           ", \"resent\": %" PRIu64 ", \"seconds\": %.1f, \"rcodes\": [",
+           ", \"tcp_answers\": %" PRIu64 ", \"tcp_connections\": %" PRIu64
+           ", \"tcp_closed\": %" PRIu64 ", \"probes\": %" PRIu64 ", \"resent\": %" PRIu64
+           ", \"seconds\": %.1f, \"rcodes\": [",
            totals.udp_sent, totals.udp_answers, totals.tcp_sent, totals.tcp_answers,
-           totals.tcp_connections, totals.probes, totals.resent, took_s);
+           totals.tcp_connections, totals.tcp_closed, totals.probes, totals.resent, took_s);
     for (size_t i = 0; i < 16; i++)
         printf("%s%" PRIu64, i == 0 ? "" : ", ", totals.rcodes[i]);
     printf("]}\n");
