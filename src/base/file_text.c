@@ -12,6 +12,14 @@
 /* What is asked of a pipe at once; a regular file is asked for its whole size. */
 #define READ_STEP 65536
 
+/* Set once at start; see file_text_refuse_pipes(). */
+static bool pipes_refused;
+
+void file_text_refuse_pipes(void)
+{
+    pipes_refused = true;
+}
+
 static bool same_time(const struct timespec *one, const struct timespec *two)
 {
     return one->tv_sec == two->tv_sec && one->tv_nsec == two->tv_nsec;
@@ -89,6 +97,8 @@ static int read_open(int fd, const char *path, size_t size_max, struct file_text
         return error_set_at(ret_error, -EISDIR, path, 0, "is a folder; name a file");
 
     bool regular = S_ISREG(before.st_mode);
+    if (!regular && pipes_refused)
+        return error_set_at(ret_error, -EINVAL, path, 0, "is no regular file; name one");
     int rc;
     if (regular && (uint64_t)before.st_size > size_max)
         rc = -EFBIG;
@@ -107,7 +117,8 @@ int file_text_read(const char *path, size_t size_max, struct file_text *ret_text
 {
     struct file_text text = {0};
 
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Opening a pipe would wait for its writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | (pipes_refused ? O_NONBLOCK : 0));
     if (fd < 0)
         return error_set_at(ret_error, -errno, path, 0, "cannot be opened: %s", strerror(errno));
     int rc = read_open(fd, path, size_max, &text, ret_error);

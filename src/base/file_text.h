@@ -20,6 +20,10 @@ _must_check_ int file_text_read(const char *path, size_t size_max, struct file_t
                                 struct error *ret_error);
 void file_text_clear(struct file_text *text);
 
+/* From here on this process refuses pipes and devices (-EINVAL), also at being opened: a server
+ * must not wait for whoever writes to one. Called once, before there are threads. */
+void file_text_refuse_pipes(void);
+
 /* Whether `fd` and `path` are still the file that `before` describes: 0, or -EAGAIN with the
  * remedy. */
 _must_check_ int file_unchanged(int fd, const char *path, const struct stat *before,

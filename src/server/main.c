@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "base/file_text.h"
 #include "server/check.h"
 #include "server/log.h"
 #include "server/server.h"
@@ -162,6 +163,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "tamisd: the system gives no random numbers\n");
         return EXIT_PROBLEM;
     }
+    file_text_refuse_pipes();
     if (options.check)
         return server_check(options.config, options.json) == 0 ? EXIT_OK : EXIT_PROBLEM;
 

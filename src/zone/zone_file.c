@@ -1,12 +1,15 @@
 #include "zone/zone_file.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <libknot/descriptor.h>
 #include <libknot/dname.h>
 #include <libzscanner/scanner.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+
+#include "base/file_text.h"
 
 /* TTL of records in front of any $TTL, as other servers have it. RFC 1035 would use the last stated
  * TTL, and libzscanner does; this one is for a file that states none at all. */
@@ -14,6 +17,9 @@
 
 /* $INCLUDE inside of $INCLUDE; a file that includes itself ends here. */
 #define INCLUDE_DEPTH_MAX 16
+
+/* Longest file: 200 million records of the usual length. */
+#define ZONE_FILE_SIZE_MAX ((size_t)16 << 30)
 
 struct load {
     struct zone_builder *builder;
@@ -65,6 +71,32 @@ static void add_record(struct load *load, zs_scanner_t *scanner)
 
 static void parse_all(struct load *load, zs_scanner_t *scanner);
 
+/* Gives the scanner the content of `path`, which stays in `ret_text` until parsing is done. The
+ * scanner could open the file itself; it would map it, and whoever cut the file short meanwhile
+ * would end this process by SIGBUS. */
+static int scanner_open(zs_scanner_t *scanner, const char *path, struct file_text *ret_text,
+                        struct error *ret_error)
+{
+    struct file_text text;
+    int rc = file_text_read(path, ZONE_FILE_SIZE_MAX, &text, ret_error);
+    if (rc < 0)
+        return rc;
+
+    /* What zs_set_input_file() would set: the name for messages, the folder for $INCLUDE. */
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof(copy), "%s", path);
+    free(scanner->path);
+    scanner->path = strdup(dirname(copy));
+    scanner->file.name = strdup(path);
+    if (scanner->path == NULL || scanner->file.name == NULL ||
+        zs_set_input_string(scanner, text.octets, text.size) != 0) {
+        file_text_clear(&text);
+        return error_set_at(ret_error, -ENOMEM, path, 0, "out of memory");
+    }
+    *ret_text = text;
+    return 0;
+}
+
 static void include_file(struct load *load, const zs_scanner_t *outer)
 {
     if (load->depth >= INCLUDE_DEPTH_MAX) {
@@ -80,15 +112,19 @@ static void include_file(struct load *load, const zs_scanner_t *outer)
     }
     /* The scanner leaves the included file's origin, as text, in its buffer. */
     if (zs_init(inner, (const char *)outer->buffer, KNOT_CLASS_IN, outer->default_ttl) == 0) {
-        if (zs_set_input_file(inner, (const char *)outer->include_filename) == 0) {
+        struct file_text text;
+        struct error error;
+        int rc = scanner_open(inner, (const char *)outer->include_filename, &text, &error);
+        if (rc == 0) {
             load->depth++;
             parse_all(load, inner);
             load->depth--;
+            file_text_clear(&text);
         } else {
-            char text[512];
-            snprintf(text, sizeof(text), "cannot read the included file %.300s: %s",
-                     (const char *)outer->include_filename, zs_strerror(inner->error.code));
-            finding(load, outer, scanner_file(outer), true, -ENOENT, text);
+            char cause[sizeof(error.file) + sizeof(error.text) + 64];
+            snprintf(cause, sizeof(cause), "cannot read the included file %s: %s", error.file,
+                     error.text);
+            finding(load, outer, scanner_file(outer), true, rc, cause);
         }
         zs_deinit(inner);
     }
@@ -130,15 +166,6 @@ static void parse_all(struct load *load, zs_scanner_t *scanner)
 int zone_file_load(const char *path, const uint8_t *apex, zone_finding_fn *report, void *context,
                    struct zone_data **ret_data, struct error *ret_error)
 {
-    struct stat status;
-    if (stat(path, &status) < 0)
-        return error_set_at(ret_error, -errno, path, 0, "cannot read the zone file: %s",
-                            strerror(errno));
-    if (!S_ISREG(status.st_mode))
-        return error_set_at(ret_error, -EINVAL, path, 0, "not a regular file");
-    if (status.st_size == 0)
-        return error_set_at(ret_error, -EINVAL, path, 0, "the zone file is empty");
-
     char origin[KNOT_DNAME_TXT_MAXLEN + 1];
     if (knot_dname_to_str(origin, apex, sizeof(origin)) == NULL)
         return error_set_at(ret_error, -EINVAL, path, 0, "a bad zone name");
@@ -151,15 +178,21 @@ int zone_file_load(const char *path, const uint8_t *apex, zone_finding_fn *repor
 
     struct error first = {0};
     struct load load = {.builder = builder, .report = report, .context = context, .error = &first};
-    if (zs_init(scanner, origin, KNOT_CLASS_IN, TTL_DEFAULT_S) != 0 ||
-        zs_set_input_file(scanner, path) != 0) {
-        rc = error_set_at(ret_error, -EIO, path, 0, "cannot read the zone file: %s",
-                          zs_strerror(scanner->error.code));
+    struct file_text text = {0};
+    if (zs_init(scanner, origin, KNOT_CLASS_IN, TTL_DEFAULT_S) != 0)
+        rc = error_set_at(ret_error, -EINVAL, path, 0, "%s", zs_strerror(scanner->error.code));
+    else
+        rc = scanner_open(scanner, path, &text, ret_error);
+    if (rc == 0 && text.size == 0)
+        rc = error_set_at(ret_error, -EINVAL, path, 0, "the zone file is empty");
+    if (rc < 0) {
+        file_text_clear(&text);
         zs_deinit(scanner);
         free(scanner);
         return rc;
     }
     parse_all(&load, scanner);
+    file_text_clear(&text);
     zs_deinit(scanner);
     free(scanner);
 
