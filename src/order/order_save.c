@@ -1,6 +1,7 @@
 #include "order/order_save.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -73,9 +74,16 @@ static void write_budget(FILE *stream, const struct order_budget *budget)
             budget->client_share_max);
 }
 
+/* What the writers of the two files need. */
+struct saved {
+    const struct order *order;
+    const char *names_file;
+};
+
 static int write_document(FILE *stream, const void *context)
 {
-    const struct order *order = context;
+    const struct saved *saved = context;
+    const struct order *order = saved->order;
     char time[TIMESTAMP_SIZE];
 
     fprintf(stream,
@@ -93,7 +101,7 @@ static int write_document(FILE *stream, const void *context)
         write_quoted(stream, order->notice);
         fputc('\n', stream);
     }
-    fprintf(stream, "names-file: \"%s.names\"\n", order->id);
+    fprintf(stream, "names-file: \"%s\"\n", saved->names_file);
     write_name_list(stream, "subtrees", &order->subtrees);
     write_name_list(stream, "exempt", &order->exempt);
     write_budget(stream, &order->budget);
@@ -112,7 +120,7 @@ static int write_document(FILE *stream, const void *context)
 
 static int write_names(FILE *stream, const void *context)
 {
-    const struct order *order = context;
+    const struct order *order = ((const struct saved *)context)->order;
     for (size_t i = 0; i < order->names.count; i++) {
         char text[NAME_TEXT_MAX + 1];
         size_t size = name_text_write(order_names_at(&order->names, i), text);
@@ -162,66 +170,93 @@ static int build_path(char *ret_path, const char *directory, const char *id, con
     return 0;
 }
 
-int order_save_prepare(const struct order *order, const char *directory, struct error *ret_error)
+/* Whether a file is a list of the order `id`; an id has no dot. */
+static bool is_list(const char *file, const char *id)
 {
-    char document[PATH_MAX], names[PATH_MAX];
-    int rc = build_path(document, directory, order->id, ".yaml.new", ret_error);
-    if (rc == 0)
-        rc = build_path(names, directory, order->id, ".names.new", ret_error);
-    if (rc < 0)
-        return rc;
-    rc = write_file(names, write_names, order, ret_error);
-    if (rc == 0)
-        rc = write_file(document, write_document, order, ret_error);
-    if (rc < 0)
-        order_save_cancel(order->id, directory);
-    return rc;
+    size_t id_size = strlen(id), size = strlen(file);
+    return size > id_size + strlen(".names") && strncmp(file, id, id_size) == 0 &&
+           file[id_size] == '.' && strcmp(file + size - strlen(".names"), ".names") == 0;
 }
 
-int order_save_finish(const char *id, const char *directory, struct error *ret_error)
+/* Removes the lists of `id` but the one named `kept` (NULL: all). One that stays does no harm: no
+ * document names it. */
+static void remove_lists(const char *directory, const char *id, const char *kept)
 {
-    static const char *const suffixes[] = {".names", ".yaml"};
-    for (size_t i = 0; i < 2; i++) {
-        char path[PATH_MAX], prepared[PATH_MAX];
-        int rc = build_path(path, directory, id, suffixes[i], ret_error);
-        if (rc == 0 && snprintf(prepared, sizeof(prepared), "%s.new", path) >= PATH_MAX)
-            rc = -ENAMETOOLONG; /* it could not have been prepared */
-        if (rc == 0 && rename(prepared, path) < 0)
-            rc = error_set_at(ret_error, -errno, path, 0, "cannot keep the order: %s",
-                              strerror(errno));
-        if (rc < 0)
-            return rc;
+    DIR *folder = opendir(directory);
+    if (folder == NULL)
+        return;
+    for (const struct dirent *file = readdir(folder); file != NULL; file = readdir(folder)) {
+        if (is_list(file->d_name, id) && (kept == NULL || strcmp(file->d_name, kept) != 0))
+            (void)unlinkat(dirfd(folder), file->d_name, 0);
     }
-    int rc = sync_directory(directory);
+    closedir(folder);
+}
+
+int order_save_prepare(const struct order *order, const char *directory,
+                       struct order_saving *ret_saving, struct error *ret_error)
+{
+    struct order_saving saving;
+    char document[PATH_MAX], names[PATH_MAX];
+    snprintf(saving.id, sizeof(saving.id), "%s", order->id);
+    snprintf(saving.names_file, sizeof(saving.names_file), "%s.%08" PRIx32 ".names", order->id,
+             randombytes_random());
+    struct saved saved = {.order = order, .names_file = saving.names_file};
+    int rc = build_path(document, directory, order->id, ".yaml.new", ret_error);
+    if (rc == 0)
+        rc = build_path(names, directory, saving.names_file, "", ret_error);
     if (rc < 0)
-        return error_set_at(ret_error, rc, directory, 0, "cannot keep the order: %s",
-                            strerror(-rc));
+        return rc;
+    rc = write_file(names, write_names, &saved, ret_error);
+    if (rc == 0)
+        rc = write_file(document, write_document, &saved, ret_error);
+    if (rc < 0) {
+        order_save_cancel(&saving, directory);
+        return rc;
+    }
+    *ret_saving = saving;
     return 0;
 }
 
-void order_save_cancel(const char *id, const char *directory)
+int order_save_finish(const struct order_saving *saving, const char *directory,
+                      struct error *ret_error)
 {
-    static const char *const suffixes[] = {".yaml.new", ".names.new"};
-    for (size_t i = 0; i < 2; i++) {
-        char path[PATH_MAX];
-        if (snprintf(path, sizeof(path), "%s/%s%s", directory, id, suffixes[i]) < PATH_MAX)
-            (void)unlink(path); /* a rest does no harm: the next one replaces it */
-    }
+    char path[PATH_MAX], prepared[PATH_MAX];
+    int rc = build_path(path, directory, saving->id, ".yaml", ret_error);
+    if (rc == 0)
+        rc = build_path(prepared, directory, saving->id, ".yaml.new", ret_error);
+    if (rc < 0)
+        return rc;
+    if (rename(prepared, path) < 0)
+        return error_set_at(ret_error, -errno, path, 0, "cannot keep the order: %s",
+                            strerror(errno));
+    rc = sync_directory(directory);
+    if (rc < 0)
+        return error_set_at(ret_error, rc, directory, 0, "cannot keep the order: %s",
+                            strerror(-rc));
+    remove_lists(directory, saving->id, saving->names_file);
+    return 0;
+}
+
+void order_save_cancel(const struct order_saving *saving, const char *directory)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof(path), "%s/%s", directory, saving->names_file) < PATH_MAX)
+        (void)unlink(path); /* a rest does no harm: no document names it */
+    if (snprintf(path, sizeof(path), "%s/%s.yaml.new", directory, saving->id) < PATH_MAX)
+        (void)unlink(path);
 }
 
 int order_unsave(const char *id, const char *directory, struct error *ret_error)
 {
-    static const char *const suffixes[] = {".yaml", ".names"};
-    for (size_t i = 0; i < 2; i++) {
-        char path[PATH_MAX];
-        int rc = build_path(path, directory, id, suffixes[i], ret_error);
-        if (rc < 0)
-            return rc;
-        if (unlink(path) < 0 && errno != ENOENT)
-            return error_set_at(ret_error, -errno, path, 0, "cannot remove the order's file: %s",
-                                strerror(errno));
-    }
-    int rc = sync_directory(directory);
+    char path[PATH_MAX];
+    int rc = build_path(path, directory, id, ".yaml", ret_error);
+    if (rc < 0)
+        return rc;
+    if (unlink(path) < 0 && errno != ENOENT)
+        return error_set_at(ret_error, -errno, path, 0, "cannot remove the order's file: %s",
+                            strerror(errno));
+    remove_lists(directory, id, NULL);
+    rc = sync_directory(directory);
     if (rc < 0)
         return error_set_at(ret_error, rc, directory, 0, "cannot sync: %s", strerror(-rc));
     return 0;

@@ -7,16 +7,24 @@
 
 #include "order/order.h"
 
-/* Writes DIRECTORY/ID.yaml.new and DIRECTORY/ID.names.new durably. On failure nothing is left. */
-_must_check_ int order_save_prepare(const struct order *order, const char *directory,
-                                    struct error *ret_error);
+/* An order being saved: between order_save_prepare() and _finish() or _cancel(). */
+struct order_saving {
+    char id[64];
+    char names_file[128]; /* the list's file in the folder, of a name that was not there before */
+};
 
-/* Puts what was prepared in the place of DIRECTORY/ID.yaml and DIRECTORY/ID.names, durably. The
- * names go first: the document never stands without its list. */
-_must_check_ int order_save_finish(const char *id, const char *directory, struct error *ret_error);
+/* Writes the list under a new name, and the document that names it as DIRECTORY/ID.yaml.new,
+ * durably. On failure nothing is left. */
+_must_check_ int order_save_prepare(const struct order *order, const char *directory,
+                                    struct order_saving *ret_saving, struct error *ret_error);
+
+/* Puts the document in the place of DIRECTORY/ID.yaml, durably: one rename, so that a document
+ * always stands with its own list, also after a failure or a kill half-way. */
+_must_check_ int order_save_finish(const struct order_saving *saving, const char *directory,
+                                   struct error *ret_error);
 
 /* Forgets what was prepared. */
-void order_save_cancel(const char *id, const char *directory);
+void order_save_cancel(const struct order_saving *saving, const char *directory);
 
-/* Removes both kept files durably; files that are not there are fine. */
+/* Removes the kept files durably, the document first; files that are not there are fine. */
 _must_check_ int order_unsave(const char *id, const char *directory, struct error *ret_error);

@@ -153,7 +153,8 @@ static int grow(struct order_book *book)
  * control lock is held. On success the order's reference and `*config_path` are the book's. */
 static int put_in_force(struct order_book *book, struct active_order *active,
                         enum order_source source, char **config_path, uint64_t refused,
-                        bool *ret_replaced, struct error *ret_error)
+                        const struct order_saving *saving, bool *ret_replaced,
+                        struct error *ret_error)
 {
     const struct order *order = active_order_get(active);
     /* Again, since a lift does not wait for an activation; under its lock it is certain. */
@@ -170,7 +171,7 @@ static int put_in_force(struct order_book *book, struct active_order *active,
         return error_set(ret_error, -ENOMEM, "out of memory: nothing has changed");
     if (source == ORDER_FROM_COMMAND) {
         forget_lift(book, order->id); /* first: order_save_finish() makes it durable, too */
-        int rc = order_save_finish(order->id, book->directory, ret_error);
+        int rc = order_save_finish(saving, book->directory, ret_error);
         if (rc < 0) {
             overlay_set_free(set);
             return rc;
@@ -203,7 +204,7 @@ static int put_in_force(struct order_book *book, struct active_order *active,
  * Takes the order over. */
 static int prepare(struct order_book *book, struct order *loaded, bool strict,
                    enum order_source source, struct active_order **ret_active,
-                   uint64_t *ret_refused, struct error *ret_error)
+                   uint64_t *ret_refused, struct order_saving *ret_saving, struct error *ret_error)
 {
     _cleanup_(order_freep) struct order *order = loaded;
     const struct zone_set *zones = book->view->zones;
@@ -222,7 +223,8 @@ static int prepare(struct order_book *book, struct order *loaded, bool strict,
     order = NULL; /* the active order's */
 
     if (source == ORDER_FROM_COMMAND) {
-        int rc = order_save_prepare(active_order_get(active), book->directory, ret_error);
+        int rc =
+            order_save_prepare(active_order_get(active), book->directory, ret_saving, ret_error);
         if (rc < 0) {
             active_order_unref(active);
             return rc;
@@ -248,16 +250,18 @@ static int activate(struct order_book *book, struct order *loaded, bool strict,
     struct active_order *active = NULL;
     uint64_t refused = 0;
     bool replaced = false;
-    int rc = prepare(book, TAKE(order), strict, source, &active, &refused, ret_error);
+    struct order_saving saving;
+    int rc = prepare(book, TAKE(order), strict, source, &active, &refused, &saving, ret_error);
     if (rc == 0) {
         pthread_mutex_lock(book->control);
-        rc = put_in_force(book, active, source, &config_path, refused, &replaced, ret_error);
+        rc = put_in_force(book, active, source, &config_path, refused, &saving, &replaced,
+                          ret_error);
         if (rc == 0) {
             order_result_fill(ret_result, active, refused, start);
             ret_result->replaced = replaced;
         } else {
             if (source == ORDER_FROM_COMMAND)
-                order_save_cancel(active_order_get(active)->id, book->directory);
+                order_save_cancel(&saving, book->directory);
             order_book_put_away(book, active);
         }
         pthread_mutex_unlock(book->control);
