@@ -6,11 +6,15 @@
 #include <poll.h>
 #include <stdalign.h>
 #include <stdbool.h>
+#include <sys/epoll.h>
 
 #include "server/worker.h"
 
 /* Hot data of two workers never shares a line. 128: the adjacent-line prefetcher pulls pairs. */
 #define WORKER_ALIGNMENT 128
+
+/* Events asked of epoll at once. */
+#define EVENTS_MAX 16
 
 /* What epoll's data points to; the first member of whatever owns the descriptor. */
 enum endpoint_kind { ENDPOINT_STOP, ENDPOINT_LISTENER, ENDPOINT_CLIENT };
@@ -36,6 +40,9 @@ struct worker {
     /* What the loop waits for: one UDP socket per address, then the epoll set of all the others. */
     struct pollfd *waits;
     int epoll_fd;
+    /* What epoll told last; served from event_next on. */
+    struct epoll_event events[EVENTS_MAX];
+    int event_count, event_next;
     struct endpoint stop;           /* an eventfd: readable once the pool stops */
     struct endpoint *tcp_listeners; /* one per address */
     size_t listen_count;
