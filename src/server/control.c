@@ -241,6 +241,8 @@ static void client_close(struct client *client)
 static void client_answer(struct client *client, char *answer)
 {
     if (answer == NULL) {
+        static const char text[] = "{\"ok\":false,\"error\":{\"text\":\"out of memory\"}}\n";
+        (void)send(client->fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
         client_close(client);
         return;
     }

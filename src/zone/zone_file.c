@@ -87,9 +87,9 @@ static int scanner_open(zs_scanner_t *scanner, const char *path, struct file_tex
     snprintf(copy, sizeof(copy), "%s", path);
     free(scanner->path);
     scanner->path = strdup(dirname(copy));
+    int failed = zs_set_input_string(scanner, text.octets, text.size); /* forgets the name */
     scanner->file.name = strdup(path);
-    if (scanner->path == NULL || scanner->file.name == NULL ||
-        zs_set_input_string(scanner, text.octets, text.size) != 0) {
+    if (failed || scanner->path == NULL || scanner->file.name == NULL) {
         file_text_clear(&text);
         return error_set_at(ret_error, -ENOMEM, path, 0, "out of memory");
     }
