@@ -28,7 +28,7 @@ TRIES = 3
 
 # Instrumented code is several times slower: there the load is only as heavy as it can bear, and
 # what counts is that nothing is lost or wrong.
-SANITIZED = "asan" in os.environ.get("TAMIS_BIN", "")
+SANITIZED = "san" in os.environ.get("TAMIS_BIN", "")
 RATE = 4_000 if SANITIZED else 20_000
 
 
