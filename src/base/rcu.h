@@ -10,3 +10,28 @@
 /* The readers' functions inline: a call on the query path would cost more than they do. */
 #define URCU_INLINE_SMALL_FUNCTIONS
 #include <urcu-qsbr.h>
+
+#ifdef __SANITIZE_THREAD__
+/* ThreadSanitizer does not see what liburcu's own barriers order. Said in its terms: who
+ * dereferences a pointer sees what was written before it was assigned, and who has waited for a
+ * grace period comes behind all that readers did before their quiescent states. */
+#include <sanitizer/tsan_interface.h>
+
+static inline void *rcu_reader_ends(void)
+{
+    return (void *)&urcu_qsbr_synchronize_rcu; /* any address that all agree on */
+}
+
+#undef rcu_assign_pointer
+#define rcu_assign_pointer(pointer, value) __atomic_store_n(&(pointer), value, __ATOMIC_RELEASE)
+#undef rcu_dereference
+#define rcu_dereference(pointer) __atomic_load_n(&(pointer), __ATOMIC_ACQUIRE)
+#undef rcu_quiescent_state
+#define rcu_quiescent_state() (__tsan_release(rcu_reader_ends()), urcu_qsbr_quiescent_state())
+#undef rcu_thread_offline
+#define rcu_thread_offline() (__tsan_release(rcu_reader_ends()), urcu_qsbr_thread_offline())
+#undef rcu_unregister_thread
+#define rcu_unregister_thread() (__tsan_release(rcu_reader_ends()), urcu_qsbr_unregister_thread())
+#undef synchronize_rcu
+#define synchronize_rcu() (urcu_qsbr_synchronize_rcu(), __tsan_acquire(rcu_reader_ends()))
+#endif
