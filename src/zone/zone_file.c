@@ -99,6 +99,8 @@ static int scanner_open(zs_scanner_t *scanner, const char *path, struct file_tex
 
 static void include_file(struct load *load, const zs_scanner_t *outer)
 {
+    if (load->code == -ELOOP)
+        return; /* a loop with branches would take all day to go round in */
     if (load->depth >= INCLUDE_DEPTH_MAX) {
         finding(load, outer, scanner_file(outer), true, -ELOOP,
                 "$INCLUDE nested too deeply: does the file include itself?");
