@@ -221,7 +221,7 @@ static int job_start(struct control_server *server, const struct control_command
     if (rc < 0) {
         job->command = NULL;
         json_decref(request);
-        return error_set(ret_error, rc, "no thread for \"%s\": %s", command->name, strerror(-rc));
+        return error_set(ret_error, rc, "no memory for a thread for \"%s\": %s", command->name, strerror(-rc));
     }
     client->busy = true;
     return 0;

@@ -5,9 +5,6 @@ One section a rule, in the order in which doc/architecture.md lists them.
 
 import json
 import os
-import re
-import subprocess
-import threading
 import time
 
 import pytest
@@ -17,7 +14,7 @@ from testbed import wire
 from testbed.fake_origin import FakeOrigin
 from testbed.orders import (BLOCKED, CENSORED, INVALID_DATA, NOT_READY, SINKHOLE_A, SINKHOLE_AAAA, make_signer,
                             sign, timestamp, write_order)
-from testbed.servers import ControlError, is_sanitized, program, tamis_program
+from testbed.servers import ControlError
 
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 A, NS, CNAME, SOA, MX, TXT, AAAA = 1, 2, 5, 6, 15, 16, 28
@@ -293,60 +290,7 @@ def test_a_subtree_needs_two_signatures_of_different_people(farm):
     assert addresses(wire.ask(tamisd.place, "www.a.example.", "A")) == [b"\xc0\0\2\3"]
 
 
-# ---- 6: no change stalls an answer ----
-
-
-def run_load(place, farm, names, seconds, queries_a_second):
-    """dnsperf in its own thread. Returns (thread, result) with result filled at the thread's end."""
-    data = farm.write("load.txt", "".join("%s A\n" % name for name in names))
-    result = {}
-
-    def run():
-        done = subprocess.run([program("dnsperf"), "-s", place[0], "-p", str(place[1]), "-d", data, "-l", str(seconds),
-                               "-Q", str(queries_a_second), "-q", "400", "-c", "4", "-T", "1", "-t", "1"],
-                              capture_output=True, text=True, timeout=seconds + 60, check=False)
-        result["text"] = done.stdout + done.stderr
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, result
-
-
-def load_figures(text):
-    """(queries lost, longest wait in milliseconds) of a run of dnsperf."""
-    lost = int(re.search(r"Queries lost:\s+(\d+)", text).group(1))
-    longest = float(re.search(r"Average Latency \(s\):\s+\S+ \(min \S+, max (\S+)\)", text).group(1))
-    return lost, longest * 1000
-
-
-@pytest.mark.timed
-def test_activating_lifting_and_reloading_never_stall_an_answer(farm):
-    """No answer lost, none later than 5 ms. A stall shows in every round; a hiccup of a shared machine
-    doesn't, so one calm round of some is asked for, and no lost answer in any."""
-    tamisd = farm.tamisd({"zones": [primary(farm, text=big_zone_text(50000))]})
-    order = write_order(farm.directory, "o7", names_text="".join(
-        "%s%d.a.example\n" % ("h" if index % 10 == 0 else "dead", index) for index in range(LIST_SIZE)))
-    names = ["h%d.a.example" % index for index in range(0, 50000, 7)]
-    rounds = []
-    timed = not is_sanitized()
-    for _ in range(6):
-        load, result = run_load(tamisd.place, farm, names, 3, 20000 if timed else 2000)
-        time.sleep(0.5)
-        activation_s = []
-        for _ in range(3):
-            started = time.monotonic()
-            assert tamisd.activate(order)["marked"] > 0
-            activation_s.append(time.monotonic() - started)
-            tamisd.lift("o7")
-        tamisd.control("reload")
-        load.join()
-        lost, longest_ms = load_figures(result["text"])
-        assert lost == 0, result["text"]
-        rounds.append((longest_ms, min(activation_s)))
-        if not timed or (longest_ms <= 5 and min(activation_s) <= 0.1):
-            return
-    assert min(rounds)[0] <= 5, "longest waits (ms) and activations (s) by round: %s" % rounds
-    assert min(seconds for _, seconds in rounds) <= 0.1, rounds
+# ---- 6: no change stalls an answer: tests/system/test_order_swap.py, which measures every answer ----
 
 
 # ---- 7: an order whose time is up stops by itself ----
