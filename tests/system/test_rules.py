@@ -22,6 +22,9 @@ from testbed.servers import ControlError, is_sanitized, program, tamis_program
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 A, NS, CNAME, SOA, MX, TXT, AAAA = 1, 2, 5, 6, 15, 16, 28
 LIST_SIZE = 18472  # names on the list of 2014
+LOAD_RATE, LOAD_SECONDS = 20000, 2  # queries a second, for so long
+WAIT_MAX_MS, ACTIVE_WITHIN_S = 5, 0.1
+ROUNDS_MAX = 8
 
 ZONE = """@ 3600 SOA ns hostmaster {serial} 2 1 {expire} 300
 @ 3600 NS ns
@@ -321,32 +324,43 @@ def load_figures(text):
 
 @pytest.mark.timed
 def test_activating_lifting_and_reloading_never_stall_an_answer(farm):
-    """No answer lost, none later than 5 ms. A stall shows in every round; a hiccup of a shared machine
-    doesn't, so one calm round of some is asked for, and no lost answer in any."""
+    """No answer lost, none later than 5 ms. On a shared machine a process may wait longer for its turn
+    alone: so quiet rounds alternate with rounds of changes, and what the changes add is judged. A stall
+    shows in every round; one calm round of some is asked for, and no lost answer in any."""
     tamisd = farm.tamisd({"zones": [primary(farm, text=big_zone_text(50000))]})
     order = write_order(farm.directory, "o7", names_text="".join(
         "%s%d.a.example\n" % ("h" if index % 10 == 0 else "dead", index) for index in range(LIST_SIZE)))
     names = ["h%d.a.example" % index for index in range(0, 50000, 7)]
-    rounds = []
     timed = not is_sanitized()
-    for _ in range(6):
-        load, result = run_load(tamisd.place, farm, names, 3, 20000 if timed else 2000)
-        time.sleep(0.5)
-        activation_s = []
-        for _ in range(3):
-            started = time.monotonic()
-            assert tamisd.activate(order)["marked"] > 0
-            activation_s.append(time.monotonic() - started)
-            tamisd.lift("o7")
-        tamisd.control("reload")
+
+    def longest_wait_ms(change):
+        load, result = run_load(tamisd.place, farm, names, LOAD_SECONDS, LOAD_RATE if timed else LOAD_RATE // 10)
+        change()
         load.join()
         lost, longest_ms = load_figures(result["text"])
         assert lost == 0, result["text"]
-        rounds.append((longest_ms, min(activation_s)))
-        if not timed or (longest_ms <= 5 and min(activation_s) <= 0.1):
+        return longest_ms
+
+    activations_s = []
+
+    def change():
+        for _ in range(3):
+            time.sleep(0.3)
+            started = time.monotonic()
+            assert tamisd.activate(order)["marked"] > 0
+            activations_s.append(time.monotonic() - started)
+            tamisd.lift("o7")
+        tamisd.control("reload")
+
+    quiet, changing = [], []
+    for _ in range(ROUNDS_MAX):
+        quiet.append(longest_wait_ms(lambda: None))
+        changing.append(longest_wait_ms(change))
+        if not timed or (min(changing) <= max(0, min(quiet) - WAIT_MAX_MS) + WAIT_MAX_MS
+                         and min(activations_s) <= ACTIVE_WITHIN_S):
             return
-    assert min(rounds)[0] <= 5, "longest waits (ms) and activations (s) by round: %s" % rounds
-    assert min(seconds for _, seconds in rounds) <= 0.1, rounds
+    assert min(activations_s) <= ACTIVE_WITHIN_S, activations_s
+    assert min(changing) <= min(quiet), "longest waits in ms, quiet and changing: %s %s" % (quiet, changing)
 
 
 # ---- 7: an order whose time is up stops by itself ----
