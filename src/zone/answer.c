@@ -599,30 +599,40 @@ static bool is_in_domain(const struct answer *answer, const struct answer_pendin
     return name->hashes[name->label_count - labels] == cut->hashes[pending->cut_label];
 }
 
+/* Adds the addresses of the targets of one record set: those without which a delegation cannot be
+ * followed, or the others. */
+static void put_targets(struct answer *answer, const struct answer_pending *pending, bool needed)
+{
+    const uint8_t *at = pending->rrset.data;
+    for (unsigned left = pending->rrset.rr_count; left > 0; left--) {
+        uint16_t size = knot_wire_read_u16(at);
+        struct answer_hop target;
+        const uint8_t *name = at + 2 + target_offset(pending->rrset.type);
+        at += 2 + (size_t)size;
+        if (name[0] == 0 || name_parse(&target.name, name, NAME_SIZE_MAX) < 0 ||
+            !zone_data_holds(pending->data, &target.name))
+            continue;
+        bool is_needed = pending->is_referral && is_in_domain(answer, pending, &target.name);
+        if (is_needed != needed)
+            continue;
+        const struct name_entry *entry =
+            additional_entry(answer, pending->data, &target, is_needed);
+        if (entry == NULL)
+            continue;
+        bool fits = put_addresses(answer, &target.name, entry, pending->rrset.type);
+        if (!fits && is_needed)
+            answer->truncated = true;
+    }
+}
+
+/* Needed glue goes first, so that no other address takes its room (RFC 9471, 3.1). */
 static void put_additional(struct answer *answer)
 {
-    for (unsigned i = 0; i < answer->pending_count; i++) {
-        const struct answer_pending *pending = &answer->pending[i];
-        const uint8_t *at = pending->rrset.data;
-        for (unsigned left = pending->rrset.rr_count; left > 0; left--) {
-            uint16_t size = knot_wire_read_u16(at);
-            struct answer_hop target;
-            const uint8_t *name = at + 2 + target_offset(pending->rrset.type);
-            at += 2 + (size_t)size;
-            if (name[0] == 0 || name_parse(&target.name, name, NAME_SIZE_MAX) < 0 ||
-                !zone_data_holds(pending->data, &target.name))
-                continue;
-            /* Without in-domain glue a delegation cannot be followed (RFC 9471, 3.1). */
-            bool is_needed = pending->is_referral && is_in_domain(answer, pending, &target.name);
-            const struct name_entry *entry =
-                additional_entry(answer, pending->data, &target, is_needed);
-            if (entry == NULL)
-                continue;
-            bool fits = put_addresses(answer, &target.name, entry, pending->rrset.type);
-            if (!fits && is_needed)
-                answer->truncated = true;
-        }
-    }
+    for (unsigned i = 0; i < answer->pending_count; i++)
+        if (answer->pending[i].is_referral)
+            put_targets(answer, &answer->pending[i], true);
+    for (unsigned i = 0; i < answer->pending_count; i++)
+        put_targets(answer, &answer->pending[i], false);
 }
 
 /* ---- The whole ---- */
