@@ -318,7 +318,7 @@ class Demo:
             f"{control} lift {made_up.ORDER_ID}",
         ):
             self.screen.write(f"   {line}")
-        self.screen.write(f"\nand when done:\n\n   {stop}; rm -r {self.folder}")
+        self.screen.write(f"\nand when done:\n\n   {stop}; sleep 1; rm -r {self.folder}")
 
 
 def parse_arguments():
