@@ -200,7 +200,8 @@ static int thread_start(pthread_t *thread, void *(*run)(void *argument), void *a
     return -rc;
 }
 
-/* Begins a slow command for the client. */
+/* Begins a slow command for the client. On success the request is the job's: a reference count is
+ * nothing for two threads. */
 static int job_start(struct control_server *server, const struct control_command *command,
                      json_t *request, struct client *client, struct error *ret_error)
 {
@@ -213,15 +214,14 @@ static int job_start(struct control_server *server, const struct control_command
 
     job->server = server;
     job->client = client;
-    job->request = json_incref(request);
+    job->request = request;
     job->answer = NULL;
     atomic_store(&job->done, false);
     job->command = command;
     int rc = thread_start(&job->thread, job_main, job);
     if (rc < 0) {
         job->command = NULL;
-        json_decref(request);
-        return error_set(ret_error, rc, "no memory for a thread for \"%s\": %s", command->name, strerror(-rc));
+        return error_set(ret_error, rc, "no thread for \"%s\": %s", command->name, strerror(-rc));
     }
     client->busy = true;
     return 0;
@@ -298,11 +298,10 @@ static void client_run(struct control_server *server, struct client *client, con
         rc = command_find(server, request, &command, &error);
     if (rc == 0 && command->slow)
         rc = job_start(server, command, request, client, &error);
-
-    if (rc < 0)
-        client_answer(client, answer_text(rc, NULL, &error));
-    else if (!client->busy)
-        client_answer(client, command_run(server, command, request));
+    if (client->busy)
+        return;
+    client_answer(client,
+                  rc < 0 ? answer_text(rc, NULL, &error) : command_run(server, command, request));
     json_decref(request);
 }
 
