@@ -221,7 +221,8 @@ static int job_start(struct control_server *server, const struct control_command
     int rc = thread_start(&job->thread, job_main, job);
     if (rc < 0) {
         job->command = NULL;
-        return error_set(ret_error, rc, "no thread for \"%s\": %s", command->name, strerror(-rc));
+        return error_set(ret_error, rc, "no memory for a thread for \"%s\": %s", command->name,
+                         strerror(-rc));
     }
     client->busy = true;
     return 0;
