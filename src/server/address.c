@@ -63,8 +63,8 @@ static bool prefix_has_host_bits(struct config_address *address)
 
     for (unsigned i = 0; i < size; i++) {
         unsigned kept = address->prefix_bits > i * 8 ? address->prefix_bits - i * 8 : 0;
-        uint8_t mask = kept >= 8 ? 0xff : (uint8_t)(0xff00 >> kept);
-        if ((octets[i] & (uint8_t)~mask) != 0)
+        unsigned host_bits = kept >= 8 ? 0 : 0xffu >> kept;
+        if ((octets[i] & host_bits) != 0)
             return true;
     }
     return false;

@@ -2,7 +2,7 @@
 
 Every scenario runs its change in the middle of a load. On a machine that is busy with other things,
 an answer can be late because nobody gave the server a processor. So a scenario may be tried three
-times, and then once with the workers and the load put before everything else on the machine (as
+times, and then as often with the workers and the load put before everything else on the machine (as
 real-time threads, when the system allows it): what is late then waited for something in the server.
 A loss or a wrong answer is never excused.
 """
@@ -156,15 +156,18 @@ def try_scenario(what, server, start, change):
         latest.append(latest_ms(what, *change(start())))
         if latest[-1][1] <= LATE_MS or SANITIZED:
             return
-    load = start()
-    allowed = put_first(server, load)
-    first = latest_ms(what + ", put first", *change(load))
-    put_back(server)
     text = "%s: latest answers before and after the change, in ms: %s" % (
         what, ", ".join("%.1f and %.1f" % pair for pair in latest))
-    if not allowed:
-        pytest.skip(text + ": the machine is busy, and real-time priority is not allowed")
-    assert first[1] <= LATE_MS, "%s; %.1f and %.1f even with nothing before the server" % (text, *first)
+    first = []
+    for _ in range(TRIES):
+        load = start()
+        if not put_first(server, load):
+            pytest.skip(text + ": the machine is busy, and real-time priority is not allowed")
+        first.append(latest_ms(what + ", put first", *change(load))[1])
+        put_back(server)
+        if first[-1] <= LATE_MS:
+            return
+    pytest.fail("%s; %s even with nothing before the server" % (text, first))
 
 
 def test_an_order_goes_in_force_and_is_lifted_under_load_without_a_late_answer(farm, zones, loads):
