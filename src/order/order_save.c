@@ -203,7 +203,7 @@ int order_save_prepare(const struct order *order, const char *directory,
     struct saved saved = {.order = order, .names_file = saving.names_file};
     int rc = build_path(document, directory, order->id, ".yaml.new", ret_error);
     if (rc == 0)
-        rc = build_path(names, directory, saving.names_file, "", ret_error);
+        rc = build_path(names, directory, order->id, ".names.new", ret_error);
     if (rc < 0)
         return rc;
     rc = write_file(names, write_names, &saved, ret_error);
@@ -217,13 +217,12 @@ int order_save_prepare(const struct order *order, const char *directory,
     return 0;
 }
 
-int order_save_finish(const struct order_saving *saving, const char *directory,
-                      struct error *ret_error)
+/* Renames what was prepared, durably: the list is there for good before its document is. */
+static int put_in_place(const char *directory, const char *id, const char *suffix, const char *path,
+                        struct error *ret_error)
 {
-    char path[PATH_MAX], prepared[PATH_MAX];
-    int rc = build_path(path, directory, saving->id, ".yaml", ret_error);
-    if (rc == 0)
-        rc = build_path(prepared, directory, saving->id, ".yaml.new", ret_error);
+    char prepared[PATH_MAX];
+    int rc = build_path(prepared, directory, id, suffix, ret_error);
     if (rc < 0)
         return rc;
     if (rename(prepared, path) < 0)
@@ -233,16 +232,36 @@ int order_save_finish(const struct order_saving *saving, const char *directory,
     if (rc < 0)
         return error_set_at(ret_error, rc, directory, 0, "cannot keep the order: %s",
                             strerror(-rc));
+    return 0;
+}
+
+int order_save_finish(const struct order_saving *saving, const char *directory,
+                      struct error *ret_error)
+{
+    char document[PATH_MAX], names[PATH_MAX];
+    int rc = build_path(document, directory, saving->id, ".yaml", ret_error);
+    if (rc == 0)
+        rc = build_path(names, directory, saving->names_file, "", ret_error);
+    if (rc == 0)
+        rc = put_in_place(directory, saving->id, ".names.new", names, ret_error);
+    if (rc == 0)
+        rc = put_in_place(directory, saving->id, ".yaml.new", document, ret_error);
+    if (rc < 0)
+        return rc;
     remove_lists(directory, saving->id, saving->names_file);
     return 0;
 }
 
 void order_save_cancel(const struct order_saving *saving, const char *directory)
 {
+    static const char *const suffixes[] = {".yaml.new", ".names.new"};
     char path[PATH_MAX];
+    /* A rest does no harm: no document names it, and the next saving replaces it. */
+    for (size_t i = 0; i < 2; i++) {
+        if (snprintf(path, sizeof(path), "%s/%s%s", directory, saving->id, suffixes[i]) < PATH_MAX)
+            (void)unlink(path);
+    }
     if (snprintf(path, sizeof(path), "%s/%s", directory, saving->names_file) < PATH_MAX)
-        (void)unlink(path); /* a rest does no harm: no document names it */
-    if (snprintf(path, sizeof(path), "%s/%s.yaml.new", directory, saving->id) < PATH_MAX)
         (void)unlink(path);
 }
 

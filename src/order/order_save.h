@@ -13,13 +13,13 @@ struct order_saving {
     char names_file[128]; /* the list's file in the folder, of a name that was not there before */
 };
 
-/* Writes the list under a new name, and the document that names it as DIRECTORY/ID.yaml.new,
- * durably. On failure nothing is left. */
+/* Writes DIRECTORY/ID.yaml.new and DIRECTORY/ID.names.new durably; an order_unsave() of what is
+ * kept leaves them alone. One at a time for an id. On failure nothing is left. */
 _must_check_ int order_save_prepare(const struct order *order, const char *directory,
                                     struct order_saving *ret_saving, struct error *ret_error);
 
-/* Puts the document in the place of DIRECTORY/ID.yaml, durably: one rename, so that a document
- * always stands with its own list, also after a failure or a kill half-way. */
+/* Puts the list under its new name and then the document in the place of DIRECTORY/ID.yaml,
+ * durably: a document always stands with its own list, also after a failure or a kill half-way. */
 _must_check_ int order_save_finish(const struct order_saving *saving, const char *directory,
                                    struct error *ret_error);
 
