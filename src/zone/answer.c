@@ -271,16 +271,16 @@ static enum step follow_dname(struct answer *answer, struct answer_hop *hop, siz
     bool found = name_entry_rrset(entry, KNOT_RRTYPE_DNAME, &rrset);
     assert(found);
     (void)found;
+    const uint8_t *target = rrset.data + 2;
+    size_t kept = hop->name.offsets[label], target_size = name_wire_size(target);
+    bool is_too_long = kept + target_size > NAME_SIZE_MAX;
+    if (is_too_long)
+        answer->rcode = KNOT_RCODE_YXDOMAIN; /* also when the DNAME itself does not fit */
     if (!answer_put(answer, SECTION_ANSWER, hop_owner(answer, hop, label), hop->name.hashes[label],
                     entry, &rrset, rrset.ttl))
         return STEP_TRUNCATED;
-
-    const uint8_t *target = rrset.data + 2;
-    size_t kept = hop->name.offsets[label], target_size = name_wire_size(target);
-    if (kept + target_size > NAME_SIZE_MAX) {
-        answer->rcode = KNOT_RCODE_YXDOMAIN;
+    if (is_too_long)
         return STEP_STOP;
-    }
     uint8_t data[2 + NAME_SIZE_MAX];
     knot_wire_write_u16(data, (uint16_t)(kept + target_size));
     memcpy(data + 2, hop->name.wire, kept);

@@ -67,6 +67,10 @@ class Findings:
         return "\n".join(lines)
 
 
+def packets(queries, server):
+    return [query.wire_for_bind if server == "bind" else query.wire for query in queries]
+
+
 def parse(reply):
     """A Message, None for no answer, or the error's text for what cannot be read."""
     if reply is None:
@@ -130,8 +134,8 @@ class Comparison:
 
     def run_chunk(self, queries, findings):
         findings.queries += len(queries)
-        packets = [query.wire for query in queries]
-        udp = {name: [parse(reply) for reply in ask_all(place, packets)] for name, place in self.places.items()}
+        udp = {name: [parse(reply) for reply in ask_all(place, packets(queries, name))]
+               for name, place in self.places.items()}
         open_questions = []
         for index, query in enumerate(queries):
             messages = {name: udp[name][index] for name in self.places}
@@ -139,8 +143,8 @@ class Comparison:
                 open_questions.append(index)
         if not open_questions:
             return
-        packets = [packets[index] for index in open_questions]
-        tcp = {name: [parse(reply) for reply in ask_all_tcp(place, packets)]
+        asked = [queries[index] for index in open_questions]
+        tcp = {name: [parse(reply) for reply in ask_all_tcp(place, packets(asked, name))]
                for name, place in self.places.items()}
         for position, index in enumerate(open_questions):
             self.judge_whole(queries[index], {name: udp[name][index] for name in self.places},

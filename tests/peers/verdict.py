@@ -19,7 +19,7 @@ PROOFS_COVERED = (b"\0\x2f", b"\0\x32")
 class Form:
     """A message in comparable form."""
 
-    __slots__ = ("rcode", "aa", "tc", "answer", "authority", "additional", "has_opt", "size")
+    __slots__ = ("rcode", "aa", "tc", "answer", "authority", "additional", "repeated", "has_opt", "size")
 
     def __init__(self, message, rrtype):
         self.rcode, self.aa, self.tc = message.rcode, message.aa, message.tc
@@ -37,7 +37,9 @@ class Form:
         additional = [record for record in additional if not is_proof(record)]
         self.answer = tuple(sorted(set(message.answer)))
         self.authority = tuple(sorted(set(authority)))
-        self.additional = tuple(sorted(set(additional)))
+        # Knot also repeats there what it has just answered with (RFC 2181, 5: no duplicates).
+        self.additional = tuple(sorted(set(additional) - set(message.answer)))
+        self.repeated = [record for record in additional if record in message.answer]
 
     def key(self):
         return (self.rcode, self.aa, self.answer, self.authority, self.additional, self.has_opt)
@@ -69,7 +71,7 @@ def judge(ours, references, rrtype):
         same_codes = [form for form in references.values() if (form.rcode, form.aa) == (ours.rcode, ours.aa)]
         return False, "answer section" if same_codes else "rcode or aa"
     authority = any(form.authority == ours.authority for form in heads) or has_all_proofs(ours, heads)
-    additional = any(is_same_additional(ours.additional, form.additional) for form in heads)
+    additional = any(is_same_additional(ours, form) for form in heads)
     if authority and additional:
         return True, "by section"
     return False, " and ".join(text for well, text in ((authority, "authority section"),
@@ -93,10 +95,11 @@ def is_proof(record):
 def is_same_additional(ours, theirs):
     """Knot adds some records of a wildcard under the wildcard's own name, where ours have the name
     that was asked for: these are compared without their owners."""
-    if ours == theirs:
+    if ours.additional == theirs.additional:
         return True
-    return any(record[0].startswith(b"\1*") for record in theirs) \
-        and {record[1:] for record in ours} == {record[1:] for record in theirs}
+    whole = [*theirs.additional, *theirs.repeated]
+    return any(record[0].startswith(b"\1*") for record in whole) \
+        and {record[1:] for record in ours.additional} == {record[1:] for record in whole}
 
 
 def is_one_of_all(ours, references):
