@@ -103,11 +103,11 @@ class Bench:
                 if not server_class.holds_zones:
                     continue
                 server = self.create(server_class)
-                starts.setdefault(server.name, []).append(self.measure_start(server))
+                starts.setdefault(server.started_as, []).append(self.measure_start(server))
                 if server_class is contenders.Tamis and server.state_size > self.options.names:
                     starts.setdefault("tamisd, snapshot", []).append(self.measure_start(server))
                 say(f"start {number + 1} of {self.options.starts}: {server.name} ready after "
-                    f"{starts[server.name][-1]['ready_s']:.2f} s")
+                    f"{starts[server.started_as][-1]['ready_s']:.2f} s")
 
     def measure_start(self, server):
         server.prepare(self.workload)

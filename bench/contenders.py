@@ -29,6 +29,11 @@ class Measured(Server):
     package = None  # Debian's; its version goes into the results
     holds_zones = True  # has a start and a size worth comparing
 
+    @property
+    def started_as(self):
+        """What a start of it is called in the results."""
+        return self.name
+
     def prepare(self, workload):
         """What has to be done once before a start that counts."""
 
@@ -143,6 +148,7 @@ server:
     receive-buffer-size: {BUFFER_SIZE}
     send-buffer-size: {BUFFER_SIZE}
     round-robin: no
+    minimal-responses: yes
 remote-control:
     control-enable: no
 {zones}""")
@@ -174,6 +180,7 @@ class Pdns(Measured):
     """PowerDNS from LMDB. Its start reads no zone file: what counts is the import, once."""
 
     name, package = "pdns", "pdns-server"
+    started_as = "pdns, imported before"
 
     def prepare(self, workload):
         database = workload.folder / "pdns"
@@ -245,6 +252,9 @@ end
 addAction(QNameSetRule(listed), SpoofAction({{"192.0.2.66"}}))
 """)
         self.run([program("dnsdist"), "--supervised", "--disable-syslog", "-C", config])
+
+    def even_buffers(self):
+        return min(super().even_buffers(), self.behind.even_buffers())
 
     def stop(self):
         super().stop()

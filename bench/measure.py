@@ -126,6 +126,7 @@ def _read_dnsperf(output):
         "qps": number(r"Queries per second:\s+([\d.]+)"),
         "answered": int(number(r"Queries completed:\s+(\d+)")),
         "lost": int(number(r"Queries lost:\s+(\d+)")),
+        "response_size": number(r"Average packet size:\s+request \d+, response (\d+)"),
     }
 
 

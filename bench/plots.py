@@ -1,5 +1,6 @@
 """The figures of a run as SVG, drawn by gnuplot."""
 
+import re
 import statistics
 import subprocess
 
@@ -17,16 +18,23 @@ set border 3 lc rgb "#606060"
 set tics nomirror
 set grid ytics lc rgb "#e0e0e0"
 set boxwidth 0.8 relative
+set bmargin 4
 """
 
 
-def _gnuplot(path, title, commands, width=760, height=380):
+def _gnuplot(path, title, commands, width=760, height=400):
     script = HEAD.format(path=path, title=title, width=width, height=height) + commands
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
 
 
 def _short(name):
-    return name.replace("tamisd, ", "tamisd\\n")
+    """A label that fits below its bar: an order's size in the second line, rounded."""
+    first, _, second = name.partition(", ")
+    listed = re.match(r"([\d,]+) listed", second)
+    if listed:
+        size = int(listed[1].replace(",", ""))
+        second = f"+ {size / 1e6:.0f} M" if size >= 1_000_000 else f"+ {size / 1e3:.0f} k"
+    return f"{first}\\n{second}" if second else first
 
 
 def _block(name, rows):
@@ -98,7 +106,7 @@ def draw_swap(results, folder):
 set xlabel "seconds from the command"
 set ylabel "milliseconds"
 set yrange [0:*]
-set key top left
+set key outside top center horizontal
 set arrow from {swap["active_s"]:.3f}, graph 0 to {swap["active_s"]:.3f}, graph 1 nohead dt 2 lc rgb "#404040"
 set label "in force" at {swap["active_s"]:.3f}, graph 0.95 offset 0.5,0
 plot $figures using 1:2 title "latest answer of 10 ms" with impulses lc rgb "{OURS}", \\

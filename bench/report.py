@@ -152,10 +152,10 @@ def _query_table(results, mix):
             name, f"{best(figures):.2f}", f"{median(figures):.2f}",
             f"{(max(values) / min(values) - 1) * 100:.0f} %", f"{best(figures) / floor:.2f}",
             f"{best(figures, 'user_us'):.2f}", f"{fastest['qps']:,.0f}", f"{fastest['server_busy'] * 100:.0f} %",
-            f"{sum(figure['lost'] for figure in figures):,}"])
+            f"{median(figures, 'response_size'):.0f}", f"{sum(figure['lost'] for figure in figures):,}"])
     return Table(f"CPU per query, {mix}: {MIXES[mix]}",
                  ["", "best, us", "median, us", "spread", "x floor", "in the program, us", "queries a second",
-                  "core in use", "lost"], rows)
+                  "core in use", "octets of an answer", "lost"], rows)
 
 
 def _start_table(results):

@@ -41,12 +41,14 @@ def _widen(sock, forced, plain, size):
 
 
 def widen(pids, port, size):
-    """Widens the UDP sockets bound to `port`; returns the octets of the smallest receive buffer."""
+    """Widens all UDP sockets of these processes, those towards servers behind them too. Returns the
+    octets of the smallest receive buffer among those bound to `port`."""
     granted = []
     for sock in _sockets(pids):
-        if sock.type != socket.SOCK_DGRAM or sock.family != socket.AF_INET or sock.getsockname()[1] != port:
+        if sock.type != socket.SOCK_DGRAM or sock.family != socket.AF_INET:
             continue
         _widen(sock, SO_RCVBUFFORCE, socket.SO_RCVBUF, size)
         _widen(sock, SO_SNDBUFFORCE, socket.SO_SNDBUF, size)
-        granted.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)  # the kernel doubles it
+        if sock.getsockname()[1] == port:
+            granted.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)  # the kernel doubles it
     return min(granted)
