@@ -49,18 +49,18 @@ struct question {
 
 struct kind {
     const char *name;
+    const char *format; /* of the name's first labels */
+    unsigned every;     /* which numbers the zone has so */
     uint16_t type;
     uint8_t rcode, answers; /* that a right response has */
-    const char *format;     /* of the name's first labels */
-    unsigned every;         /* which numbers the zone has so */
 };
 
 static const struct kind kinds[] = {
-    {"hit", TYPE_A, 0, 1, "host-%06u", 1},
-    {"nodata", TYPE_MX, 0, 0, "host-%06u", 1},
-    {"nxdomain", TYPE_A, 3, 0, "none-%06u", 1},
-    {"wildcard", TYPE_A, 0, 1, "any.host-%06u", WILDCARD_EVERY},
-    {"listed", TYPE_A, 0, 1, "host-%06u", LISTED_EVERY},
+    {"hit", "host-%06u", 1, TYPE_A, 0, 1},
+    {"nodata", "host-%06u", 1, TYPE_MX, 0, 0},
+    {"nxdomain", "none-%06u", 1, TYPE_A, 3, 0},
+    {"wildcard", "any.host-%06u", WILDCARD_EVERY, TYPE_A, 0, 1},
+    {"listed", "host-%06u", LISTED_EVERY, TYPE_A, 0, 1},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
