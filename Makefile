@@ -3,7 +3,8 @@
 PREFIX  ?= /usr/local
 DESTDIR ?=
 PYTHON  := /usr/bin/python3
-NAMES   ?= 200000
+ROUNDS  ?= 5
+PEERS   ?= knot,nsd,bind,pdns,dnsdist
 
 .PHONY: help build demo test bench lint fuzz install clean packages-%
 
@@ -14,7 +15,8 @@ help:
 	@echo "make test      every test, plain and under the sanitizers (LONG=1: the long run)"
 	@echo "make lint      formatting, clang-tidy, cppcheck, man pages"
 	@echo "make fuzz      run each fuzz target (SECONDS_EACH=600)"
-	@echo "make bench     side by side with other name servers (comes in a later version)"
+	@echo "make bench     side by side with Knot, NSD, BIND, PowerDNS and dnsdist"
+	@echo "               (NAMES=5000000 for full size, ROUNDS=5, PEERS=knot,nsd)"
 	@echo "make install   to PREFIX=$(PREFIX), below DESTDIR when given"
 	@echo "make clean     remove everything that was built"
 
@@ -27,6 +29,7 @@ build/build.ninja: | packages-build
 build: packages-build build/build.ninja
 	ninja -C build
 
+demo: NAMES ?= 200000
 demo: packages-build+demo build
 	$(PYTHON) demo/demo.py --names $(NAMES) $(if $(KEEP),--keep)
 
@@ -39,8 +42,9 @@ lint: packages-build+lint build
 fuzz: packages-build+fuzz
 	tools/run-fuzzers
 
-bench:
-	@echo "bench: later; the comparison with Knot, NSD and BIND is not part of this version"
+bench: NAMES ?= 1000000
+bench: packages-build+bench build
+	$(PYTHON) bench/bench.py --names $(NAMES) --rounds $(ROUNDS) --peers $(PEERS)
 
 install: build
 	meson configure build -Dprefix=$(abspath $(PREFIX))

@@ -162,24 +162,24 @@ def write_zones(provider):
             file.writelines(pool.starmap(write_zone, work, chunksize=1))
 
 
-def write_order(provider, folder):
+def write_order(provider, folder, order_id=ORDER_ID, listed_count=LISTED_COUNT, live_count=LIVE_COUNT):
     """The order: some hosts that exist, and nine times as many that nobody has any more."""
     chooser = random.Random(SEED)
-    live_count = min(LIVE_COUNT, provider.names // 2)
+    live_count = min(live_count, provider.names // 2)
     live = [provider.host(index) for index in chooser.sample(range(provider.names), live_count)]
     # Labels of indices beyond the last host: same form, but no host has them.
     dead = [
         f"{host_label(provider.names + number)}.{chooser.choice(provider.zones).name}"
-        for number in range(LISTED_COUNT - live_count)
+        for number in range(listed_count - live_count)
     ]
     listed = live + dead
     chooser.shuffle(listed)
 
-    order = Order(folder / "order.yaml", folder / "listed.txt", live, dead)
+    order = Order(folder / f"{order_id}.yaml", folder / f"{order_id}.txt", live, dead)
     order.names_path.write_text("".join(f"{name}\n" for name in listed), encoding="ascii")
     order.path.write_text(
         f"""\
-id: {ORDER_ID}
+id: {order_id}
 kind: court
 authority: "US District Court, D. Nevada, 2:14-cv-00987"
 starts: 2014-06-30T12:00:00Z
