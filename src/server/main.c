@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file_text.h"
 #include "server/check.h"
@@ -124,10 +126,15 @@ static void reload(struct server *server)
     json_decref(result);
 }
 
-/* On both streams: a supervisor reads the one, a person who keeps the log the other. */
+/* On both streams, where they are two: a supervisor reads the one, a person who keeps the log the
+ * other. */
 static void tell_ready(void)
 {
-    fputs("ready\n", stderr);
+    struct stat out, log;
+    bool is_one = fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &log) == 0 &&
+                  out.st_dev == log.st_dev && out.st_ino == log.st_ino;
+    if (!is_one)
+        fputs("ready\n", stderr);
     fputs("ready\n", stdout);
     fflush(stdout);
 }
