@@ -18,9 +18,9 @@
 #include "zone/zone_data.h"
 #include "zone/zone_data_internal.h"
 
-/* Chunks of the scratch and of the final arena: big enough to make malloc's share vanish, small
- * enough that a zone of ten names does not hold a megabyte. */
-#define CHUNK_SIZE ((size_t)64 * 1024)
+/* Chunks of the scratch arena: each is a mapping of its own, which goes back to the system as a
+ * whole when the zone is built, and of which a small zone touches a few pages. */
+#define CHUNK_SIZE ((size_t)1024 * 1024)
 
 /* A record set's count is a 16-bit field in every message that could carry it (RFC 1035, 4.1.1). */
 #define RECORDS_PER_OWNER_MAX 65535u
