@@ -79,6 +79,7 @@ class Tamis(Tamisd, Measured):
     workers = 1
 
     def begin(self, workload):
+        os.makedirs(self.socket_folder, exist_ok=True)  # the stop before a second start removes it
         zones = [{"name": name, "primary": {"file": str(path)}} for name, path in workload.zones]
         Tamisd.start(self, {"server": {"workers": self.workers}, "zones": zones}, wait=False)
 

@@ -9,6 +9,15 @@ from workload import FLOOD, HITS
 
 OURS, THEIRS, SECOND = "#0a6e5c", "#9aa5ad", "#d98e04"
 
+SWAP = "swap.svg"
+TITLES = {
+    "cpu.svg": "CPU time of a query",
+    "latency.svg": "Latency at half load",
+    "start.svg": "Time to ready",
+    "memory.svg": "Memory of a name",
+    SWAP: "Latest answers while an order goes in force",
+}
+
 HEAD = """\
 set terminal svg size {width},{height} font "sans-serif,13" background "white"
 set output "{path}"
@@ -101,7 +110,7 @@ def draw_swap(results, folder):
     size = max(map(int, results["orders"]))
     swap = min(results["orders"][str(size)]["swaps"], key=lambda swap: swap["latest_ms"])
     rows = [[at_ms / 1e3, f"{latest_us / 1e3:.3f}"] for at_ms, latest_us in swap["slices"]]
-    _gnuplot(folder / "swap.svg", f"Latest answers while {size:,} listed names go in force (20,000 queries a second)",
+    _gnuplot(folder / SWAP, f"Latest answers while {size:,} listed names go in force (20,000 queries a second)",
              _block("figures", rows) + f"""\
 set xlabel "seconds from the command"
 set ylabel "milliseconds"

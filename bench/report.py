@@ -247,6 +247,9 @@ def print_table(results, stream=sys.stdout):
 
 def markdown(results):
     lines = [f"Measured {results['when'][:10]}: {machine_line(results)}.", ""]
+    lines += [f"![{text}](benchmarks/{name})" for name, text in plots.TITLES.items()
+              if name != plots.SWAP or results["orders"]]
+    lines.append("")
     for table in tables(results):
         lines += [f"### {table.title}", "", "| " + " | ".join(table.head) + " |",
                   "|---|" + "---:|" * (len(table.head) - 1)]
