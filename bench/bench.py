@@ -36,6 +36,7 @@ from workload import HITS, MIXES  # noqa: E402
 WARM_UP_S = 1
 SETTLE_S = 0.5  # from the first right answer to a look at the memory
 LATENCY_ROUNDS = 3
+LATENCY_RATE_MAX = 100_000  # queries a second that the generator of a steady load keeps up with
 SWAP_ROUNDS = 3
 SWAP_RATE = 20_000  # queries a second while orders come and go
 SWAP_LEAD_S = 1.5
@@ -182,7 +183,7 @@ class Bench:
         latency = self.results["latency"] = {}
         for number in range(LATENCY_ROUNDS):
             for entry, figures in self.results["mixes"][HITS].items():
-                rate = int(max(figure["qps"] for figure in figures) / 2)
+                rate = min(int(max(figure["qps"] for figure in figures) / 2), LATENCY_RATE_MAX)
                 result = measure.PacedLoad(self.running[entry], self.workload.paced_path(), rate,
                                            self.options.seconds, self.cores[0], self.folder).finish()
                 values = result.latencies_us()

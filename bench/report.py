@@ -173,7 +173,7 @@ def _latency_table(results):
     rows = [[name, f"{median(runs, 'rate'):,.0f}", f"{median(runs, 'p50_us'):.0f}", f"{median(runs, 'p99_us'):.0f}",
              f"{median(runs, 'p999_us'):.0f}", f"{sum(run['lost'] for run in runs):,}"]
             for name, runs in results["latency"].items()]
-    return Table("Latency at half of each server's own full load (medians, us)",
+    return Table("Latency at half of each server's own full load, at most 100,000 queries a second (medians, us)",
                  ["", "queries a second", "50 %", "99 %", "99.9 %", "lost"], rows)
 
 
