@@ -3,7 +3,6 @@ origins. Each test says what must still hold."""
 
 import os
 import resource
-import signal
 import socket
 import struct
 import subprocess
@@ -17,7 +16,7 @@ from testbed import wire
 from testbed.big_zones import address, write_zone
 from testbed.fake_origin import FakeOrigin
 from testbed.orders import SINKHOLE_A, write_order
-from testbed.process import LOOPBACK, ServerProcess, free_port
+from testbed.process import LOOPBACK, free_port
 from testbed.servers import ControlError, Tamisd, tamis_program
 
 SANITIZED = "san" in os.environ.get("TAMIS_BIN", "")
