@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -15,6 +14,7 @@
 
 #include "base/file_text.h"
 #include "server/check.h"
+#include "server/hash_key.h"
 #include "server/log.h"
 #include "server/server.h"
 
@@ -95,14 +95,27 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
     }
 }
 
-/* The hash of names is keyed afresh in every process: nobody can prepare names that collide. */
-static int draw_hash_key(void)
+/* The key of the name hash: from the folder of state, before any name is hashed; `state` NULL: a
+ * fresh one. Returns 0, or a negative errno when the system gives no random numbers. */
+static int set_hash_key(const char *state)
 {
     uint64_t key[2];
-    if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
-        return -errno;
+    struct error error = {0};
+    int rc = state == NULL ? hash_key_draw(key) : hash_key_load(state, key, &error);
+    if (rc < 0)
+        return rc;
+    if (error.code != 0) {
+        char text[sizeof(error.file) + sizeof(error.text) + 16];
+        server_log(LOG_WARNING, "%s", error_format(&error, text, sizeof(text)));
+    }
     name_hash_key_set(key[0], key[1] | 1);
     return 0;
+}
+
+static int no_random_numbers(void)
+{
+    fprintf(stderr, "tamisd: the system gives no random numbers\n");
+    return EXIT_PROBLEM;
 }
 
 /* Sockets, files and connections want descriptors: take what the system grants. */
@@ -172,10 +185,8 @@ int main(int argc, char **argv)
     int code = parse_options(argc, argv, &options);
     if (code >= 0)
         return code;
-    if (sodium_init() < 0 || draw_hash_key() < 0) {
-        fprintf(stderr, "tamisd: the system gives no random numbers\n");
-        return EXIT_PROBLEM;
-    }
+    if (sodium_init() < 0 || (options.check && set_hash_key(NULL) < 0))
+        return no_random_numbers();
     file_text_refuse_pipes();
     if (options.check)
         return server_check(options.config, options.json) == 0 ? EXIT_OK : EXIT_PROBLEM;
@@ -188,14 +199,22 @@ int main(int argc, char **argv)
     sigaddset(&signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of that write, not the end */
     raise_descriptor_limit();
     (void)mallopt(M_MMAP_THRESHOLD, MAPPED_SIZE_MIN);
 
     struct config *config;
     struct error error;
     struct server *server;
-    if (config_load(options.config, &config, &error) < 0 ||
-        server_start(config, &server, &error) < 0) {
+    if (config_load(options.config, &config, &error) < 0) {
+        error_print(stderr, "tamisd", &error);
+        return EXIT_PROBLEM;
+    }
+    if (set_hash_key(config->state) < 0) {
+        config_free(config);
+        return no_random_numbers();
+    }
+    if (server_start(config, &server, &error) < 0) {
         error_print(stderr, "tamisd", &error);
         return EXIT_PROBLEM;
     }

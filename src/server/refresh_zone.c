@@ -82,7 +82,7 @@ void secondary_start(struct refresher *refresher, struct secondary *secondary, i
         return;
     }
 
-    /* Carried over from an earlier configuration: its timers go on. */
+    /* Carried over from an earlier configuration or run: its timers go on. */
     int64_t age_ms = ((int64_t)time(NULL) - atomic_load(&zone->checked_at)) * 1000;
     if (age_ms < 0)
         age_ms = 0;
@@ -259,6 +259,8 @@ static void attempt_transfer(const struct refresher *refresher, const struct sec
     if (report.refused > 0)
         log_line(refresher, LOG_WARNING, "%s: %llu records from %s refused, the first: %s", zone,
                  (unsigned long long)report.refused, origin, report.first_refused);
+    data->source =
+        (struct zone_source){.kind = ZONE_SOURCE_TRANSFER, .checked_at = attempt->started_at};
     attempt->data = TAKE(data);
 }
 

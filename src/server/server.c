@@ -79,6 +79,8 @@ int server_publish(struct server *server, struct zone *zone, struct zone_data *d
     rcu_assign_pointer(zone->data, data);
     atomic_store(&zone->loaded_at, time(NULL));
     atomic_store(&zone->status, ZONE_SERVING);
+    if (server->snapshots != NULL)
+        snapshot_keeper_published(server->snapshots, zone);
     pthread_mutex_unlock(&server->control);
     if (server->book != NULL)
         order_book_marks_unlock(server->book);
@@ -105,51 +107,6 @@ int server_plan_loads(const struct config *config, struct zone_load **ret_loads,
     }
     *ret_loads = loads;
     *ret_count = count;
-    return 0;
-}
-
-static void log_findings(const struct zone_load *load)
-{
-    char text[sizeof(load->error.file) + sizeof(load->error.text) + 16];
-    size_t kept =
-        load->finding_count < LOADER_FINDINGS_MAX ? load->finding_count : LOADER_FINDINGS_MAX;
-    for (size_t i = 0; i < kept; i++)
-        server_log(LOG_WARNING, "%s", error_format(&load->findings[i], text, sizeof(text)));
-    if (load->finding_count > kept)
-        server_log(LOG_WARNING, "%s: %llu more findings of this kind", load->path,
-                   (unsigned long long)(load->finding_count - kept));
-    if (load->data == NULL)
-        server_log(LOG_ERR, "%s", error_format(&load->error, text, sizeof(text)));
-}
-
-static int load_zones(struct server *server, struct error *ret_error)
-{
-    struct zone_load *loads;
-    size_t count;
-    if (server_plan_loads(server->config, &loads, &count) < 0)
-        return error_set(ret_error, -ENOMEM, "out of memory");
-    zone_loader_run(loads, count, 0);
-
-    size_t next = 0;
-    for (size_t i = 0; i < server->zone_count; i++) {
-        struct zone *zone = server->zones[i];
-        if (zone->role != ZONE_PRIMARY)
-            continue;
-        struct zone_load *load = &loads[next++];
-        log_findings(load);
-        if (load->data == NULL) {
-            zone_last_error_set(zone, load->error.text);
-            continue;
-        }
-        uint64_t names = load->data->name_count;
-        uint32_t serial = load->data->soa.serial;
-        if (server_publish(server, zone, load->data) < 0)
-            zone_data_free(load->data);
-        else
-            server_log(LOG_INFO, "zone %s: loaded, serial %u, %llu names in %.2f s", zone->text,
-                       serial, (unsigned long long)names, load->took_s);
-    }
-    free(loads);
     return 0;
 }
 
@@ -281,6 +238,7 @@ static void report_ended(const struct order *order)
 void server_tick(struct server *server)
 {
     order_book_tick(server->book, time(NULL), report_ended);
+    server_snapshots_tick(server);
 }
 
 /* ---- Refreshing ---- */
@@ -520,7 +478,9 @@ static int start_all(struct server *server, struct error *ret_error)
 {
     int rc = create_zones(server, ret_error);
     if (rc == 0)
-        rc = load_zones(server, ret_error);
+        rc = server_snapshots_create(server, ret_error);
+    if (rc == 0)
+        rc = server_load_zones(server, ret_error);
     if (rc == 0)
         rc = create_orders(server, ret_error);
     if (rc == 0)
@@ -541,6 +501,16 @@ static int start_all(struct server *server, struct error *ret_error)
     }
     if (rc == 0)
         rc = server_refresh_start(server, ret_error);
+    for (size_t i = 0; rc == 0 && i < server->plan.count; i++) {
+        /* Last checked before the start, and a NOTIFY may have come since to nobody. */
+        const struct zone *zone = server->plan.zones[i].zone;
+        if (atomic_load(&zone->loaded_at) != 0)
+            refresher_poke(server->refresher, zone, 0);
+    }
+    /* Writing begins when nothing is left to be loaded that would have to share the cores with it.
+     */
+    if (rc == 0)
+        rc = snapshot_keeper_start(server->snapshots, ret_error);
     return rc;
 }
 
@@ -587,6 +557,7 @@ void server_stop(struct server *server)
         metrics_server_stop(server->metrics_server);
     server_refresh_stop(server);
     worker_pool_stop(server->pool, DRAIN_MS);
+    server_snapshots_stop(server);
 
     order_book_free(server->book);
     for (unsigned i = 0; server->responders != NULL && i < server->first_config->workers; i++)

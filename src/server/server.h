@@ -25,6 +25,7 @@
 #include "server/order_book.h"
 #include "server/refresh.h"
 #include "server/responder.h"
+#include "server/snapshot_keeper.h"
 #include "server/worker.h"
 
 /* What a refresher works on; lives as long as it. */
@@ -52,6 +53,8 @@ struct server {
     struct responder **responders; /* one a worker */
     struct worker_pool *pool;
 
+    struct snapshot_keeper *snapshots;
+    int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */
     struct refresh_plan plan;
     struct control_server *control_server;

@@ -26,6 +26,13 @@ _must_check_ int server_order_policy(const struct config *config,
 _must_check_ int server_plan_loads(const struct config *config, struct zone_load **ret_loads,
                                    size_t *ret_count);
 
+/* Snapshots: the keeper made and not yet started, all zones loaded, the keeper told of checks once
+ * a second, and stopped after what is pending. */
+_must_check_ int server_snapshots_create(struct server *server, struct error *ret_error);
+_must_check_ int server_load_zones(struct server *server, struct error *ret_error);
+void server_snapshots_tick(struct server *server);
+void server_snapshots_stop(struct server *server);
+
 /* The refresher for the present zones. The reload lock is held, unless the server only starts or
  * stops; the others are not. */
 _must_check_ int server_refresh_start(struct server *server, struct error *ret_error);

@@ -135,6 +135,62 @@ int name_table_each(const struct name_table *table,
     return 0;
 }
 
+uint64_t name_table_index(const struct name_table *table, uint64_t hash,
+                          const struct name_entry *entry)
+{
+    uint64_t slot;
+    const uint64_t *place = table_probe(table, hash, entry->owner, entry->owner_size, &slot);
+    assert(place != NULL);
+    return (uint64_t)(place - table->slots);
+}
+
+const struct name_entry *name_table_at(const struct name_table *table, uint64_t index)
+{
+    return index < table->capacity ? slot_entry(table->slots[index]) : NULL;
+}
+
+int name_table_pack(struct name_table *table,
+                    int (*place)(void *context, const struct name_entry *entry,
+                                 uint64_t *ret_place),
+                    void *context)
+{
+    for (uint64_t i = 0; i < table->capacity; i++) {
+        uint64_t slot = table->slots[i];
+        if (slot == 0)
+            continue;
+        uint64_t at = 0;
+        int rc = place(context, slot_entry(slot), &at);
+        if (rc != 0)
+            return rc;
+        assert(at != 0 && (at & ~SLOT_POINTER) == 0);
+        table->slots[i] = (slot & SLOT_TAG) | at;
+    }
+    return 0;
+}
+
+int name_table_unpack(struct name_table *table,
+                      const struct name_entry *(*find)(void *context, uint64_t place),
+                      void *context)
+{
+    uint64_t used = 0;
+    for (uint64_t i = 0; i < table->capacity; i++) {
+        uint64_t slot = table->slots[i];
+        if (slot == 0)
+            continue;
+        if ((slot & ~(SLOT_TAG | SLOT_POINTER)) != 0)
+            return -EBADMSG;
+        const struct name_entry *entry = find(context, slot & SLOT_POINTER);
+        if (entry == NULL)
+            return -EBADMSG;
+        table->slots[i] = (slot & SLOT_TAG) | (uint64_t)(uintptr_t)entry;
+        used++;
+    }
+    if (used == table->capacity) /* an empty slot must remain: it ends a probe */
+        return -EBADMSG;
+    table->used = used;
+    return 0;
+}
+
 const uint8_t *rrset_read(struct rrset *ret_rrset, const uint8_t *at)
 {
     struct rrset_header header;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -71,9 +72,10 @@ struct name_hit {
 };
 
 struct name_table {
-    uint64_t *slots;   /* zero: empty */
-    uint64_t capacity; /* slots */
-    uint64_t used;     /* slots that hold an entry; kept by the writer */
+    uint64_t *slots;              /* zero: empty */
+    uint64_t capacity;            /* slots */
+    uint64_t used;                /* slots that hold an entry; kept by the writer */
+    _Atomic(uint32_t) references; /* of a table on the heap: its generation, and who holds it */
 };
 
 /* Calls `visit` for every entry; stops when it returns non-zero and returns that value. */
@@ -100,3 +102,26 @@ void name_table_insert(struct name_table *table, uint64_t hash, const struct nam
 /* Sets or clears the mark of an entry; returns false when there is no such entry. Writer only. */
 bool name_table_mark(struct name_table *table, uint64_t hash, const uint8_t *owner,
                      size_t owner_size, bool marked);
+
+/* ---- As octets in a file ---- */
+
+/* Where the slot of an entry is; there must be one. */
+uint64_t name_table_index(const struct name_table *table, uint64_t hash,
+                          const struct name_entry *entry);
+
+/* The entry in slot `index`; NULL: the slot is empty or there is none of that number. */
+const struct name_entry *name_table_at(const struct name_table *table, uint64_t index);
+
+/* Puts a place, a multiple of 8 below 2^47 and not 0, instead of the pointer into every slot that
+ * has an entry, in the order of slots. Stops when `place` returns non-zero and returns that value.
+ * A packed table is for writing its slots out, nothing else. */
+int name_table_pack(struct name_table *table,
+                    int (*place)(void *context, const struct name_entry *entry,
+                                 uint64_t *ret_place),
+                    void *context);
+
+/* Undoes it on slots that were read back. `find` returns the entry of a place, or NULL to refuse
+ * it. Returns 0, or -EBADMSG for a slot that was refused, malformed, or the last empty one. */
+int name_table_unpack(struct name_table *table,
+                      const struct name_entry *(*find)(void *context, uint64_t place),
+                      void *context);

@@ -516,24 +516,6 @@ static int check_apex(const struct zone_builder *builder, struct error *ret_erro
     return 0;
 }
 
-static void read_soa(struct zone_data *data)
-{
-    struct rrset rrset;
-    bool found = name_entry_rrset(data->apex_entry, KNOT_RRTYPE_SOA, &rrset);
-    assert(found);
-    (void)found;
-    /* The five numbers stand behind the two names, at the end. */
-    const uint8_t *numbers = rrset.data + rrset.size - 20;
-    data->soa = (struct soa){
-        .serial = knot_wire_read_u32(numbers),
-        .refresh_s = knot_wire_read_u32(numbers + 4),
-        .retry_s = knot_wire_read_u32(numbers + 8),
-        .expire_s = knot_wire_read_u32(numbers + 12),
-        .minimum_s = knot_wire_read_u32(numbers + 16),
-        .ttl_s = rrset.ttl,
-    };
-}
-
 int zone_builder_finish(struct zone_builder *builder, struct zone_data **ret_data,
                         struct error *ret_error)
 {
@@ -569,6 +551,7 @@ int zone_builder_finish(struct zone_builder *builder, struct zone_data **ret_dat
         if (rc < 0)
             break;
         name_table_insert(data->table, node->hash, entry, false);
+        data->entry_count++;
         if (node->owner_size == 0)
             data->apex_entry = entry;
         uint8_t depth = relative_depth(node);
@@ -591,16 +574,14 @@ int zone_builder_finish(struct zone_builder *builder, struct zone_data **ret_dat
     }
     free(scratch);
     if (rc == 0) {
-        read_soa(data);
+        zone_data_read_soa(data);
         rc = zone_data_link_chain(data, nsec3_entries, builder->nsec3.count);
     }
     free(nsec3_entries);
     if (rc < 0)
         return error_set(ret_error, rc, "out of memory");
 
-    data->memory =
-        arena_held(data->arena) + data->table->capacity * sizeof(uint64_t) + sizeof(*data);
-
+    zone_data_measure(data);
     *ret_data = TAKE(data);
     return 0;
 }

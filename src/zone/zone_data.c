@@ -15,17 +15,40 @@
 
 #define CHUNK_SIZE ((size_t)64 * 1024)
 
+static int table_create(uint64_t names, struct name_table **ret_table)
+{
+    struct name_table *table = malloc(sizeof(*table));
+    if (table == NULL)
+        return -ENOMEM;
+    int rc = name_table_init(table, names);
+    if (rc < 0) {
+        free(table);
+        return rc;
+    }
+    table->references = 1;
+    *ret_table = table;
+    return 0;
+}
+
+static void table_release(struct name_table *table)
+{
+    if (table == NULL || atomic_fetch_sub(&table->references, 1) > 1)
+        return;
+    name_table_clear(table);
+    free(table);
+}
+
 int zone_data_allocate(const struct name *apex, uint64_t names, struct zone_data **ret_data)
 {
     _cleanup_(zone_data_freep) struct zone_data *data = calloc(1, sizeof(*data));
     if (data == NULL)
         return -ENOMEM;
+    data->references = 1;
     data->apex = *apex;
     data->arena = arena_create(CHUNK_SIZE);
-    data->table = calloc(1, sizeof(*data->table));
-    if (data->arena == NULL || data->table == NULL)
+    if (data->arena == NULL)
         return -ENOMEM;
-    int rc = name_table_init(data->table, names);
+    int rc = table_create(names, &data->table);
     if (rc < 0)
         return rc;
     *ret_data = TAKE(data);
@@ -43,11 +66,9 @@ int zone_data_create_empty(const uint8_t *apex, struct zone_data **ret_data)
 
 void zone_data_free(struct zone_data *data)
 {
-    if (data == NULL)
+    if (data == NULL || atomic_fetch_sub(&data->references, 1) > 1)
         return;
-    if (data->table != NULL)
-        name_table_clear(data->table);
-    free(data->table);
+    table_release(data->table);
     nsec_chain_free(data->chain);
     arena_free(data->arena);
     free(data);
@@ -59,6 +80,20 @@ void zone_data_retire(struct zone_data *data)
         return;
     synchronize_rcu();
     zone_data_free(data);
+}
+
+void zone_data_hold(struct zone_data *data, struct zone_hold *ret_hold)
+{
+    atomic_fetch_add(&data->references, 1);
+    atomic_fetch_add(&data->table->references, 1);
+    *ret_hold = (struct zone_hold){.data = data, .table = data->table};
+}
+
+void zone_hold_release(struct zone_hold *hold)
+{
+    table_release(hold->table);
+    zone_data_free(hold->data);
+    *hold = (struct zone_hold){0};
 }
 
 /* ---- Looking up ---- */
@@ -138,11 +173,9 @@ int zone_data_each(const struct zone_data *data,
     return name_table_each(data->table, visit_with_records, &each);
 }
 
-/* ---- Marks ---- */
-
-/* The hash of an entry's full owner, from the apex's hash leftwards. */
-static uint64_t entry_hash(const struct zone_data *data, const struct name_entry *entry)
+uint64_t zone_data_entry_hash(const struct zone_data *data, const struct name_entry *entry)
 {
+    /* From the apex's hash leftwards. */
     uint8_t offsets[NAME_LABELS_MAX];
     size_t count = 0;
     for (size_t at = 0; at < entry->owner_size; at += (size_t)entry->owner[at] + 1)
@@ -153,6 +186,8 @@ static uint64_t entry_hash(const struct zone_data *data, const struct name_entry
     return hash;
 }
 
+/* ---- Marks ---- */
+
 struct copy_context {
     const struct zone_data *data;
     struct name_table *table;
@@ -161,7 +196,7 @@ struct copy_context {
 static int copy_slot(void *context, const struct name_entry *entry, bool marked)
 {
     const struct copy_context *copy = context;
-    name_table_insert(copy->table, entry_hash(copy->data, entry), entry, marked);
+    name_table_insert(copy->table, zone_data_entry_hash(copy->data, entry), entry, marked);
     return 0;
 }
 
@@ -181,15 +216,11 @@ int zone_data_reserve(struct zone_data *data, uint64_t count)
     if (name_table_has_room(data->table, count))
         return 0;
 
-    struct name_table *table = calloc(1, sizeof(*table));
-    if (table == NULL)
-        return -ENOMEM;
+    struct name_table *table;
     uint64_t half_more = data->table->used / 2;
-    int rc = name_table_init(table, data->table->used + (count > half_more ? count : half_more));
-    if (rc < 0) {
-        free(table);
+    int rc = table_create(data->table->used + (count > half_more ? count : half_more), &table);
+    if (rc < 0)
         return rc;
-    }
     struct copy_context copy = {.data = data, .table = table};
     (void)name_table_each(data->table, copy_slot, &copy);
 
@@ -197,8 +228,7 @@ int zone_data_reserve(struct zone_data *data, uint64_t count)
     add_memory(data, (table->capacity - old->capacity) * sizeof(uint64_t));
     rcu_assign_pointer(data->table, table);
     synchronize_rcu();
-    name_table_clear(old);
-    free(old);
+    table_release(old);
     return 0;
 }
 
@@ -236,6 +266,32 @@ void zone_data_unmark(struct zone_data *data, const uint8_t *owner)
     if (name_parse(&name, owner, NAME_SIZE_MAX) > 0 && zone_data_holds(data, &name))
         (void)name_table_mark(data->table, name.hashes[0], name.wire,
                               (size_t)name.size - data->apex.size, false);
+}
+
+/* ---- What a new generation derives from its entries ---- */
+
+void zone_data_read_soa(struct zone_data *data)
+{
+    struct rrset rrset;
+    bool found = name_entry_rrset(data->apex_entry, KNOT_RRTYPE_SOA, &rrset);
+    assert(found);
+    (void)found;
+    /* The five numbers stand behind the two names, at the end. */
+    const uint8_t *numbers = rrset.data + rrset.size - 20;
+    data->soa = (struct soa){
+        .serial = knot_wire_read_u32(numbers),
+        .refresh_s = knot_wire_read_u32(numbers + 4),
+        .retry_s = knot_wire_read_u32(numbers + 8),
+        .expire_s = knot_wire_read_u32(numbers + 12),
+        .minimum_s = knot_wire_read_u32(numbers + 16),
+        .ttl_s = rrset.ttl,
+    };
+}
+
+void zone_data_measure(struct zone_data *data)
+{
+    data->memory =
+        arena_held(data->arena) + data->table->capacity * sizeof(uint64_t) + sizeof(*data);
 }
 
 /* ---- The chain of a signed zone ---- */

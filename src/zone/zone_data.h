@@ -2,10 +2,11 @@
  *
  * The exception are marks: the writer adds and removes them in place (zone_data_mark), which
  * readers see as single atomic stores. A generation is freed by zone_data_retire() after an RCU
- * grace period.
+ * grace period, or later by the last zone_hold_release().
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,12 +24,35 @@ struct soa {
     uint32_t ttl_s;
 };
 
+/* Where a generation's records came from. It tells whether a snapshot of it still says what its
+ * source says. */
+enum zone_source_kind {
+    ZONE_SOURCE_NONE, /* nothing that could be compared later: no snapshot is kept */
+    ZONE_SOURCE_FILE,
+    ZONE_SOURCE_TRANSFER,
+};
+
+struct zone_source {
+    enum zone_source_kind kind;
+    bool is_snapshot; /* read from a snapshot, which hence need not be written */
+
+    /* Of a file, as it was while its records were read. */
+    uint64_t file_size, inode, device;
+    int64_t mtime_ns, ctime_ns;
+
+    /* Of a transfer: when the origin was last known to have this serial (Unix seconds). */
+    int64_t checked_at;
+};
+
 struct zone_data {
+    _Atomic(uint32_t) references;
     struct name apex;
     struct name_table *table;            /* swapped by the writer when phantoms outgrow it */
     const struct name_entry *apex_entry; /* NULL: no data yet; the table holds only marks */
     struct soa soa;
-    uint64_t name_count; /* names with records */
+    struct zone_source source;
+    uint64_t name_count;  /* names with records */
+    uint64_t entry_count; /* with empty non-terminals, without phantoms */
     uint64_t record_count;
     uint8_t depth_max;        /* most labels of an owner below the apex */
     struct nsec_chain *chain; /* NULL for an unsigned zone */
@@ -43,10 +67,11 @@ uint64_t zone_data_memory(const struct zone_data *data);
  * expired. */
 _must_check_ int zone_data_create_empty(const uint8_t *apex, struct zone_data **ret_data);
 
+/* Gives the caller's reference back; the last one frees. NULL is fine. */
 void zone_data_free(struct zone_data *data);
 DEFINE_FREEP(struct zone_data, zone_data_free)
 
-/* Frees after all present readers are done. Any thread that is not a reader. NULL is fine. */
+/* The same after all present readers are done. Any thread that is not a reader. NULL is fine. */
 void zone_data_retire(struct zone_data *data);
 
 /* Sets the mark on `owner` (uncompressed, any letter case, at or below the apex), making a phantom
@@ -92,6 +117,24 @@ int zone_data_each(const struct zone_data *data,
                    int (*visit)(void *context, const uint8_t *owner,
                                 const struct name_entry *entry),
                    void *context);
+
+/* ---- Holding ---- */
+
+/* A generation and its table, kept from being freed for a thread that is no reader. Marks may come
+ * and go in it meanwhile. */
+struct zone_hold {
+    struct zone_data *data;
+    struct name_table *table;
+};
+
+/* Where zone_data_mark() may be called, since that replaces tables. */
+void zone_data_hold(struct zone_data *data, struct zone_hold *ret_hold);
+
+/* Any thread. An empty hold is fine. */
+void zone_hold_release(struct zone_hold *hold);
+
+/* The hash of an entry's full owner. */
+uint64_t zone_data_entry_hash(const struct zone_data *data, const struct name_entry *entry);
 
 /* ---- Building ---- */
 

@@ -8,6 +8,8 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "base/file_text.h"
 
@@ -21,12 +23,17 @@
 /* Longest file: 200 million records of the usual length. */
 #define ZONE_FILE_SIZE_MAX ((size_t)16 << 30)
 
+/* The clock that stamps files ticks this often at worst: what was written within one tick has one
+ * stamp, so a stamp this young does not tell two contents apart. */
+#define STAMP_TICK_NS 20000000
+
 struct load {
     struct zone_builder *builder;
     zone_finding_fn *report;
     void *context;
     struct error *error;
     bool failed;
+    bool includes; /* the file is not the whole of the zone */
     int code;
     unsigned depth;
 };
@@ -99,6 +106,7 @@ static int scanner_open(zs_scanner_t *scanner, const char *path, struct file_tex
 
 static void include_file(struct load *load, const zs_scanner_t *outer)
 {
+    load->includes = true;
     if (load->code == -ELOOP)
         return; /* a loop with branches would take all day to go round in */
     if (load->depth >= INCLUDE_DEPTH_MAX) {
@@ -165,9 +173,60 @@ static void parse_all(struct load *load, zs_scanner_t *scanner)
     }
 }
 
+/* ---- The file as a whole ---- */
+
+static int64_t nanoseconds(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
+int zone_file_source(const char *path, struct zone_source *ret_source)
+{
+    struct stat status;
+    if (stat(path, &status) < 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode))
+        return -EINVAL;
+    *ret_source = (struct zone_source){
+        .kind = ZONE_SOURCE_FILE,
+        .file_size = (uint64_t)status.st_size,
+        .inode = status.st_ino,
+        .device = status.st_dev,
+        .mtime_ns = nanoseconds(&status.st_mtim),
+        .ctime_ns = nanoseconds(&status.st_ctim),
+    };
+    return 0;
+}
+
+bool zone_file_source_equal(const struct zone_source *one, const struct zone_source *other)
+{
+    /* The change time catches what keeps the others: a copy that takes the times along. */
+    return one->kind == other->kind && one->file_size == other->file_size &&
+           one->inode == other->inode && one->device == other->device &&
+           one->mtime_ns == other->mtime_ns && one->ctime_ns == other->ctime_ns;
+}
+
+/* The source of records that were read between `before` and now; of no kind when the file changed
+ * meanwhile, or might have. */
+static struct zone_source settled_source(const char *path, const struct zone_source *before,
+                                         int64_t opened_ns)
+{
+    struct zone_source now;
+    if (zone_file_source(path, &now) < 0 || !zone_file_source_equal(before, &now) ||
+        opened_ns - now.ctime_ns < STAMP_TICK_NS)
+        return (struct zone_source){0};
+    return now;
+}
+
 int zone_file_load(const char *path, const uint8_t *apex, zone_finding_fn *report, void *context,
                    struct zone_data **ret_data, struct error *ret_error)
 {
+    struct timespec opened;
+    clock_gettime(CLOCK_REALTIME, &opened);
+    struct zone_source source;
+    if (zone_file_source(path, &source) < 0)
+        source = (struct zone_source){0}; /* reading it will tell why */
+
     char origin[KNOT_DNAME_TXT_MAXLEN + 1];
     if (knot_dname_to_str(origin, apex, sizeof(origin)) == NULL)
         return error_set_at(ret_error, -EINVAL, path, 0, "a bad zone name");
@@ -200,9 +259,14 @@ int zone_file_load(const char *path, const uint8_t *apex, zone_finding_fn *repor
 
     if (!load.failed) {
         struct error error;
-        rc = zone_builder_finish(builder, ret_data, &error);
-        if (rc == 0)
+        struct zone_data *data;
+        rc = zone_builder_finish(builder, &data, &error);
+        if (rc == 0) {
+            if (!load.includes)
+                data->source = settled_source(path, &source, nanoseconds(&opened));
+            *ret_data = data;
             return 0;
+        }
         finding(&load, NULL, path, true, rc, error.text);
     }
     if (ret_error != NULL)

@@ -4,6 +4,13 @@
 
 #include "zone/zone_data.h"
 
+/* What tells one content of the file from another without reading it. Returns 0 or a negative
+ * errno. */
+_must_check_ int zone_file_source(const char *path, struct zone_source *ret_source);
+
+/* Whether both are the same file with the same content. */
+bool zone_file_source_equal(const struct zone_source *one, const struct zone_source *other);
+
 /* One finding about a zone file. */
 struct zone_finding {
     const char *file; /* valid during the call */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,14 +41,35 @@ static int transfer_one(struct zone_load *load)
     return rc;
 }
 
+static int load_snapshot(struct zone_load *load)
+{
+    if (load->snapshot == NULL)
+        return -ENOENT;
+    _cleanup_(snapshot_closep) struct snapshot *snapshot = NULL;
+    int rc = snapshot_open(load->snapshot, load->apex, &snapshot, &load->unusable);
+    if (rc == 0)
+        rc = load->judge(load, snapshot_info(snapshot), &load->unusable);
+    if (rc == 0)
+        rc = snapshot_read(snapshot, &load->data, &load->unusable);
+    if (rc == -ENOENT)
+        load->unusable = (struct error){0};
+    return rc;
+}
+
+static int load_source(struct zone_load *load)
+{
+    if (load->source != NULL)
+        return transfer_one(load);
+    if (load->path == NULL)
+        return -ENOENT;
+    return zone_file_load(load->path, load->apex, keep_finding, load, &load->data, &load->error);
+}
+
 static void load_one(struct zone_load *load)
 {
     struct timespec start, end;
     clock_gettime(CLOCK_MONOTONIC, &start);
-    int rc = load->source != NULL ? transfer_one(load)
-                                  : zone_file_load(load->path, load->apex, keep_finding, load,
-                                                   &load->data, &load->error);
-    if (rc < 0)
+    if (load_snapshot(load) < 0 && load_source(load) < 0)
         load->data = NULL;
     clock_gettime(CLOCK_MONOTONIC, &end);
     load->took_s =
@@ -85,4 +107,11 @@ void zone_loader_run(struct zone_load *loads, size_t count, unsigned threads)
     load_some(&loader);
     while (started > 0)
         pthread_join(others[--started], NULL);
+}
+
+void zone_loads_free(struct zone_load *loads, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(loads[i].snapshot);
+    free(loads);
 }
