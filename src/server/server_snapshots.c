@@ -41,16 +41,9 @@ static bool hold_zone(void *context, const uint8_t *apex, struct zone_hold *ret_
     return found;
 }
 
-static void log_text(void *context, int level, const char *text)
-{
-    (void)context;
-    server_log(level, "%s", text);
-}
-
 int server_snapshots_create(struct server *server, struct error *ret_error)
 {
-    const struct snapshot_handlers handlers = {
-        .hold = hold_zone, .log = log_text, .context = server};
+    const struct snapshot_handlers handlers = {.hold = hold_zone, .context = server};
     return snapshot_keeper_create(server->config->state, &handlers, &server->snapshots, ret_error);
 }
 

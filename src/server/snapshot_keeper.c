@@ -3,13 +3,12 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <syslog.h>
 #include <time.h>
 
+#include "server/log.h"
 #include "zone/snapshot.h"
 #include "zone/zone_file.h"
 
@@ -47,17 +46,6 @@ struct snapshot_keeper {
     _Atomic(bool) cancels;
     pthread_t thread;
 };
-
-__attribute__((format(printf, 3, 4))) static void log_line(const struct snapshot_keeper *keeper,
-                                                           int level, const char *format, ...)
-{
-    char text[1800];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    keeper->handlers.log(keeper->handlers.context, level, text);
-}
 
 /* ---- What is known of the zones; with the lock ---- */
 
@@ -185,10 +173,10 @@ static void write_failed(struct snapshot_keeper *keeper, struct kept *kept,
         return;
     char text[sizeof(error->file) + sizeof(error->text) + 16];
     if (!kept->is_warned)
-        log_line(keeper, LOG_WARNING,
-                 "snapshot %s; it is tried again every %d s, and until then the next start reads "
-                 "the zone's source",
-                 error_format(error, text, sizeof(text)), RETRY_S);
+        server_log(LOG_WARNING,
+                   "snapshot %s; it is tried again every %d s, and until then the next start reads "
+                   "the zone's source",
+                   error_format(error, text, sizeof(text)), RETRY_S);
     pthread_mutex_lock(&keeper->lock);
     kept->is_warned = true;
     kept->wants_write = true;
@@ -221,8 +209,8 @@ static void write_zone(struct snapshot_keeper *keeper, struct kept *kept)
         write_failed(keeper, kept, &error);
         return;
     }
-    log_line(keeper, LOG_INFO, "snapshot %s: serial %u, %llu octets in %.2f s", kept->path, serial,
-             (unsigned long long)size, seconds_since(&start));
+    server_log(LOG_INFO, "snapshot %s: serial %u, %llu octets in %.2f s", kept->path, serial,
+               (unsigned long long)size, seconds_since(&start));
 
     pthread_mutex_lock(&keeper->lock);
     kept->is_warned = false;
@@ -241,8 +229,8 @@ static void write_check(struct snapshot_keeper *keeper, struct kept *kept, uint3
     char text[sizeof(error.file) + sizeof(error.text) + 16];
     if (snapshot_set_checked(kept->path, kept->apex, serial, checked_at, &error) == 0)
         return;
-    log_line(keeper, LOG_WARNING, "snapshot %s; it is written anew",
-             error_format(&error, text, sizeof(text)));
+    server_log(LOG_WARNING, "snapshot %s; it is written anew",
+               error_format(&error, text, sizeof(text)));
     pthread_mutex_lock(&keeper->lock);
     kept->source.kind = ZONE_SOURCE_NONE;
     kept->wants_write = true;

@@ -18,8 +18,6 @@ struct snapshot_handlers {
      * no such zone any more, or it has no data. */
     bool (*hold)(void *context, const uint8_t *apex, struct zone_hold *ret_hold,
                  int64_t *ret_checked_at);
-    /* level: LOG_INFO, ... of <syslog.h>; one line without its end. */
-    void (*log)(void *context, int level, const char *text);
     void *context;
 };
 
