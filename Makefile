@@ -16,7 +16,8 @@ help:
 	@echo "make lint      formatting, clang-tidy, cppcheck, man pages"
 	@echo "make fuzz      run each fuzz target (SECONDS_EACH=600)"
 	@echo "make bench     side by side with Knot, NSD, BIND, PowerDNS and dnsdist"
-	@echo "               (NAMES=5000000 for full size, ROUNDS=5, PEERS=knot,nsd)"
+	@echo "               (NAMES=5000000 for full size, ROUNDS=5, PEERS=knot,nsd; ONLY=orders,workers"
+	@echo "               for pieces; SCALE=1: growth up to 20,000,000 names)"
 	@echo "make install   to PREFIX=$(PREFIX), below DESTDIR when given"
 	@echo "make clean     remove everything that was built"
 
@@ -44,7 +45,8 @@ fuzz: packages-build+fuzz
 
 bench: NAMES ?= 1000000
 bench: packages-build+bench build
-	$(PYTHON) bench/bench.py --names $(NAMES) --rounds $(ROUNDS) --peers $(PEERS)
+	$(PYTHON) bench/bench.py --names $(NAMES) --rounds $(ROUNDS) --peers $(PEERS) \
+	    $(if $(ONLY),--only $(ONLY)) $(if $(ORDERS),--orders $(ORDERS)) $(if $(SCALE),--scale)
 
 install: build
 	meson configure build -Dprefix=$(abspath $(PREFIX))

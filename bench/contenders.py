@@ -8,6 +8,7 @@ doc/benchmarks.md gives the reasons.
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import measure
@@ -28,6 +29,8 @@ class Measured(Server):
 
     package = None  # Debian's; its version goes into the results
     holds_zones = True  # has a start and a size worth comparing
+    answers = True
+    blocks = False  # answers for listed names as the order says
 
     @property
     def started_as(self):
@@ -59,12 +62,17 @@ class Measured(Server):
         """All processes that answer; NSD has three."""
         return measure.descendants(self.process.process.pid)
 
+    @property
+    def helper_pids(self):
+        """Processes that work for it and are not counted as its own."""
+        return []
+
 
 class Floor(Measured):
     """No server: gives every packet back as it came. Nothing that answers can cost less."""
 
     name = "floor"
-    holds_zones = False
+    holds_zones = answers = False
 
     def begin(self, workload):
         self.run([os.path.join(repository(), "build", "bench", "echo_floor"), str(self.port)])
@@ -85,11 +93,26 @@ class Tamis(Tamisd, Measured):
 
     start = Measured.start
 
-    @property
-    def state_size(self):
-        """Octets that a start finds beside the zone files: its snapshot, when it wrote one."""
-        files = Path(self.path("state")).rglob("*")
-        return sum(file.stat().st_size for file in files if file.is_file())
+    def wait_for_snapshots(self, workload):
+        """Until a start would find the snapshot of every zone."""
+        folder = Path(self.path("state"), "zones")
+        self.process.wait_until(lambda: len(list(folder.glob("*.snapshot"))) == len(workload.zones), "snapshots",
+                                READY_TIMEOUT_S)
+
+    def put_in_force(self, orders):
+        """Activates one after the other; returns the seconds that each took."""
+        took = []
+        for order in orders.parts:
+            started = time.monotonic()
+            self.activate(str(order.path))
+            took.append(time.monotonic() - started)
+        self.blocks = True
+        return took
+
+    def lift_all(self, orders):
+        for order in orders.parts:
+            self.lift(order.name)
+        self.blocks = False
 
 
 class TwoWorkers(Tamis):
@@ -230,6 +253,7 @@ class Dnsdist(Measured):
 
     name = package = "dnsdist"
     holds_zones = False
+    blocks = True
 
     def __init__(self, directory):
         super().__init__(directory)
@@ -237,7 +261,7 @@ class Dnsdist(Measured):
 
     def begin(self, workload):
         self.behind.start(workload)
-        listed = workload.orders[min(workload.orders)].names_path
+        listed = workload.smallest_orders.names_path
         config = self.write("dnsdist.conf", f"""\
 setLocal("{LOOPBACK}:{self.port}")
 setACL("{LOOPBACK}/32")
@@ -253,6 +277,10 @@ end
 addAction(QNameSetRule(listed), SpoofAction({{"192.0.2.66"}}))
 """)
         self.run([program("dnsdist"), "--supervised", "--disable-syslog", "-C", config])
+
+    @property
+    def helper_pids(self):
+        return self.behind.pids
 
     def even_buffers(self):
         return min(super().even_buffers(), self.behind.even_buffers())

@@ -1,23 +1,45 @@
 """How each figure is taken: from /proc for the server's side, from the generator for the clients'."""
 
 import array
+import contextlib
 import os
 import re
-import resource
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.load import LOST, RECORD, load_program
+import machine
+from testbed.load import LOST, RECORD, WRONG, load_program
 from testbed.process import LOOPBACK
 
-# Saturates one worker and loses nothing: a larger window overflows socket buffers, and then the
-# waits for what was lost hide the truth.
-WINDOW = 400
-CLIENTS = 4
 LOST_AFTER_S = 1
 
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+UNDER_WAY_NS = 5_000_000  # of CPU time of the server: queries arrive
+UNDER_WAY_STEP_S = 0.01
+LOOK_SHARE = 0.8  # of a measurement
+
+IDLE_SHARE = 0.02  # of a core: below, a server has nothing left to do
+IDLE_STEP_S = 0.1
+
+
+@dataclass(frozen=True)
+class Generator:
+    """How dnsperf asks."""
+
+    cores: tuple
+    # Saturates one worker and loses nothing: a larger window overflows socket buffers, and then the
+    # waits for what was lost hide the truth.
+    window: int = 400
+    clients: int = 4
+    threads: int = 1
+    rate: int = 0  # queries a second at most; 0: as fast as they are answered
+
+    def command(self, port, queries, seconds):
+        limit = ["-Q", str(self.rate)] if self.rate else []
+        return ["taskset", "-c", ",".join(map(str, self.cores)), "dnsperf", "-s", LOOPBACK, "-p", str(port),
+                "-d", str(queries), "-l", str(seconds), "-q", str(self.window), "-c", str(self.clients),
+                "-T", str(self.threads), "-t", str(LOST_AFTER_S), *limit]
 
 
 class BadAnswers(Exception):
@@ -47,9 +69,18 @@ def pin(pids, cores):
         os.sched_setaffinity(int(task.name), cores)
 
 
+def cpu_ns_by_thread(pids):
+    """CPU time by the scheduler's account. Only differences count: a thread that ended takes its time
+    along."""
+    used = {}
+    for task in tasks(pids):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended just now
+            used[task.name] = int((task / "schedstat").read_text().split()[0])
+    return used
+
+
 def cpu_ns(pids):
-    """CPU time of all threads. Only differences count: a thread that ended takes its time along."""
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks(pids))
+    return sum(cpu_ns_by_thread(pids).values())
 
 
 def user_and_system_s(pids):
@@ -58,18 +89,20 @@ def user_and_system_s(pids):
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         user, system = user + int(fields[11]), system + int(fields[12])
-    return user / TICKS_PER_S, system / TICKS_PER_S
+    return user / machine.TICKS_PER_S, system / machine.TICKS_PER_S
 
 
-def machine_busy_s(cores):
-    """Time that these cores were not idle, whoever used them."""
-    busy = 0
-    for line in Path("/proc/stat").read_text().splitlines():
-        match = re.match(r"cpu(\d+) (.*)", line)
-        if match and int(match[1]) in cores:
-            user, nice, system, _, _, irq, softirq, steal = map(int, match[2].split()[:8])
-            busy += user + nice + system + irq + softirq + steal
-    return busy / TICKS_PER_S
+def wait_idle(pids, idle_s, timeout_s=60.0):
+    """Waits until the processes have done nothing worth counting for so long: what a command leaves
+    behind is cleared up then."""
+    deadline = time.monotonic() + timeout_s
+    since, before_ns = time.monotonic(), cpu_ns(pids)
+    while (now := time.monotonic()) - since < idle_s and now < deadline:
+        time.sleep(IDLE_STEP_S)
+        spent_ns = cpu_ns(pids)
+        if spent_ns - before_ns > IDLE_SHARE * IDLE_STEP_S * 1e9:
+            since = time.monotonic()
+        before_ns = spent_ns
 
 
 def memory(pids):
@@ -86,36 +119,48 @@ def memory(pids):
 # ---- the generators ----
 
 
-def saturate(server, queries, seconds, cores, nxdomain_share):
-    """dnsperf as fast as the server answers. `cores`: of the generator and of the server."""
-    generator_core, server_core = cores
+def saturate(server, queries, seconds, generator, cores, nxdomain_share):
+    """dnsperf as fast as the server answers, or at the generator's rate. `cores`: all that either
+    may use. `nxdomain_share`: what right answers have of it, at least and at most."""
     pids = server.pids
-    command = ["taskset", "-c", str(generator_core), "dnsperf", "-s", LOOPBACK, "-p", str(server.port),
-               "-d", str(queries), "-l", str(seconds), "-q", str(WINDOW), "-c", str(CLIENTS), "-T", "1",
-               "-t", str(LOST_AFTER_S)]
-    generator_before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    busy_before, split_before = machine_busy_s(set(cores)), user_and_system_s(pids)
-    started, cpu_before = time.monotonic(), cpu_ns(pids)
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    cpu_s, took_s = (cpu_ns(pids) - cpu_before) / 1e9, time.monotonic() - started
-    split_after, busy_after = user_and_system_s(pids), machine_busy_s(set(cores))
-    generator_after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    generator_s = (generator_after.ru_utime + generator_after.ru_stime
-                   - generator_before.ru_utime - generator_before.ru_stime)
+    account, split_before = machine.Account(cores), user_and_system_s(pids)
+    cpu_before, helpers_before = cpu_ns(pids), cpu_ns(server.helper_pids)
+    command = generator.command(server.port, queries, seconds)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as dnsperf:
+        in_use = _look_into(dnsperf, pids, cores, seconds)
+        output = dnsperf.communicate()[0]
+    if dnsperf.returncode != 0:
+        raise subprocess.CalledProcessError(dnsperf.returncode, command)
+    cpu_s, helpers_s = ((cpu_ns(which) - before) / 1e9 for which, before in
+                        ((pids, cpu_before), (server.helper_pids, helpers_before)))
+    split_after, shares = user_and_system_s(pids), account.close(cpu_s + helpers_s)
 
     figure = _read_dnsperf(output)
-    if server.holds_zones or server.name == "dnsdist":
+    if nxdomain_share is not None:
         check_answers(server.name, output, nxdomain_share)
     ratio = 1e6 / max(figure["answered"], 1)
     figure.update(
         cpu_us=cpu_s * ratio,
         user_us=(split_after[0] - split_before[0]) * ratio,
         system_us=(split_after[1] - split_before[1]) * ratio,
-        server_busy=cpu_s / took_s,
-        # What neither the server nor the generator used of both cores: other people's work.
-        foreign=max(busy_after - busy_before - cpu_s - generator_s, 0) / (took_s * len(set(cores))),
+        generator_us=shares["generator_s"] * ratio,
+        **in_use,
+        **{key: shares[key] for key in ("total_s", "steal", "foreign")},
     )
     return figure
+
+
+def _look_into(dnsperf, pids, cores, seconds):
+    """What is in use in the middle of a measurement: before it, dnsperf reads its file alone."""
+    idle_ns = cpu_ns(pids)
+    while cpu_ns(pids) - idle_ns < UNDER_WAY_NS and dnsperf.poll() is None:
+        time.sleep(UNDER_WAY_STEP_S)
+    account, before, started = machine.Account(cores), cpu_ns_by_thread(pids), time.monotonic()
+    time.sleep(seconds * LOOK_SHARE)
+    took_ns = (time.monotonic() - started) * 1e9
+    busy, after = account.close(servers_s=0.0)["busy"], cpu_ns_by_thread(pids)
+    threads = sorted((after[task] - before.get(task, 0)) / took_ns for task in after)
+    return {"busy": busy, "server_busy": sum(threads), "threads_busy": [share for share in threads if share > 0.01]}
 
 
 def _read_dnsperf(output):
@@ -143,11 +188,13 @@ def check_answers(name, output, nxdomain_share):
 class PacedLoad:
     """tests/load/paced_load: a steady rate, and the latency of every answer by the kernel's stamps."""
 
-    def __init__(self, server, queries, rate, seconds, core, folder):
+    def __init__(self, server, queries, rate, seconds, cores, folder):
+        """`cores`: the first is the generator's."""
         self.records_path = folder / "records"
-        self.rate = rate
+        self.pids = server.pids + server.helper_pids
+        self.account, self.cpu_before_ns = machine.Account(cores), cpu_ns(self.pids)
         self.process = subprocess.Popen(
-            ["taskset", "-c", str(core), load_program("paced_load"), LOOPBACK, str(server.port),
+            ["taskset", "-c", str(cores[0]), load_program("paced_load"), LOOPBACK, str(server.port),
              str(rate), str(seconds), "192.0.2.66", str(queries), str(self.records_path)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != "running\n":
@@ -158,13 +205,15 @@ class PacedLoad:
         _, complaint = self.process.communicate(timeout=120)
         if self.process.returncode != 0:
             raise RuntimeError("paced_load: " + complaint)
-        return PacedResult(list(RECORD.iter_unpack(self.records_path.read_bytes())))
+        shares = self.account.close((cpu_ns(self.pids) - self.cpu_before_ns) / 1e9)
+        return PacedResult(list(RECORD.iter_unpack(self.records_path.read_bytes())), shares)
 
 
 class PacedResult:
-    def __init__(self, records):
-        self.records = records
+    def __init__(self, records, shares):
+        self.records, self.shares = records, shares
         self.lost = sum(record[3] == LOST for record in records)
+        self.wrong = sum(record[3] == WRONG for record in records)
         self.rate = len(records) / max((records[-1][0] - records[0][0]) / 1e9, 1e-9)
 
     def latencies_us(self, from_ns=0, until_ns=1 << 63):
@@ -180,8 +229,3 @@ class PacedResult:
                 slice_number = (sent - around_ns) // (slice_ms * 1_000_000)
                 latest[slice_number] = max(latest.get(slice_number, 0), received - sent)
         return [(number * slice_ms, latest[number] / 1e3) for number in sorted(latest)]
-
-
-def quantile(values, share):
-    """Of sorted values."""
-    return values[min(int(len(values) * share), len(values) - 1)]

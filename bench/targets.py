@@ -1,0 +1,45 @@
+"""What we promised, and whether a run kept it."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+FLOOR_RATIO_MAX = 1.1
+PEER_RATIO_MAX = 0.8
+NAME_BYTES_MAX = 80
+READY_S_MAX = 5.0
+SNAPSHOT_S_MAX = 1.0
+FULL_SIZE = 5_000_000  # names that the absolute start times are meant for
+KNOT_START_RATIO_MAX = 0.25
+GROWTH_MAX = 1.1  # memory of a name with the most names, over that with the fewest
+GROWTH_TIME_MAX = 1.25  # the same of the time to ready, which wobbles more
+SCALING_MIN = 1.8  # of two workers, over one
+LISTED_BYTES_MAX = 24
+ORDER_COST_MAX = 0.01
+LATE_MS_MAX = 5.0
+ACTIVE_S_MAX = {18_472: 0.1, 1_000_000: 1.5, 5_000_000: 5.0}
+
+PASS, SHORT, UNSURE = "PASS", "short", "unsure"
+
+
+@dataclass(frozen=True)
+class Target:
+    what: str
+    figure: float
+    bound: float
+    unit: str
+    at_least: bool = False
+    interval: Optional[tuple] = None  # where the true figure may lie
+
+    def _keeps(self, figure):
+        return figure >= self.bound if self.at_least else figure <= self.bound
+
+    @property
+    def verdict(self):
+        """A figure that may lie on either side of its bound is no proof: more rounds are."""
+        if not self._keeps(self.figure):
+            return SHORT
+        return PASS if all(map(self._keeps, self.interval or ())) else UNSURE
+
+    @property
+    def met(self):
+        return self.verdict == PASS
