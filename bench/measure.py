@@ -116,6 +116,12 @@ def memory(pids):
     return {"rss": rss, "pss": pss, "peak_rss": peak}
 
 
+def forget_peak(pids):
+    """The peak of what is resident counts from now on."""
+    for pid in pids:
+        Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")  # proc(5)
+
+
 # ---- the generators ----
 
 
@@ -221,7 +227,7 @@ class PacedResult:
         return array.array("d", sorted((received - sent) / 1e3 for sent, received, _, outcome
                                        in self.records if outcome != LOST and from_ns <= sent < until_ns))
 
-    def latest_by_slice(self, around_ns, slice_ms=10):
+    def latest_by_slice(self, around_ns, slice_ms):
         """Pairs (ms from a moment, latest answer in us of the queries sent in that slice)."""
         latest = {}
         for sent, received, _, outcome in self.records:

@@ -107,7 +107,7 @@ plot $figures using 1:2 title "a pair" with points pt 7 ps 0.5 lc rgb "{THEIRS}"
 
 
 def swap(path, title, figure, rate, bound_ms):
-    """The latest answer of each hundredth of a second, around the command at 0."""
+    """The latest answer of each slice of time, around the command at 0."""
     rows = [[at_ms / 1e3, f"{latest_us / 1e3:.3f}"] for at_ms, latest_us in figure["slices"]]
     active_s = figure["active_s"]
     _gnuplot(path, title, _block("figures", rows) + f"""\
@@ -117,6 +117,6 @@ set yrange [0:*]
 set key outside top center horizontal
 set arrow from {active_s:.3f}, graph 0 to {active_s:.3f}, graph 1 nohead dt 2 lc rgb "{DARK}"
 set label "in force" at {active_s:.3f}, graph 0.95 offset 0.5,0
-plot $figures using 1:2 title "latest answer of 10 ms" with impulses lc rgb "{OURS}", \\
+plot $figures using 1:2 title "latest answer of {figure["slice_ms"]} ms" with impulses lc rgb "{OURS}", \\
      {bound_ms} title "bound" with lines lc rgb "{SECOND}"
 """)

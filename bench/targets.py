@@ -12,6 +12,7 @@ FULL_SIZE = 5_000_000  # names that the absolute start times are meant for
 KNOT_START_RATIO_MAX = 0.25
 GROWTH_MAX = 1.1  # memory of a name with the most names, over that with the fewest
 GROWTH_TIME_MAX = 1.25  # the same of the time to ready, which wobbles more
+RELOAD_ROOM_MAX = 2.0  # over the zone's own memory: its new data, and what reading the text takes
 SCALING_MIN = 1.8  # of two workers, over one
 LISTED_BYTES_MAX = 24
 ORDER_COST_MAX = 0.01
