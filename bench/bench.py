@@ -9,6 +9,7 @@ the reference of doc/benchmarks.md. The method is told there.
 
 import argparse
 import datetime
+import signal
 import sys
 from pathlib import Path
 
@@ -126,6 +127,7 @@ def main(arguments):
     if arguments[:1] == ["publish"]:
         return publish(arguments[1:])
     options = parse_options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end with it
     folder = ROOT / "bench" / "results"
     path = folder / f"{now().replace(':', '').replace('+0000', 'Z')}.json"
     try:
