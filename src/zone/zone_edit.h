@@ -1,0 +1,91 @@
+/* Changing a published generation in place, while readers go on without locks.
+ *
+ * An edit collects changes without touching what readers see; zone_edit_commit() then swaps the
+ * changed entries one by one, each by a single store. So a question sees of every name either what
+ * was before or what is after. The cost of a change is that of its record set, never of the zone;
+ * exceptions are a zone cut or DNAME that comes or goes, whose descendants are marked anew, by one
+ * walk of the table.
+ *
+ * One writer at a time per zone: the caller serializes edits, marks (zone_data_mark) and the
+ * publication of another generation by one lock. Old entries are freed after a grace period and
+ * when no view (zone/zone_view.h) of an earlier serial needs them.
+ *
+ * Only zones without a chain of NSEC or NSEC3 records can be edited: the server does not sign, and
+ * an unsigned change would make a signed zone bogus. zone_edit_begin() returns -EPERM for one.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "dns/name.h"
+#include "zone/change.h"
+#include "zone/zone_data.h"
+
+struct zone_edit;
+
+_must_check_ int zone_edit_begin(struct zone_data *data, struct zone_edit **ret_edit,
+                                 struct error *ret_error);
+
+/* Ends an edit and gives up what was not committed. NULL is fine. */
+void zone_edit_end(struct zone_edit *edit);
+DEFINE_FREEP(struct zone_edit, zone_edit_end)
+
+/* Changes from here on carry this author. */
+void zone_edit_set_author(struct zone_edit *edit, uint16_t author);
+
+/* ---- The zone as the edit sees it: what was committed, with the edit's own changes ---- */
+
+/* The entry of a name at or below the apex; NULL: neither records nor anything below. Valid until
+ * the next change of this name or the edit's end. */
+const struct name_entry *zone_edit_find(const struct zone_edit *edit, const struct name *owner);
+
+/* ---- Changing: names at or below the apex, rdata uncompressed, TTLs in host order ---- */
+
+/* Puts `rrset` in the place of the set of its type; rr_count 0 removes it. Duplicates within it are
+ * the caller's to avoid. */
+_must_check_ int zone_edit_put(struct zone_edit *edit, const struct name *owner,
+                               const struct rrset *rrset);
+
+/* Adds one record to its set, whose TTL becomes `ttl_s` (RFC 2136 says nothing of other TTLs of the
+ * set, RFC 2181, 5.2 wants them equal). An equal record is replaced: only its TTL may change. For
+ * comparing, names within the rdata of the types of RFC 4034, 6.2 are taken in any letter case.
+ * *ret_changed tells whether anything differs. -E2BIG when the set would not fit a message. */
+_must_check_ int zone_edit_add(struct zone_edit *edit, const struct name *owner, uint16_t type,
+                               uint32_t ttl_s, const uint8_t *rdata, uint16_t rdata_size,
+                               bool *ret_changed);
+_must_check_ int zone_edit_remove(struct zone_edit *edit, const struct name *owner, uint16_t type,
+                                  const uint8_t *rdata, uint16_t rdata_size, bool *ret_changed);
+
+/* ---- Several messages in one commit ---- */
+
+/* Where an edit stands, so that a message that fails takes back its own changes alone. */
+struct zone_edit_mark {
+    size_t size, count;
+};
+struct zone_edit_mark zone_edit_mark(const struct zone_edit *edit);
+void zone_edit_rewind(struct zone_edit *edit, const struct zone_edit_mark *mark);
+
+/* What was changed so far. */
+const struct change_list *zone_edit_changes(const struct zone_edit *edit);
+
+/* Sets the serial of the SOA, as the last change of the commit. */
+_must_check_ int zone_edit_set_serial(struct zone_edit *edit, uint32_t serial);
+
+/* Makes room for everything that the commit needs, so that it cannot fail any more. The caller then
+ * makes the changes durable and commits. Returns 0 or -ENOMEM. */
+_must_check_ int zone_edit_prepare(struct zone_edit *edit);
+
+/* Publishes. After zone_edit_prepare() with no change since. */
+void zone_edit_commit(struct zone_edit *edit);
+
+/* ---- Applying changes that were made elsewhere ---- */
+
+/* Makes the changes of a checked list, as replay and restore do. With `is_backward` each record set
+ * becomes what it was before, from the last change to the first. -EBADMSG when a set is not what
+ * the list says it was: list and zone do not belong together; the edit is then only good to be
+ * ended. */
+_must_check_ int zone_edit_apply(struct zone_edit *edit, const uint8_t *octets, size_t size,
+                                 bool is_backward, struct error *ret_error);
