@@ -49,6 +49,7 @@ int server_zone_create(const struct config_zone *config, struct zone **ret_zone)
     size_t size = strlen(zone->text);
     if (size > 1)
         zone->text[size - 1] = '\0';
+    pthread_mutex_init(&zone->writer, NULL);
     *ret_zone = zone;
     return 0;
 }
@@ -58,6 +59,7 @@ void server_zone_free(struct zone *zone)
     if (zone == NULL)
         return;
     zone_data_free(zone->data);
+    pthread_mutex_destroy(&zone->writer);
     free(zone);
 }
 
@@ -74,6 +76,7 @@ int server_publish(struct server *server, struct zone *zone, struct zone_data *d
             return rc;
         }
     }
+    pthread_mutex_lock(&zone->writer);
     pthread_mutex_lock(&server->control);
     struct zone_data *old = zone->data;
     rcu_assign_pointer(zone->data, data);
@@ -82,6 +85,7 @@ int server_publish(struct server *server, struct zone *zone, struct zone_data *d
     if (server->snapshots != NULL)
         snapshot_keeper_published(server->snapshots, zone);
     pthread_mutex_unlock(&server->control);
+    pthread_mutex_unlock(&zone->writer);
     if (server->book != NULL)
         order_book_marks_unlock(server->book);
     zone_last_error_set(zone, "");

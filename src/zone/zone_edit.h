@@ -6,9 +6,11 @@
  * exceptions are a zone cut or DNAME that comes or goes, whose descendants are marked anew, by one
  * walk of the table.
  *
- * One writer at a time per zone: the caller serializes edits, marks (zone_data_mark) and the
- * publication of another generation by one lock. Old entries are freed after a grace period and
- * when no view (zone/zone_view.h) of an earlier serial needs them.
+ * One edit at a time per zone: the caller serializes edits, opening views and the publication of
+ * another generation by one lock (struct zone, `writer`). Marks (zone_data_mark) may come from
+ * another thread meanwhile; the two share a lock of the generation's own for moments. Old entries
+ * are freed after a grace period and when no view (zone/zone_view.h) of an earlier serial needs
+ * them.
  *
  * Only zones without a chain of NSEC or NSEC3 records can be edited: the server does not sign, and
  * an unsigned change would make a signed zone bogus. zone_edit_begin() returns -EPERM for one.
