@@ -76,6 +76,9 @@ const struct change_list *zone_edit_changes(const struct zone_edit *edit);
 /* Sets the serial of the SOA, as the last change of the commit. */
 _must_check_ int zone_edit_set_serial(struct zone_edit *edit, uint32_t serial);
 
+/* The serial of the SOA as the edit has it. */
+uint32_t zone_edit_serial(const struct zone_edit *edit);
+
 /* Makes room for everything that the commit needs, so that it cannot fail any more. The caller then
  * makes the changes durable and commits. Returns 0 or -ENOMEM. */
 _must_check_ int zone_edit_prepare(struct zone_edit *edit);
