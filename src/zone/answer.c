@@ -302,7 +302,7 @@ static enum step follow_dname(struct answer *answer, struct answer_hop *hop, siz
 
 static const struct name_entry *existing(struct name_hit hit)
 {
-    return hit.entry != NULL && (hit.entry->flags & ENTRY_PHANTOM) == 0 ? hit.entry : NULL;
+    return hit.entry;
 }
 
 /* NS of a cut, proof of its DS or that it has none; the addresses follow as additional data. */
