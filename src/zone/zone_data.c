@@ -38,7 +38,7 @@ static int table_create(uint64_t names, struct name_table **ret_table)
     return 0;
 }
 
-static void table_release(struct name_table *table)
+void zone_data_release_table(struct name_table *table)
 {
     if (table == NULL || atomic_fetch_sub(&table->references, 1) > 1)
         return;
@@ -80,7 +80,8 @@ void zone_data_free(struct zone_data *data)
 {
     if (data == NULL || atomic_fetch_sub(&data->references, 1) > 1)
         return;
-    table_release(data->table);
+    zone_data_release_table(data->table);
+    zone_changing_free(data->changing);
     nsec_chain_free(data->chain);
     arena_free(data->arena);
     pthread_mutex_destroy(&data->table_lock);
@@ -95,18 +96,24 @@ void zone_data_retire(struct zone_data *data)
     zone_data_free(data);
 }
 
+struct name_table *zone_data_hold_table(struct zone_data *data)
+{
+    (void)pthread_mutex_lock(&data->table_lock);
+    struct name_table *table = data->table;
+    atomic_fetch_add(&table->references, 1);
+    (void)pthread_mutex_unlock(&data->table_lock);
+    return table;
+}
+
 void zone_data_hold(struct zone_data *data, struct zone_hold *ret_hold)
 {
     atomic_fetch_add(&data->references, 1);
-    (void)pthread_mutex_lock(&data->table_lock);
-    atomic_fetch_add(&data->table->references, 1);
-    *ret_hold = (struct zone_hold){.data = data, .table = data->table};
-    (void)pthread_mutex_unlock(&data->table_lock);
+    *ret_hold = (struct zone_hold){.data = data, .table = zone_data_hold_table(data)};
 }
 
 void zone_hold_release(struct zone_hold *hold)
 {
-    table_release(hold->table);
+    zone_data_release_table(hold->table);
     zone_data_free(hold->data);
     *hold = (struct zone_hold){0};
 }
@@ -198,17 +205,22 @@ void zone_data_add_memory(struct zone_data *data, uint64_t octets)
     (void)__atomic_fetch_add(&data->memory, octets, __ATOMIC_RELAXED);
 }
 
-uint64_t zone_data_entry_hash(const struct zone_data *data, const struct name_entry *entry)
+uint64_t zone_data_owner_hash(const struct zone_data *data, const uint8_t *owner, size_t owner_size)
 {
     /* From the apex's hash leftwards. */
     uint8_t offsets[NAME_LABELS_MAX];
     size_t count = 0;
-    for (size_t at = 0; at < entry->owner_size; at += (size_t)entry->owner[at] + 1)
+    for (size_t at = 0; at < owner_size; at += (size_t)owner[at] + 1)
         offsets[count++] = (uint8_t)at;
     uint64_t hash = data->apex.hashes[0];
     while (count > 0)
-        hash = name_hash_child(hash, entry->owner + offsets[--count]);
+        hash = name_hash_child(hash, owner + offsets[--count]);
     return hash;
+}
+
+uint64_t zone_data_entry_hash(const struct zone_data *data, const struct name_entry *entry)
+{
+    return zone_data_owner_hash(data, entry->owner, entry->owner_size);
 }
 
 /* ---- Room in the table, and marks ---- */
@@ -243,7 +255,7 @@ void zone_data_retire_table(struct name_table *old)
     if (old == NULL)
         return;
     synchronize_rcu();
-    table_release(old);
+    zone_data_release_table(old);
 }
 
 int zone_data_reserve(struct zone_data *data, uint64_t count)

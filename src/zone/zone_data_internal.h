@@ -22,6 +22,17 @@ _must_check_ int zone_data_make_room(struct zone_data *data, uint64_t count,
                                      struct name_table **ret_old);
 void zone_data_retire_table(struct name_table *old);
 
+/* The table of now, kept from being freed. */
+struct name_table *zone_data_hold_table(struct zone_data *data);
+void zone_data_release_table(struct name_table *table);
+
+/* The hash of a relative owner's full name. */
+uint64_t zone_data_owner_hash(const struct zone_data *data, const uint8_t *owner,
+                              size_t owner_size);
+
+/* Ends what edits have made; no view is open any more. NULL is fine. */
+void zone_changing_free(struct zone_changing *changing);
+
 /* Builds the NSEC or NSEC3 chain from what the generation holds; NULL chain when the zone is
  * unsigned. */
 _must_check_ int zone_data_link_chain(struct zone_data *data,
