@@ -18,8 +18,8 @@
 
 /* One record set before and after; rr_count 0: it was not there, or is not any more. */
 struct change {
-    uint16_t
-        author; /* whom the change is due to: an index that the list's keeper gives meaning to */
+    /* Whom the change is due to: an index that the list's keeper gives meaning to. */
+    uint16_t author;
     const uint8_t *owner;
     uint8_t owner_size;
     struct rrset before, after; /* both have the type */
@@ -44,5 +44,6 @@ void change_list_cut(struct change_list *list, size_t size, size_t count);
  * false at the end. The change points into the octets. */
 bool change_list_next(const uint8_t *octets, size_t size, size_t *at, struct change *ret_change);
 
-/* Whether the octets are a whole list of well-formed changes: lengths, owners, record data. */
+/* Whether the octets are a whole list of well-formed changes: lengths, owners, record data, and
+ * nothing that no zone can hold, such as a SOA below the apex. Any octets. */
 bool change_list_check(const uint8_t *octets, size_t size, size_t *ret_count);

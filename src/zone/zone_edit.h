@@ -40,21 +40,27 @@ void zone_edit_set_author(struct zone_edit *edit, uint16_t author);
 
 /* ---- The zone as the edit sees it: what was committed, with the edit's own changes ---- */
 
-/* The entry of a name at or below the apex; NULL: neither records nor anything below. Valid until
- * the next change of this name or the edit's end. */
+/* The entry of a name at or below the apex, for its records; NULL, or rrset_count 0: it has none.
+ * Its flags, and whether there is an entry of a name without records, are as committed. Valid until
+ * the next change of this name, a rewind or the edit's end. */
 const struct name_entry *zone_edit_find(const struct zone_edit *edit, const struct name *owner);
 
 /* ---- Changing: names at or below the apex, rdata uncompressed, TTLs in host order ---- */
 
-/* Puts `rrset` in the place of the set of its type; rr_count 0 removes it. Duplicates within it are
- * the caller's to avoid. */
+/* All of these return 0, -ENOMEM, -EINVAL for what no zone can hold (a meta type, a SOA below the
+ * apex, a second SOA, CNAME or DNAME), and -EPERM for the records of a chain of NSEC or NSEC3; the
+ * edit is then as before. The form of the data is the caller's to check (dns/rdata.h). */
+
+/* Puts `rrset` in the place of the set of its type, in canonical order; rr_count 0 removes it.
+ * Duplicates within it are the caller's to avoid. */
 _must_check_ int zone_edit_put(struct zone_edit *edit, const struct name *owner,
                                const struct rrset *rrset);
 
 /* Adds one record to its set, whose TTL becomes `ttl_s` (RFC 2136 says nothing of other TTLs of the
- * set, RFC 2181, 5.2 wants them equal). An equal record is replaced: only its TTL may change. For
- * comparing, names within the rdata of the types of RFC 4034, 6.2 are taken in any letter case.
- * *ret_changed tells whether anything differs. -E2BIG when the set would not fit a message. */
+ * set, RFC 2181, 5.2 wants them equal). An equal record stays: only its TTL may change. A SOA,
+ * CNAME or DNAME takes the place of the one that is there (RFC 2136, 3.4.2.2). For comparing, names
+ * within the rdata of the types of RFC 4034, 6.2 are taken in any letter case. *ret_changed tells
+ * whether anything differs. -E2BIG when the set would not fit a message. */
 _must_check_ int zone_edit_add(struct zone_edit *edit, const struct name *owner, uint16_t type,
                                uint32_t ttl_s, const uint8_t *rdata, uint16_t rdata_size,
                                bool *ret_changed);
@@ -63,11 +69,12 @@ _must_check_ int zone_edit_remove(struct zone_edit *edit, const struct name *own
 
 /* ---- Several messages in one commit ---- */
 
-/* Where an edit stands, so that a message that fails takes back its own changes alone. */
+/* Where an edit stands, so that a message that fails takes back its own changes alone. A mark is
+ * good until the edit is rewound to an earlier one. */
 struct zone_edit_mark {
     size_t size, count;
 };
-struct zone_edit_mark zone_edit_mark(const struct zone_edit *edit);
+struct zone_edit_mark zone_edit_mark(struct zone_edit *edit);
 void zone_edit_rewind(struct zone_edit *edit, const struct zone_edit_mark *mark);
 
 /* What was changed so far. */
@@ -80,10 +87,13 @@ _must_check_ int zone_edit_set_serial(struct zone_edit *edit, uint32_t serial);
 uint32_t zone_edit_serial(const struct zone_edit *edit);
 
 /* Makes room for everything that the commit needs, so that it cannot fail any more. The caller then
- * makes the changes durable and commits. Returns 0 or -ENOMEM. */
+ * makes the changes durable and commits. More changes may follow instead; they want another
+ * prepare. Returns 0, -ENOMEM, or -EINVAL when the zone would have a CNAME beside other data or no
+ * SOA or NS at its apex. Waits for a grace period in the rare case that the table must grow. */
 _must_check_ int zone_edit_prepare(struct zone_edit *edit);
 
-/* Publishes. After zone_edit_prepare() with no change since. */
+/* Publishes, the apex last. After zone_edit_prepare() with no change since. Then the edit is only
+ * good for zone_edit_changes() and to be ended. */
 void zone_edit_commit(struct zone_edit *edit);
 
 /* ---- Applying changes that were made elsewhere ---- */
