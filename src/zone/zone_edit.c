@@ -590,6 +590,15 @@ int zone_edit_remove(struct zone_edit *edit, const struct name *owner, uint16_t 
     return zone_edit_stage(edit, node, &after, ret_changed);
 }
 
+uint32_t zone_edit_serial(const struct zone_edit *edit)
+{
+    struct rrset soa;
+    const struct name_entry *apex = zone_edit_find(edit, &edit->data->apex);
+    if (apex == NULL || !name_entry_rrset(apex, KNOT_RRTYPE_SOA, &soa))
+        return edit->data->soa.serial;
+    return knot_wire_read_u32(soa.data + soa.size - 20);
+}
+
 int zone_edit_set_serial(struct zone_edit *edit, uint32_t serial)
 {
     struct edit_node *node;
