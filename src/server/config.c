@@ -34,7 +34,16 @@ static const cyaml_schema_value_t text_schema = {
 #define OPTIONAL_TEXTS(key, type, member) \
     OPTIONAL_LIST(key, type, member, &text_schema, CYAML_UNLIMITED)
 
+static const cyaml_schema_field_t server_tls_fields[] = {
+    OPTIONAL_LIST("listen", struct raw_server_tls, listen, &text_schema, LISTEN_MAX),
+    TEXT("certificate", struct raw_server_tls, certificate),
+    TEXT("key", struct raw_server_tls, key),
+    OPTIONAL_TEXT("client-ca", struct raw_server_tls, client_ca),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t server_fields[] = {
+    OPTIONAL_MAP("tls", struct raw_server, tls, server_tls_fields),
     OPTIONAL_LIST("listen", struct raw_server, listen, &text_schema, LISTEN_MAX),
     OPTIONAL_NUMBER("workers", struct raw_server, workers),
     OPTIONAL_TEXT("state", struct raw_server, state),
@@ -225,6 +234,11 @@ void config_free(struct config *config)
     free(config->path);
     free(config->directory);
     free(config->listen);
+    free(config->tls.listen);
+    free(config->tls.certificate);
+    free(config->tls.key);
+    free(config->tls.client_ca);
+    free(config->warnings);
     free(config->state);
     free(config->control);
     free(config->nsid);

@@ -36,6 +36,14 @@ struct config_access {
 
 enum config_zone_kind { CONFIG_PRIMARY, CONFIG_SECONDARY, CONFIG_FORWARD };
 
+/* DNS over TLS (RFC 7858). Paths are absolute; what is in the files is not checked here. */
+struct config_tls {
+    struct config_address *listen; /* none: no TLS */
+    size_t listen_count;
+    char *certificate, *key;
+    char *client_ca; /* NULL: every client is served */
+};
+
 struct config_zone {
     char *name;    /* as written */
     uint8_t *apex; /* wire form, lower case */
@@ -63,6 +71,7 @@ struct config {
 
     struct config_address *listen;
     size_t listen_count;
+    struct config_tls tls;
     unsigned workers; /* at least 1; default one a core */
     char *state;      /* absolute directory; made on start when missing */
     char *control;    /* absolute socket path */
@@ -90,6 +99,9 @@ struct config {
     size_t signer_count;
     unsigned
         signatures_min; /* valid signatures that every order needs; default 0, subtrees always 2 */
+
+    struct error *warnings; /* what works and should not be: for the log */
+    size_t warning_count;
 };
 
 /* Loads and checks `path`, in time n log n of the zones. An unknown key, a wrong type, a bad value,

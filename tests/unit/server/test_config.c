@@ -285,6 +285,20 @@ static void test_mistakes_in_the_server_part_name_line_and_remedy(void **state)
         {LISTEN "  tcp-idle-timeout: -3s\n", 3, "seconds from 1"},
         {LISTEN "  tcp-idle-timeout: 99999999999999999999s\n", 3, "seconds from 1"},
         {LISTEN "  metrics: localhost\n", 3, "is not an address"},
+        {LISTEN "  tls: { listen: [\"127.0.0.1\"] }\n", 3, "'certificate' is missing"},
+        {LISTEN "  tls: { certificate: a.zone, key: a.zone }\n", 3, "TLS listens nowhere"},
+        {LISTEN "  tls:\n    listen: [\"127.0.0.1@5300\"]\n    certificate: a.zone\n"
+                "    key: a.zone\n",
+         4, "serves DNS in the clear already"},
+        {LISTEN "  tls:\n    listen: [\"127.0.0.1\", \"127.0.0.1@853\"]\n"
+                "    certificate: a.zone\n    key: a.zone\n",
+         4, "there twice"},
+        {LISTEN "  tls:\n    listen: [\"127.0.0.1\"]\n    certificate: gone.pem\n"
+                "    key: a.zone\n",
+         5, "gone.pem cannot be read"},
+        {LISTEN "  tls:\n    listen: [\"127.0.0.1\"]\n    certificate: a.zone\n"
+                "    key: gone.key\n",
+         6, "gone.key cannot be read"},
         {LISTEN "  nsid: 0x6g\n", 3, "hexadecimal"},
         {LISTEN "  nsid: \"\"\n", 3, "nsid is empty"},
         {LISTEN "  control: /tmp/"
