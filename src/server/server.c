@@ -289,6 +289,7 @@ static int plan_zone(struct refresh_plan *plan, struct zone *zone)
             .origin = (const struct sockaddr *)&config->from[i].address,
             .origin_size = config->from[i].size,
             .key = config->key != NULL ? key : NULL,
+            .tls = config->tls,
         };
     plan->count++;
     return 0;
