@@ -152,7 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     if (size == 0 || size > 1 + RESPONSE_SIZE_MAX)
         return 0;
     static const enum transport transports[] = {TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_UDP,
-                                                TRANSPORT_TLS};
+                                                TRANSPORT_TLS_1_3};
     enum transport transport = transports[input[0] & 3];
     size_t limit = transport == TRANSPORT_UDP ? UDP_PAYLOAD_MAX : RESPONSE_SIZE_MAX;
 

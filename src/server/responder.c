@@ -118,7 +118,8 @@ static uint8_t *put_padding(const struct exchange *exchange, const uint8_t *wire
                             size_t limit)
 {
     const size_t used = (size_t)(at - wire) + OPTION_HEAD;
-    if (!exchange->request->wants_padding || exchange->transport != TRANSPORT_TLS || used > limit)
+    if (!exchange->request->wants_padding || !transport_is_encrypted(exchange->transport) ||
+        used > limit)
         return at;
 
     size_t signed_size = used + signature_size(&exchange->tsig);
@@ -224,6 +225,8 @@ static _cold_ void answer_transfer(const struct responder *responder, struct exc
     const struct request *request = exchange->request;
     if (request->qtype == KNOT_RRTYPE_AXFR && exchange->transport == TRANSPORT_UDP)
         exchange->rcode = KNOT_RCODE_NOTIMPL; /* RFC 5936, 4.2: undefined over UDP */
+    else if (exchange->transport == TRANSPORT_TLS_1_2)
+        exchange->rcode = KNOT_RCODE_REFUSED; /* RFC 9103, 7.2: TLS 1.3 or later */
     else if (request->qtype == KNOT_RRTYPE_IXFR && !request->has_authority &&
              exact_zone(responder, name) != NULL)
         exchange->rcode =

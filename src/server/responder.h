@@ -15,7 +15,13 @@
 #include "order/overlay_set.h"
 #include "zone/zone.h"
 
-enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS };
+/* TLS by its version, since zones are not transferred over 1.2 (RFC 9103, 7.2). */
+enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS_1_2, TRANSPORT_TLS_1_3 };
+
+static inline bool transport_is_encrypted(enum transport transport)
+{
+    return transport >= TRANSPORT_TLS_1_2;
+}
 
 #define RESPONSE_SIZE_MAX 65535
 

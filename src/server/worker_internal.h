@@ -139,6 +139,9 @@ _must_check_ int tls_session_handshake(struct tls_session *session);
 bool tls_session_wants_to_send(const struct tls_session *session);
 bool tls_session_is_resumed(const struct tls_session *session);
 
+/* After the handshake: the version as the responder knows it. */
+enum transport tls_session_transport(const struct tls_session *session);
+
 /* Whether tls_session_receive() has something to tell, octets or the end, without the socket's
  * help.
  */

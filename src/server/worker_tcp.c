@@ -55,8 +55,9 @@ struct tcp_client {
     uint8_t *output; /* answered and not sent; NULL when there is none */
     union peer peer;
     socklen_t peer_size;
-    bool is_tls, is_secured; /* to be encrypted; its handshake is done */
-    struct tls_session *tls; /* NULL: in the clear, or nothing was received yet */
+    bool is_tls, is_secured;  /* to be encrypted; its handshake is done */
+    struct tls_session *tls;  /* NULL: in the clear, or nothing was received yet */
+    enum transport transport; /* of requests, which come after the handshake */
 };
 
 struct tcp_server {
@@ -232,6 +233,7 @@ static void client_open(struct worker *worker, int fd, const union peer *peer, s
     client->peer = *peer;
     client->peer_size = peer_size;
     client->is_tls = is_tls;
+    client->transport = TRANSPORT_TCP;
     client->address_key = key;
     client->deadline_ms = worker->now_ms + server->limits.idle_timeout_ms;
 
@@ -409,9 +411,9 @@ static struct answered answer_input(struct worker *worker, const struct tcp_clie
         }
 
         uint8_t *response = server->write + answered.produced + PREFIX_SIZE;
-        size_t response_size = worker->answer(
-            worker->context, request, request_size, &client->peer.any,
-            client->is_tls ? TRANSPORT_TLS : TRANSPORT_TCP, now, response, RESPONSE_SIZE_MAX);
+        size_t response_size =
+            worker->answer(worker->context, request, request_size, &client->peer.any,
+                           client->transport, now, response, RESPONSE_SIZE_MAX);
         assert(response_size <= RESPONSE_SIZE_MAX);
         if (response_size > 0) {
             set_length(response - PREFIX_SIZE, response_size);
@@ -465,6 +467,7 @@ static enum turn client_secure(struct worker *worker, struct tcp_client *client)
     if (rc < 0)
         return rc == -EAGAIN ? TURN_NOTHING : TURN_CLOSE;
     client->is_secured = true;
+    client->transport = tls_session_transport(client->tls);
     counter_add(&worker->counters.tls_connections, 1);
     counter_add(&worker->counters.tls_resumed, tls_session_is_resumed(client->tls));
     client_touch(worker, client);

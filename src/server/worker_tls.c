@@ -107,6 +107,12 @@ bool tls_session_is_resumed(const struct tls_session *session)
     return gnutls_session_is_resumed(session->gnutls) != 0;
 }
 
+enum transport tls_session_transport(const struct tls_session *session)
+{
+    return gnutls_protocol_get_version(session->gnutls) == GNUTLS_TLS1_2 ? TRANSPORT_TLS_1_2
+                                                                         : TRANSPORT_TLS_1_3;
+}
+
 bool tls_session_holds(const struct tls_session *session)
 {
     return session->has_ended || gnutls_record_check_pending(session->gnutls) > 0;

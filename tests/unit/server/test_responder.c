@@ -222,17 +222,30 @@ static void test_padded_queries_get_padded_answers_over_tls_only(void **state)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         for (size_t options_size = 9; options_size <= 13; options_size += 4) {
             knot_pkt_t *packet =
-                ask_with(names[i], KNOT_RRTYPE_A, TRANSPORT_TLS, 512, 0, padding, options_size);
+                ask_with(names[i], KNOT_RRTYPE_A, TRANSPORT_TLS_1_3, 512, 0, padding, options_size);
             assert_non_null(option_of(packet, KNOT_EDNS_OPTION_PADDING, &size));
             assert_int_equal(packet->size % 468, 0);
             knot_pkt_free(packet);
         }
-        knot_pkt_t *packet = ask(names[i], KNOT_RRTYPE_A, TRANSPORT_TLS, 512);
+        knot_pkt_t *packet = ask(names[i], KNOT_RRTYPE_A, TRANSPORT_TLS_1_3, 512);
         assert_null(option_of(packet, KNOT_EDNS_OPTION_PADDING, &size));
         knot_pkt_free(packet);
         packet = ask_with(names[i], KNOT_RRTYPE_A, TRANSPORT_TCP, 512, 0, padding, 9);
         assert_null(option_of(packet, KNOT_EDNS_OPTION_PADDING, &size));
         knot_pkt_free(packet);
+    }
+}
+
+/* RFC 9103, 7.2 */
+static void test_transfers_over_tls_1_2_are_refused(void **state)
+{
+    (void)state;
+    static const uint16_t types[] = {KNOT_RRTYPE_AXFR, KNOT_RRTYPE_IXFR};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        knot_pkt_free(ask("a.example.", types[i], TRANSPORT_TLS_1_2, 0));
+        assert_int_equal(knot_wire_get_rcode(response), KNOT_RCODE_REFUSED);
+        knot_pkt_free(ask("a.example.", types[i], TRANSPORT_TLS_1_3, 0));
+        assert_int_not_equal(knot_wire_get_rcode(response), KNOT_RCODE_REFUSED);
     }
 }
 
@@ -248,7 +261,7 @@ static void test_keepalive_is_told_over_tcp_and_tls_only(void **state)
     assert_int_equal(size, 2);
     assert_int_equal(knot_wire_read_u16(data), 123);
     knot_pkt_free(packet);
-    packet = ask_with("ns1.a.example.", KNOT_RRTYPE_A, TRANSPORT_TLS, 1232, 0, option, 4);
+    packet = ask_with("ns1.a.example.", KNOT_RRTYPE_A, TRANSPORT_TLS_1_3, 1232, 0, option, 4);
     assert_non_null(option_of(packet, KNOT_EDNS_OPTION_TCP_KEEPALIVE, &size));
     knot_pkt_free(packet);
     packet = ask_with("ns1.a.example.", KNOT_RRTYPE_A, TRANSPORT_UDP, 1232, 0, option, 4);
@@ -373,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_an_unknown_version_of_edns_gets_badvers_and_our_version),
         cmocka_unit_test(test_nsid_comes_when_asked_for),
         cmocka_unit_test(test_padded_queries_get_padded_answers_over_tls_only),
+        cmocka_unit_test(test_transfers_over_tls_1_2_are_refused),
         cmocka_unit_test(test_keepalive_is_told_over_tcp_and_tls_only),
         cmocka_unit_test(test_unknown_options_are_passed_over_and_cut_ones_refused),
         cmocka_unit_test(test_truncation_is_at_the_border_of_a_record_set),
