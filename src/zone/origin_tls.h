@@ -1,7 +1,9 @@
 /* TLS towards an origin (RFC 9103): how it is recognised, and one session with it.
  *
- * TLS 1.3 alone (RFC 9103, 7.2), ALPN "dot" alone, and no way without a proof of who is there: a
- * chain to an authority with the right name, a pinned key (RFC 7858, 4.2), or all of it.
+ * TLS 1.3 alone (RFC 9103, 7.2), and no way without a proof of who is there: a chain to an
+ * authority with the right name, a pinned key (RFC 7858, 4.2), or all of it. ALPN "dot" is offered;
+ * an origin that passes over the offer is asked all the same, since NSD 4.6 is one
+ * (doc/rfc-choices.md).
  */
 #pragma once
 

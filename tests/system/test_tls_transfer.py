@@ -1,6 +1,7 @@
 """Zone transfer over TLS (RFC 9103): from BIND and from origins that are not what they should be."""
 
 import os
+import signal
 import ssl
 import time
 
@@ -15,7 +16,7 @@ import dns.rcode
 from testbed.certificates import Authority
 from testbed.fake_origin import FakeOrigin
 from testbed.process import LOOPBACK, free_port
-from testbed.servers import Bind, program
+from testbed.servers import Bind, Nsd, program
 from testbed.xot_origin import XotOrigin, server_context
 
 PATIENCE_S = 30.0
@@ -55,6 +56,41 @@ zone "%s" { type primary; file "%s"; allow-transfer port %d transport tls { key 
        SECRET, self.directory, self.port, self.address, self.tls_port, self.address, ZONE, path,
        self.tls_port, KEY_NAME))
         self.run([program("named"), "-4", "-g", "-n", "1", "-c", config])
+        self.wait_for_zones([ZONE])
+        return self
+
+
+class XotNsd(Nsd):
+    """Gives its zone over TLS too, and passes over ALPN."""
+
+    def start(self, path, pair):
+        self.tls_port = free_port()
+        config = self.write("nsd.conf", """\
+server:
+    ip-address: %s@%d
+    ip-address: %s@%d
+    tls-port: %d
+    tls-service-pem: "%s"
+    tls-service-key: "%s"
+    server-count: 1
+    database: ""
+    zonesdir: "%s"
+    username: ""
+    pidfile: "%s"
+    xfrdfile: "%s"
+    xfrdir: "%s"
+    zonelistfile: "%s"
+    rrl-ratelimit: 0
+remote-control:
+    control-enable: no
+zone:
+    name: "%s"
+    zonefile: "%s"
+    provide-xfr: 127.0.0.1 NOKEY
+""" % (*self.place, self.address, self.tls_port, self.tls_port, pair.certificate, pair.key,
+       self.directory, self.path("nsd.pid"), self.path("xfrd.state"), self.directory,
+       self.path("zone.list"), ZONE, path))
+        self.run([program("nsd"), "-d", "-c", config])
         self.wait_for_zones([ZONE])
         return self
 
@@ -130,11 +166,24 @@ def test_a_zone_comes_from_bind_over_tls_and_follows_its_changes(farm, authority
     assert ask(server, "host-1." + ZONE, "A").answer[0][0].address == "198.51.100.1"
 
     farm.write("x.zone", ZONE_TEXT % {"serial": 2})
-    origin.process.signal(1)
+    origin.process.signal(signal.SIGHUP)
     eventually(lambda: serial_of(origin) == 2, "BIND has the new zone")
     notify(server, 2)
     eventually(lambda: serial_of(server) == 2, "so has the secondary")
     assert ask(server, "host-2." + ZONE, "A").answer
+
+
+def test_a_zone_comes_from_nsd_over_tls_and_follows_its_changes(farm, authority, pair):
+    path = farm.write("x.zone", ZONE_TEXT % {"serial": 1})
+    origin = farm._add(XotNsd).start(path, pair)
+    server = farm.tamisd(config("%s@%d" % (LOOPBACK, origin.tls_port), trusting(authority)))
+    assert ask(server, "host-1." + ZONE, "A").answer[0][0].address == "198.51.100.1"
+
+    farm.write("x.zone", ZONE_TEXT % {"serial": 2})
+    origin.process.signal(signal.SIGHUP)
+    eventually(lambda: serial_of(origin) == 2, "NSD has the new zone")
+    notify(server, 2)
+    eventually(lambda: serial_of(server) == 2, "so has the secondary")
 
 
 def test_an_origin_that_wants_a_certificate_of_ours_is_told_from_others(farm, authority, pair):
@@ -227,16 +276,6 @@ def test_tls_1_2_is_not_enough(farm, authority, pair):
         assert origin.asked == [] and origin.in_clear == []
 
 
-@pytest.mark.parametrize("protocols, reason", [
-    ((), "does not say that it speaks DNS over TLS"),
-    (("h2",), "does not say that it speaks DNS over TLS"),
-], ids=["none", "another"])
-def test_a_server_that_does_not_choose_dot_is_refused(farm, authority, pair, protocols, reason):
-    with XotOrigin(ZONE, RECORDS, server_context(pair, protocols=protocols)) as origin:
-        refused(farm, origin.text, trusting(authority), reason)
-        assert origin.asked == [] and origin.in_clear == []
-
-
 def test_an_origin_in_the_clear_is_not_fallen_back_to(farm, authority):
     path = farm.write("x.zone", ZONE_TEXT % {"serial": 1})
     origin = farm.knot([(ZONE, path)])
@@ -249,8 +288,9 @@ def test_an_origin_in_the_clear_is_not_fallen_back_to(farm, authority):
     (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not TLS 1.3: is the port right?"),
     (b"", "during the TLS handshake: does it speak TLS at this port?"),
     (b"\x15\x03\x03\x00\x02\x02\x28", "refuses TLS (Handshake failed)"),
+    (b"\x15\x03\x03\x00\x02\x02\x78", "speaks TLS but not DNS over it"),
     (b"\x16\x03\x03\x00\x05\x02\x00\x00\x01\x00", "not TLS 1.3: is the port right?"),
-], ids=["http", "nothing", "alert", "a broken hello"])
+], ids=["http", "nothing", "alert", "no such protocol", "a broken hello"])
 def test_garbage_in_place_of_a_handshake_is_told(farm, authority, octets, reason):
     class Garbage(FakeOrigin):
         def _serve_tcp(self):
