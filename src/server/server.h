@@ -27,6 +27,7 @@
 #include "server/refresh.h"
 #include "server/responder.h"
 #include "server/snapshot_keeper.h"
+#include "server/tls_server.h"
 #include "server/worker.h"
 
 /* What a refresher works on; lives as long as it. */
@@ -52,6 +53,7 @@ struct server {
     size_t nsid_size;
     struct responder_key *responder_keys;
     struct responder **responders; /* one a worker */
+    struct tls_server *tls;        /* NULL: no TLS */
     struct worker_pool *pool;
 
     struct snapshot_keeper *snapshots;
