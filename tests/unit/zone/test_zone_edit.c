@@ -422,7 +422,6 @@ static void test_a_million_updates_of_a_thousand_names_take_no_more_memory(void 
     struct model model;
     model_init(&model);
     struct zone_data *data = model_build(&model);
-    uint64_t memory = 0;
     for (unsigned done = 0, batch = 0; done < UPDATES; batch++) {
         struct zone_edit *edit = begin(data);
         for (unsigned i = 0; i < 100; i++, done++) {
@@ -442,10 +441,10 @@ static void test_a_million_updates_of_a_thousand_names_take_no_more_memory(void 
         zone_edit_end(edit);
         if (batch % 100 == 99)
             wait_for_grace();
-        if (done == UPDATES / 4)
-            memory = zone_data_memory(data);
     }
-    assert_true(zone_data_memory(data) <= memory + memory / 4);
+    /* The updates between two waits may all be in flight: some ten thousand entries of at most
+     * ninety octets, whose sizes differ from time to time. Each kept would be sixty megabytes. */
+    assert_true(zone_data_memory(data) < 6 * 1024 * 1024);
     assert_true(data->table->capacity < 4 * HOSTS);
     zone_data_free(data);
 }
