@@ -27,7 +27,7 @@ void *arena_alloc_block(struct arena *arena, size_t size);
 void *arena_take(struct arena *arena, size_t size);
 
 /* Gives back a piece for which `size` octets were asked. */
-void arena_give(struct arena *arena, void *piece, size_t size);
+void arena_give(struct arena *arena, void *memory, size_t size);
 
 /* Octets held from the system. */
 uint64_t arena_held(const struct arena *arena);

@@ -188,7 +188,8 @@ static bool owner_is_valid(const uint8_t *owner, size_t size)
     return true;
 }
 
-/* Whether the data is exactly the records that it should be, each of its type's form. */
+/* Whether the data is exactly the records that it should be, each of its type's form, in canonical
+ * order and none twice (RFC 4034, 6.3): as zones keep them, so that equal sets are equal octets. */
 static bool rrset_is_valid(const struct rrset *rrset)
 {
     bool single = rrset->type == KNOT_RRTYPE_SOA || rrset->type == KNOT_RRTYPE_CNAME ||
@@ -196,15 +197,21 @@ static bool rrset_is_valid(const struct rrset *rrset)
     if (single && rrset->rr_count > 1)
         return false;
     uint32_t at = 0;
+    const uint8_t *before = NULL;
+    uint16_t before_size = 0;
     for (unsigned left = rrset->rr_count; left > 0; left--) {
         if (rrset->size - at < 2)
             return false;
         uint16_t rdata_size = knot_wire_read_u16(rrset->data + at);
-        at += 2;
-        if (rrset->size - at < rdata_size ||
-            !rdata_is_valid(rrset->type, rrset->data + at, rdata_size))
+        const uint8_t *rdata = rrset->data + at + 2;
+        if (rrset->size - at - 2 < rdata_size || !rdata_is_valid(rrset->type, rdata, rdata_size))
             return false;
-        at += rdata_size;
+        if (before != NULL &&
+            rdata_compare(rrset->type, before, before_size, rdata, rdata_size) >= 0)
+            return false;
+        at += 2 + (uint32_t)rdata_size;
+        before = rdata;
+        before_size = rdata_size;
     }
     return at == rrset->size;
 }

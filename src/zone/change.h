@@ -16,7 +16,8 @@
 #include "base/cleanup.h"
 #include "zone/name_table.h"
 
-/* One record set before and after; rr_count 0: it was not there, or is not any more. */
+/* One record set before and after, its records in canonical order; rr_count 0: it was not there, or
+ * is not any more. */
 struct change {
     /* Whom the change is due to: an index that the list's keeper gives meaning to. */
     uint16_t author;

@@ -192,7 +192,7 @@ int zone_data_each(const struct zone_data *data,
                    void *context)
 {
     struct each_context each = {.data = data, .visit = visit, .context = context};
-    return name_table_each(data->table, visit_with_records, &each);
+    return name_table_each(rcu_dereference(data->table), visit_with_records, &each);
 }
 
 uint64_t zone_data_memory(const struct zone_data *data)

@@ -440,14 +440,14 @@ static bool is_sorted(const struct rrset *rrset)
     const uint8_t *at = rrset->data;
     for (unsigned left = rrset->rr_count; left > 1; left--) {
         const uint8_t *next = at + record_size(at);
-        if (record_compare(at, next, rrset->type) > 0)
+        if (record_compare(at, next, rrset->type) >= 0)
             return false;
         at = next;
     }
     return true;
 }
 
-/* Brings the records into the order in which a built zone has them. */
+/* Brings the records into the order in which a built zone has them, each once. */
 static int sort_rrset(struct zone_edit *edit, struct rrset *rrset)
 {
     if (is_sorted(rrset))
@@ -464,12 +464,18 @@ static int sort_rrset(struct zone_edit *edit, struct rrset *rrset)
     uint16_t type = rrset->type;
     qsort_r(records, rrset->rr_count, sizeof(*records), sorted_compare, &type);
     uint8_t *to = edit->rdata;
+    uint16_t kept = 0;
     for (unsigned i = 0; i < rrset->rr_count; i++) {
+        if (kept > 0 && record_compare(records[i - 1], records[i], type) == 0)
+            continue;
         memcpy(to, records[i], record_size(records[i]));
         to += record_size(records[i]);
+        kept++;
     }
     free(records);
     rrset->data = edit->rdata;
+    rrset->size = (uint32_t)(to - edit->rdata);
+    rrset->rr_count = kept;
     return 0;
 }
 

@@ -51,8 +51,8 @@ const struct name_entry *zone_edit_find(const struct zone_edit *edit, const stru
  * apex, a second SOA, CNAME or DNAME), and -EPERM for the records of a chain of NSEC or NSEC3; the
  * edit is then as before. The form of the data is the caller's to check (dns/rdata.h). */
 
-/* Puts `rrset` in the place of the set of its type, in canonical order; rr_count 0 removes it.
- * Duplicates within it are the caller's to avoid. */
+/* Puts `rrset` in the place of the set of its type; rr_count 0 removes it. Its records may come in
+ * any order and more than once. */
 _must_check_ int zone_edit_put(struct zone_edit *edit, const struct name *owner,
                                const struct rrset *rrset);
 

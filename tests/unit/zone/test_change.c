@@ -182,6 +182,15 @@ static void test_record_sets_that_no_zone_has_are_refused(void **state)
     change.after.size = 12; /* octets behind the last */
     assert_false(is_accepted(&change));
 
+    static const uint8_t disordered[] = {0, 4, 192, 0, 2, 2,   0, 4, 192,
+                                         0, 2, 1,   0, 4, 192, 0, 2, 1};
+    change = change_of(1, 2);
+    assert_true(is_accepted(&change));
+    change.after.data = disordered;
+    assert_false(is_accepted(&change));
+    change.after.data = disordered + 6; /* one record twice */
+    assert_false(is_accepted(&change));
+
     static const uint16_t types[] = {0,
                                      KNOT_RRTYPE_OPT,
                                      KNOT_RRTYPE_ANY,

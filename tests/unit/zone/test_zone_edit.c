@@ -308,6 +308,30 @@ static void test_what_no_zone_can_hold_is_refused_and_changes_nothing(void **sta
     zone_data_free(data);
 }
 
+static void test_a_zone_without_data_and_a_signed_one_cannot_be_edited(void **state)
+{
+    (void)state;
+    static const uint8_t apex[] = "\1a\7example", nsec[] = "\1a\7example\0\0\1\x62";
+    static const uint8_t soa[22];
+    struct zone_data *data;
+    struct zone_edit *edit;
+    struct error error = {0};
+    assert_int_equal(zone_data_create_empty(apex, &data), 0);
+    assert_int_equal(zone_edit_begin(data, &edit, &error), -ENODATA);
+    zone_data_free(data);
+
+    struct zone_builder *builder;
+    assert_int_equal(zone_builder_create(apex, &builder), 0);
+    assert_int_equal(zone_builder_add(builder, apex, KNOT_RRTYPE_SOA, 60, soa, 22, &error), 0);
+    assert_int_equal(zone_builder_add(builder, apex, KNOT_RRTYPE_NS, 60, apex, 11, &error), 0);
+    assert_int_equal(zone_builder_add(builder, apex, KNOT_RRTYPE_NSEC, 60, nsec, 14, &error), 0);
+    assert_int_equal(zone_builder_finish(builder, &data, &error), 0);
+    zone_builder_free(builder);
+    assert_int_equal(zone_edit_begin(data, &edit, &error), -EPERM);
+    assert_non_null(strstr(error.text, "signed"));
+    zone_data_free(data);
+}
+
 static void test_a_set_that_no_message_could_carry_is_refused(void **state)
 {
     (void)state;
@@ -363,6 +387,13 @@ static void test_names_in_data_are_compared_in_any_letter_case(void **state)
     assert_int_equal(rrset.ttl, 61);
     assert_true(name_entry_rrset(zone_edit_find(edit, &host), txt, &rrset));
     assert_int_equal(rrset.rr_count, 2);
+    static const uint8_t twice[] = {0, 2, 1, 'b', 0, 2, 1, 'a', 0, 2, 1, 'b'};
+    const struct rrset texts = {
+        .type = KNOT_RRTYPE_TXT, .rr_count = 3, .ttl = 60, .size = sizeof(twice), .data = twice};
+    assert_int_equal(zone_edit_put(edit, &host, &texts), 0);
+    assert_true(name_entry_rrset(zone_edit_find(edit, &host), txt, &rrset));
+    assert_int_equal(rrset.rr_count, 2);
+    assert_memory_equal(rrset.data, twice + 4, 8);
     assert_int_equal(zone_edit_remove(edit, &host, mx, upper, sizeof(upper), &changed), 0);
     assert_true(changed);
     assert_false(name_entry_rrset(zone_edit_find(edit, &host), mx, &rrset));
@@ -391,7 +422,6 @@ static void test_a_million_updates_of_a_thousand_names_take_no_more_memory(void 
     struct model model;
     model_init(&model);
     struct zone_data *data = model_build(&model);
-    uint64_t memory = 0;
     for (unsigned done = 0, batch = 0; done < UPDATES; batch++) {
         struct zone_edit *edit = begin(data);
         for (unsigned i = 0; i < 100; i++, done++) {
@@ -411,10 +441,10 @@ static void test_a_million_updates_of_a_thousand_names_take_no_more_memory(void 
         zone_edit_end(edit);
         if (batch % 100 == 99)
             wait_for_grace();
-        if (done == UPDATES / 4)
-            memory = zone_data_memory(data);
     }
-    assert_true(zone_data_memory(data) <= memory + memory / 4);
+    /* The updates between two waits may all be in flight: some ten thousand entries of at most
+     * ninety octets, whose sizes differ from time to time. Each kept would be sixty megabytes. */
+    assert_true(zone_data_memory(data) < 6 * 1024 * 1024);
     assert_true(data->table->capacity < 4 * HOSTS);
     zone_data_free(data);
 }
@@ -553,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_a_view_gives_what_the_zone_was_when_it_was_opened),
         cmocka_unit_test(test_marks_stay_with_their_names_while_these_come_and_go),
         cmocka_unit_test(test_what_no_zone_can_hold_is_refused_and_changes_nothing),
+        cmocka_unit_test(test_a_zone_without_data_and_a_signed_one_cannot_be_edited),
         cmocka_unit_test(test_a_set_that_no_message_could_carry_is_refused),
         cmocka_unit_test(test_names_in_data_are_compared_in_any_letter_case),
         cmocka_unit_test(test_a_million_updates_of_a_thousand_names_take_no_more_memory),
