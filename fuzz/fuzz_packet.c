@@ -151,8 +151,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         set_up();
     if (size == 0 || size > 1 + RESPONSE_SIZE_MAX)
         return 0;
-    enum transport transport = input[0] & 1 ? TRANSPORT_TCP : TRANSPORT_UDP;
-    size_t limit = transport == TRANSPORT_TCP ? RESPONSE_SIZE_MAX : UDP_PAYLOAD_MAX;
+    static const enum transport transports[] = {TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_UDP,
+                                                TRANSPORT_TLS_1_3};
+    enum transport transport = transports[input[0] & 3];
+    size_t limit = transport == TRANSPORT_UDP ? UDP_PAYLOAD_MAX : RESPONSE_SIZE_MAX;
 
     size_t response_size =
         responder_answer(responder, input + 1, size - 1, (const struct sockaddr *)&client,

@@ -34,4 +34,18 @@ static inline void *rcu_reader_ends(void)
 #define rcu_unregister_thread() (__tsan_release(rcu_reader_ends()), urcu_qsbr_unregister_thread())
 #undef synchronize_rcu
 #define synchronize_rcu() (urcu_qsbr_synchronize_rcu(), __tsan_acquire(rcu_reader_ends()))
+
+#undef call_rcu
+#define call_rcu(head, callback) \
+    (__tsan_release(rcu_reader_ends()), urcu_qsbr_call_rcu(head, callback))
+
+/* First in every function that call_rcu() calls. */
+static inline void rcu_callback_begins(void)
+{
+    __tsan_acquire(rcu_reader_ends());
+}
+#else
+static inline void rcu_callback_begins(void)
+{
+}
 #endif

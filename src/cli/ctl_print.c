@@ -123,8 +123,8 @@ int ctl_print_status(const json_t *result, int64_t now, FILE *stream, FILE *find
             count_of(zones, "unloaded").text, count_of(zones, "expired").text);
     fprintf(stream, "orders   %s active, %s names\n", count_of(orders, "active").text,
             count_of(orders, "names").text);
-    fprintf(stream, "queries  %s UDP, %s TCP\n", count_of(queries, "udp").text,
-            count_of(queries, "tcp").text);
+    fprintf(stream, "queries  %s UDP, %s TCP, %s TLS\n", count_of(queries, "udp").text,
+            count_of(queries, "tcp").text, count_of(queries, "tls").text);
     fprintf(stream, "workers  %s\n", count_of(result, "workers").text);
     fprintf(stream, "memory   %s\n", quantity_octets(number_of(result, "memory_octets")).text);
     return 0;

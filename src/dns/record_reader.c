@@ -1,6 +1,7 @@
 #include "dns/record_reader.h"
 
 #include <errno.h>
+#include <libknot/consts.h>
 #include <libknot/descriptor.h>
 #include <libknot/wire.h>
 #include <stdbool.h>
@@ -233,8 +234,12 @@ int record_reader_next(struct record_reader *reader, struct record *ret_record)
         .type = knot_wire_read_u16(fixed),
         .class = knot_wire_read_u16(fixed + 2),
         .ttl_s = ttl_s > TTL_MAX ? 0 : ttl_s,
+        .rdata = fixed + 10,
     };
-    const int rc = rdata_read(reader, &record, at, rdata_size);
+    /* The records of an UPDATE that ask for or delete sets say no data (RFC 2136, 2.4 and 2.5). */
+    const bool is_about_sets = record.class == KNOT_CLASS_ANY || record.class == KNOT_CLASS_NONE;
+    const int rc =
+        rdata_size == 0 && is_about_sets ? 0 : rdata_read(reader, &record, at, rdata_size);
     if (rc < 0)
         return rc;
 

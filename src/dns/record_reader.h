@@ -48,6 +48,7 @@ void record_reader_init(struct record_reader *reader, const uint8_t *wire, size_
 _must_check_ int record_reader_question(struct record_reader *reader, uint8_t *ret_name,
                                         uint16_t *ret_type, uint16_t *ret_class);
 
-/* Reads one record. Returns 0, or -EBADMSG when it is cut short, has a bad name, or its rdata does
- * not have the shape of its type. */
+/* Reads one record; of the classes ANY and NONE it may be without data. Returns 0, or
+ * -EBADMSG when it is cut short, has a bad name, or its rdata does not have the shape of its type.
+ */
 _must_check_ int record_reader_next(struct record_reader *reader, struct record *ret_record);

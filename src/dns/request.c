@@ -37,6 +37,7 @@ static bool read_options(struct request *request, const uint8_t *at, size_t size
             return false;
         request->wants_nsid |= code == KNOT_EDNS_OPTION_NSID;
         request->wants_keepalive |= code == KNOT_EDNS_OPTION_TCP_KEEPALIVE && length == 0;
+        request->wants_padding |= code == KNOT_EDNS_OPTION_PADDING;
         at += 4 + length;
         size -= 4 + length;
     }

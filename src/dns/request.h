@@ -25,7 +25,7 @@ struct request {
     bool has_edns, dnssec_ok;
     uint8_t edns_version;
     uint16_t edns_payload; /* as sent; below 512 counts as 512 */
-    bool wants_nsid, wants_keepalive;
+    bool wants_nsid, wants_keepalive, wants_padding;
 
     bool has_tsig; /* the last additional record */
     size_t tsig_offset;

@@ -1,5 +1,8 @@
 #include "order/order_scope.h"
 
+/* Names given to zone_data_mark_all() at a time. */
+#define MARKED_TOGETHER 256
+
 struct zone *order_scope_zone(const struct zone_set *zones, const uint8_t *wire,
                               struct name *ret_name)
 {
@@ -68,15 +71,23 @@ uint64_t order_scope_refused(const struct zone_set *zones, const struct order *o
 
 int order_scope_mark(const struct zone_set *zones, const struct order *order)
 {
-    for (size_t i = 0; i < order->names.count; i++) {
+    /* Names of one zone mostly come in a row: they are marked together. */
+    const uint8_t *owners[MARKED_TOGETHER];
+    const struct zone *of = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i <= order->names.count; i++) {
         struct name name;
-        const uint8_t *wire = order_names_at(&order->names, i);
-        struct zone *zone = order_scope_zone(zones, wire, &name);
-        if (zone == NULL)
-            continue;
-        int rc = zone_data_mark(zone->data, wire);
-        if (rc < 0)
-            return rc;
+        const uint8_t *wire = i < order->names.count ? order_names_at(&order->names, i) : NULL;
+        const struct zone *zone = wire != NULL ? order_scope_zone(zones, wire, &name) : NULL;
+        if (count > 0 && (zone != of || count == MARKED_TOGETHER)) {
+            int rc = zone_data_mark_all(of->data, owners, count);
+            if (rc < 0)
+                return rc;
+            count = 0;
+        }
+        of = zone;
+        if (zone != NULL)
+            owners[count++] = wire;
     }
     return 0;
 }

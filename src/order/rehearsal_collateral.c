@@ -83,7 +83,7 @@ static const struct name_entry *find_wildcard(const struct zone_data *data, cons
 
     for (size_t label = 1; label <= apex; label++) {
         const struct name_entry *encloser = zone_data_find_suffix(data, name, label).entry;
-        if (encloser == NULL || (encloser->flags & ENTRY_PHANTOM) != 0)
+        if (encloser == NULL)
             continue;
         size_t offset = name->offsets[label];
         memcpy(owner + 2, name->wire + offset, name->size - offset);

@@ -74,6 +74,11 @@ static void check_order(struct check *check, const char *path, const struct orde
     }
 }
 
+static void warn(void *context, const struct error *warning)
+{
+    tell(context, false, warning);
+}
+
 static void check_all(struct check *check, const char *config_path)
 {
     struct config *config;
@@ -83,6 +88,8 @@ static void check_all(struct check *check, const char *config_path)
         return;
     }
     check_zones(check, config);
+    if (server_tls_check(config, warn, check, &error) < 0)
+        tell(check, true, &error);
 
     struct order_keyring_entry *keyring;
     struct order_policy policy;

@@ -9,9 +9,13 @@
 #include <string.h>
 
 #include "server/config_internal.h"
+#include "zone/origin_tls.h"
 
 /* More addresses than any server has; a bound for sockets of every worker. */
 #define LISTEN_MAX 256
+
+/* Keys that origins may show: each one's present and next. */
+#define PINS_MAX 64
 
 static const cyaml_schema_value_t text_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
@@ -34,7 +38,16 @@ static const cyaml_schema_value_t text_schema = {
 #define OPTIONAL_TEXTS(key, type, member) \
     OPTIONAL_LIST(key, type, member, &text_schema, CYAML_UNLIMITED)
 
+static const cyaml_schema_field_t server_tls_fields[] = {
+    OPTIONAL_LIST("listen", struct raw_server_tls, listen, &text_schema, LISTEN_MAX),
+    TEXT("certificate", struct raw_server_tls, certificate),
+    TEXT("key", struct raw_server_tls, key),
+    OPTIONAL_TEXT("client-ca", struct raw_server_tls, client_ca),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t server_fields[] = {
+    OPTIONAL_MAP("tls", struct raw_server, tls, server_tls_fields),
     OPTIONAL_LIST("listen", struct raw_server, listen, &text_schema, LISTEN_MAX),
     OPTIONAL_NUMBER("workers", struct raw_server, workers),
     OPTIONAL_TEXT("state", struct raw_server, state),
@@ -62,9 +75,19 @@ static const cyaml_schema_field_t primary_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t origin_tls_fields[] = {
+    OPTIONAL_TEXT("name", struct raw_origin_tls, name),
+    OPTIONAL_TEXT("ca", struct raw_origin_tls, ca),
+    OPTIONAL_LIST("pin", struct raw_origin_tls, pin, &text_schema, PINS_MAX),
+    OPTIONAL_TEXT("certificate", struct raw_origin_tls, certificate),
+    OPTIONAL_TEXT("key", struct raw_origin_tls, key),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t secondary_fields[] = {
     OPTIONAL_TEXTS("from", struct raw_secondary, from),
     OPTIONAL_TEXT("key", struct raw_secondary, key),
+    OPTIONAL_MAP("tls", struct raw_secondary, tls, origin_tls_fields),
     CYAML_FIELD_END,
 };
 
@@ -210,6 +233,8 @@ static void zones_free(struct config *config)
         free(zone->apex);
         free(zone->file);
         free(zone->from);
+        if (zone->owns_tls)
+            origin_tls_free(zone->tls);
         free(zone->allow_transfer);
         free(zone->allow_update);
         free(zone->allow_notify);
@@ -225,6 +250,11 @@ void config_free(struct config *config)
     free(config->path);
     free(config->directory);
     free(config->listen);
+    free(config->tls.listen);
+    free(config->tls.certificate);
+    free(config->tls.key);
+    free(config->tls.client_ca);
+    free(config->warnings);
     free(config->state);
     free(config->control);
     free(config->nsid);

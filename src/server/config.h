@@ -36,6 +36,17 @@ struct config_access {
 
 enum config_zone_kind { CONFIG_PRIMARY, CONFIG_SECONDARY, CONFIG_FORWARD };
 
+/* How the origins of a zone are recognised when it is transferred over TLS (RFC 9103). */
+struct origin_tls;
+
+/* DNS over TLS (RFC 7858). Paths are absolute; what is in the files is not checked here. */
+struct config_tls {
+    struct config_address *listen; /* none: no TLS */
+    size_t listen_count;
+    char *certificate, *key;
+    char *client_ca; /* NULL: every client is served */
+};
+
 struct config_zone {
     char *name;    /* as written */
     uint8_t *apex; /* wire form, lower case */
@@ -45,6 +56,10 @@ struct config_zone {
     struct config_address *from; /* secondary: origins; forward: servers */
     size_t from_count;
     const struct config_key *key; /* secondary: TSIG key towards the origins, or NULL */
+    /* Secondary: over TLS, or NULL for in the clear. Neighbours that say the same share it: it is
+     * the first one's. */
+    struct origin_tls *tls;
+    bool owns_tls;
     /* allow_notify of a secondary zone ends with its origins, with no key asked for. */
     struct config_access *allow_transfer, *allow_update, *allow_notify;
     size_t allow_transfer_count, allow_update_count, allow_notify_count;
@@ -63,6 +78,7 @@ struct config {
 
     struct config_address *listen;
     size_t listen_count;
+    struct config_tls tls;
     unsigned workers; /* at least 1; default one a core */
     char *state;      /* absolute directory; made on start when missing */
     char *control;    /* absolute socket path */
@@ -90,11 +106,15 @@ struct config {
     size_t signer_count;
     unsigned
         signatures_min; /* valid signatures that every order needs; default 0, subtrees always 2 */
+
+    struct error *warnings; /* what works and should not be: for the log */
+    size_t warning_count;
 };
 
 /* Loads and checks `path`, in time n log n of the zones. An unknown key, a wrong type, a bad value,
  * a duplicate zone or a missing file is an error with file, line and the nearest known key.
- * Existence of zone files is checked here, their content is not. */
+ * Existence of zone files is checked here, their content is not; the certificates that origins are
+ * recognised by are read here. */
 _must_check_ int config_load(const char *path, struct config **ret_config, struct error *ret_error);
 void config_free(struct config *config);
 DEFINE_FREEP(struct config, config_free)

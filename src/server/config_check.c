@@ -43,6 +43,8 @@
 
 #define SIGNATURES_MAX 16
 
+#define WARNINGS_MAX 20
+
 struct config_place config_place(const char *format, ...)
 {
     struct config_place place;
@@ -109,6 +111,35 @@ int config_file_resolve(const struct config_source *source, const struct config 
     }
     *ret_path = resolved;
     return 0;
+}
+
+/* Adds a warning about the file at `path`; more than WARNINGS_MAX would tell nobody anything. */
+static int warn(struct config *config, const char *path, const char *text, struct error *ret_error)
+{
+    if (config->warning_count == WARNINGS_MAX)
+        return 0;
+    struct error *warnings =
+        realloc(config->warnings, (config->warning_count + 1) * sizeof(*warnings));
+    if (warnings == NULL)
+        return config_out_of_memory(ret_error);
+    config->warnings = warnings;
+    error_set_at(&warnings[config->warning_count++], -EPERM, path, 0, "%s", text);
+    return 0;
+}
+
+int config_private_key_resolve(const struct config_source *source, struct config *config,
+                               struct config_place place, const char *path, char **ret_path,
+                               struct error *ret_error)
+{
+    struct stat status;
+    int rc =
+        config_file_resolve(source, config, place, "the private key", path, ret_path, ret_error);
+    if (rc < 0 || stat(*ret_path, &status) < 0 || (status.st_mode & S_IRWXO) == 0)
+        return rc;
+    return warn(config, *ret_path,
+                "every user of this system may read or change the private key: chmod o= it, and "
+                "replace the key if others may have seen it",
+                ret_error);
 }
 
 int config_address_check(const struct config_source *source, struct config_place place,
@@ -323,6 +354,8 @@ int config_check_server(struct config_source *source, struct config *config,
     struct raw_server *raw = source->raw->server != NULL ? source->raw->server : &none;
 
     int rc = listen_check(source, raw, config, ret_error);
+    if (rc == 0)
+        rc = config_check_tls(source, config, ret_error);
     if (rc == 0)
         rc = limits_check(source, raw, config, ret_error);
     if (rc == 0)

@@ -7,7 +7,14 @@
 #include "base/yaml_load.h"
 #include "server/config.h"
 
+struct raw_server_tls {
+    char **listen;
+    unsigned listen_count;
+    char *certificate, *key, *client_ca;
+};
+
 struct raw_server {
+    struct raw_server_tls *tls;
     char **listen;
     unsigned listen_count;
     unsigned *workers;
@@ -24,10 +31,17 @@ struct raw_primary {
     char *file;
 };
 
+struct raw_origin_tls {
+    char *name, *ca, *certificate, *key;
+    char **pin;
+    unsigned pin_count;
+};
+
 struct raw_secondary {
     char **from;
     unsigned from_count;
     char *key;
+    struct raw_origin_tls *tls;
 };
 
 struct raw_forward {
@@ -98,6 +112,12 @@ _must_check_ int config_file_resolve(const struct config_source *source,
                                      const char *what, const char *path, char **ret_path,
                                      struct error *ret_error);
 
+/* The same for a private key. One that every user of the system can read is worth a warning. */
+_must_check_ int config_private_key_resolve(const struct config_source *source,
+                                            struct config *config, struct config_place place,
+                                            const char *path, char **ret_path,
+                                            struct error *ret_error);
+
 /* Parses a single address, not a prefix. */
 _must_check_ int config_address_check(const struct config_source *source, struct config_place place,
                                       const char *text, uint16_t port_default,
@@ -108,6 +128,15 @@ _must_check_ int config_addresses_check(const struct config_source *source,
                                         struct config_place place, char *const *texts, size_t count,
                                         uint16_t port_default, struct config_address **ret_list,
                                         size_t *ret_count, struct error *ret_error);
+
+/* Checks `server.tls` (config_tls.c), after `server.listen`. */
+_must_check_ int config_check_tls(const struct config_source *source, struct config *config,
+                                  struct error *ret_error);
+
+/* Checks the `tls` of the secondary zone at `index` and reads its files; when the zone before says
+ * the same, both share it, so that 100,000 zones of one origin cost one reading. */
+_must_check_ int config_check_origin_tls(const struct config_source *source, struct config *config,
+                                         size_t index, struct error *ret_error);
 
 /* Checks what `source` says and fills `config`, whose path and directory are set. On failure
  * `config` holds a part of it that config_free() can free. */

@@ -11,7 +11,8 @@
 
 #include "base/nearest.h"
 
-#define DNS_PORT 53
+#define DNS_PORT     53
+#define DNS_TLS_PORT 853 /* RFC 7858, 3.1 */
 
 /* What the checks of all zones share. */
 struct zones_check {
@@ -175,8 +176,11 @@ static int secondary_check(const struct zones_check *check, size_t index,
     if (raw->from_count == 0)
         return config_fail(check->source, place, check->error,
                            "zone %s has no origin: add from: [\"192.0.2.1@53\"]", zone->name);
-    int rc = config_addresses_check(check->source, place, raw->from, raw->from_count, DNS_PORT,
-                                    &zone->from, &zone->from_count, check->error);
+    int rc = config_addresses_check(check->source, place, raw->from, raw->from_count,
+                                    raw->tls != NULL ? DNS_TLS_PORT : DNS_PORT, &zone->from,
+                                    &zone->from_count, check->error);
+    if (rc == 0 && raw->tls != NULL)
+        rc = config_check_origin_tls(check->source, check->config, index, check->error);
     if (rc < 0 || raw->key == NULL)
         return rc;
     zone->key = key_find(check, raw->key);

@@ -4,11 +4,16 @@
 
 #include "order/order_scope.h"
 
+/* Names given to zone_data_mark_all() at a time. */
+#define MARKED_TOGETHER 256
+
 int order_marks_set_in(const struct zone_set *zones, const struct order *order,
                        struct zone_data *data)
 {
     /* In canonical order, what is below a name stands right behind it. */
     const struct order_names *names = &order->names;
+    const uint8_t *owners[MARKED_TOGETHER];
+    size_t count = 0;
     for (size_t at = order_names_lower_bound(names, data->apex.wire); at < names->count; at++) {
         const uint8_t *wire = order_names_at(names, at);
         if (knot_dname_in_bailiwick(wire, data->apex.wire) < 0)
@@ -17,11 +22,15 @@ int order_marks_set_in(const struct zone_set *zones, const struct order *order,
         const struct zone *zone = order_scope_zone(zones, wire, &name);
         if (zone != NULL && zone->name.label_count != data->apex.label_count)
             continue;
-        int rc = zone_data_mark(data, wire);
+        owners[count++] = wire;
+        if (count < MARKED_TOGETHER)
+            continue;
+        int rc = zone_data_mark_all(data, owners, count);
         if (rc < 0)
             return rc;
+        count = 0;
     }
-    return 0;
+    return zone_data_mark_all(data, owners, count);
 }
 
 static bool is_listed_by(const struct order_entry *entries, size_t count, const uint8_t *wire)

@@ -42,6 +42,18 @@ static void add_finding(struct reload_report *report, const struct error *error)
     add_to(report->findings, LOG_WARNING, error);
 }
 
+static void add_tls_finding(void *context, const struct error *error)
+{
+    struct reload_report *report = context;
+    add_finding(report, error);
+}
+
+static void add_tls_note(void *context, const struct error *error)
+{
+    struct reload_report *report = context;
+    add_to(report->notes, LOG_WARNING, error);
+}
+
 static void add_order_finding(void *context, const struct error *error)
 {
     struct reload_report *report = context;
@@ -310,6 +322,7 @@ static int reload_all(struct server *server, struct change *change, struct reloa
 
     publish_loads(server, change->loads, change->load_count, report);
     reload_orders(server, change, report);
+    server_tls_reload(server, change->config, add_tls_finding, add_tls_note, report);
     report->unchanged = server->zone_count - report->loaded - report->failed;
 
     /* Nothing points into the old configuration any more: zones, refresher and keyring have the new

@@ -16,6 +16,9 @@
 #define OPT_SIZE    11  /* of an OPT without options */
 #define OPTION_HEAD 4   /* code and length */
 
+/* Padded responses are a multiple of this (RFC 8467, 4.1). */
+#define PADDING_BLOCK 468
+
 /* Everything about one exchange that is not the answer itself. */
 struct exchange {
     const struct request *request;
@@ -94,9 +97,39 @@ static size_t edns_size(const struct responder *responder, const struct exchange
     size_t size = OPT_SIZE;
     if (sends_nsid(responder, exchange))
         size += OPTION_HEAD + responder->options.nsid_size;
-    if (exchange->request->wants_keepalive && exchange->transport == TRANSPORT_TCP)
+    if (exchange->request->wants_keepalive && exchange->transport != TRANSPORT_UDP)
         size += OPTION_HEAD + 2;
     return size;
+}
+
+/* Octets that the signature of the response will have: the room that is kept for it has place for
+ * the time that goes with BADTIME alone (RFC 8945, 5.2.3). */
+static size_t signature_size(const struct tsig_state *tsig)
+{
+    const size_t time_size = 6;
+    const size_t size = responder_tsig_size(tsig);
+    return size == 0 || tsig->error == KNOT_RCODE_BADTIME ? size : size - time_size;
+}
+
+/* Pads a response, which ends at `at`, the EDNS options last, and may grow to `limit`: when the
+ * query was padded (RFC 7830, 4) and nobody reads the sizes in the clear anyway. A signature that
+ * follows counts. */
+static uint8_t *put_padding(const struct exchange *exchange, const uint8_t *wire, uint8_t *at,
+                            size_t limit)
+{
+    const size_t used = (size_t)(at - wire) + OPTION_HEAD;
+    if (!exchange->request->wants_padding || !transport_is_encrypted(exchange->transport) ||
+        used > limit)
+        return at;
+
+    size_t signed_size = used + signature_size(&exchange->tsig);
+    size_t padding = (PADDING_BLOCK - signed_size % PADDING_BLOCK) % PADDING_BLOCK;
+    if (padding > limit - used)
+        padding = limit - used;
+    knot_wire_write_u16(at, KNOT_EDNS_OPTION_PADDING);
+    knot_wire_write_u16(at + 2, (uint16_t)padding);
+    memset(at + OPTION_HEAD, 0, padding);
+    return at + OPTION_HEAD + padding;
 }
 
 static size_t put_edns(const struct responder *responder, const struct exchange *exchange,
@@ -114,7 +147,7 @@ static size_t put_edns(const struct responder *responder, const struct exchange 
     if (sends_nsid(responder, exchange))
         at = put_option(at, KNOT_EDNS_OPTION_NSID, responder->options.nsid,
                         responder->options.nsid_size);
-    if (exchange->request->wants_keepalive && exchange->transport == TRANSPORT_TCP) {
+    if (exchange->request->wants_keepalive && exchange->transport != TRANSPORT_UDP) {
         uint8_t timeout[2]; /* in units of 100 ms (RFC 7828, 3.1) */
         knot_wire_write_u16(timeout, (uint16_t)(responder->options.tcp_idle_timeout_ms / 100));
         at = put_option(at, KNOT_EDNS_OPTION_TCP_KEEPALIVE, timeout, sizeof(timeout));
@@ -133,6 +166,7 @@ static size_t put_edns(const struct responder *responder, const struct exchange 
             at = put_option(at, KNOT_EDNS_OPTION_EDE, error, 2 + text_size);
         }
     }
+    at = put_padding(exchange, wire, at, limit);
     knot_wire_write_u16(opt + 9, (uint16_t)(at - opt - OPT_SIZE));
     return (size_t)(at - wire);
 }
@@ -157,7 +191,7 @@ static void answer_internet(struct responder *responder, struct exchange *exchan
     answer_question(answer, &environment, response);
     if (answer->truncated)
         count(&responder->counters.truncated);
-    if (answer->truncated && exchange->transport == TRANSPORT_TCP) {
+    if (answer->truncated && exchange->transport != TRANSPORT_UDP) {
         /* There is no larger transport to send the client to: the answer cannot be told. */
         static const char text[] = "the answer is larger than a message can be";
         response_rewind(response, &empty);
@@ -191,6 +225,8 @@ static _cold_ void answer_transfer(const struct responder *responder, struct exc
     const struct request *request = exchange->request;
     if (request->qtype == KNOT_RRTYPE_AXFR && exchange->transport == TRANSPORT_UDP)
         exchange->rcode = KNOT_RCODE_NOTIMPL; /* RFC 5936, 4.2: undefined over UDP */
+    else if (exchange->transport == TRANSPORT_TLS_1_2)
+        exchange->rcode = KNOT_RCODE_REFUSED; /* RFC 9103, 7.2: TLS 1.3 or later */
     else if (request->qtype == KNOT_RRTYPE_IXFR && !request->has_authority &&
              exact_zone(responder, name) != NULL)
         exchange->rcode =

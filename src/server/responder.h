@@ -15,7 +15,13 @@
 #include "order/overlay_set.h"
 #include "zone/zone.h"
 
-enum transport { TRANSPORT_UDP, TRANSPORT_TCP };
+/* TLS by its version, since zones are not transferred over 1.2 (RFC 9103, 7.2). */
+enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS_1_2, TRANSPORT_TLS_1_3 };
+
+static inline bool transport_is_encrypted(enum transport transport)
+{
+    return transport >= TRANSPORT_TLS_1_2;
+}
 
 #define RESPONSE_SIZE_MAX 65535
 
@@ -66,8 +72,8 @@ struct responder_counters {
 void responder_counters(const struct responder *responder, struct responder_counters *ret_counters);
 
 /* Answers one request. Returns the response's size, 0 for none (the request is ignored). `response`
- * has room for RESPONSE_SIZE_MAX octets on TCP and for at least 4096 on UDP. `now` is in Unix
- * seconds. */
+ * has room for RESPONSE_SIZE_MAX octets on TCP and TLS, and for at least 4096 on UDP. `now` is in
+ * Unix seconds. */
 size_t responder_answer(struct responder *responder, const uint8_t *request, size_t request_size,
                         const struct sockaddr *client, enum transport transport, int64_t now,
                         uint8_t *response, size_t response_max);

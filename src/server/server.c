@@ -49,6 +49,7 @@ int server_zone_create(const struct config_zone *config, struct zone **ret_zone)
     size_t size = strlen(zone->text);
     if (size > 1)
         zone->text[size - 1] = '\0';
+    pthread_mutex_init(&zone->writer, NULL);
     *ret_zone = zone;
     return 0;
 }
@@ -58,6 +59,7 @@ void server_zone_free(struct zone *zone)
     if (zone == NULL)
         return;
     zone_data_free(zone->data);
+    pthread_mutex_destroy(&zone->writer);
     free(zone);
 }
 
@@ -74,6 +76,7 @@ int server_publish(struct server *server, struct zone *zone, struct zone_data *d
             return rc;
         }
     }
+    pthread_mutex_lock(&zone->writer);
     pthread_mutex_lock(&server->control);
     struct zone_data *old = zone->data;
     rcu_assign_pointer(zone->data, data);
@@ -82,6 +85,7 @@ int server_publish(struct server *server, struct zone *zone, struct zone_data *d
     if (server->snapshots != NULL)
         snapshot_keeper_published(server->snapshots, zone);
     pthread_mutex_unlock(&server->control);
+    pthread_mutex_unlock(&zone->writer);
     if (server->book != NULL)
         order_book_marks_unlock(server->book);
     zone_last_error_set(zone, "");
@@ -289,6 +293,7 @@ static int plan_zone(struct refresh_plan *plan, struct zone *zone)
             .origin = (const struct sockaddr *)&config->from[i].address,
             .origin_size = config->from[i].size,
             .key = config->key != NULL ? key : NULL,
+            .tls = config->tls,
         };
     plan->count++;
     return 0;
@@ -443,19 +448,26 @@ static size_t answer(void *context, const uint8_t *request, size_t request_size,
 static int start_workers(struct server *server, struct error *ret_error)
 {
     const struct config *config = server->config;
-    struct worker_address *listen = calloc(config->listen_count + 1, sizeof(*listen));
+    const size_t listen_count = config->listen_count + config->tls.listen_count;
+    struct worker_address *listen = calloc(listen_count + 1, sizeof(*listen));
     if (listen == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
     for (size_t i = 0; i < config->listen_count; i++)
         listen[i] = (struct worker_address){.address = config->listen[i].address,
                                             .size = config->listen[i].size};
+    for (size_t i = 0; i < config->tls.listen_count; i++)
+        listen[config->listen_count + i] =
+            (struct worker_address){.address = config->tls.listen[i].address,
+                                    .size = config->tls.listen[i].size,
+                                    .is_tls = true};
     struct worker_options options = {
         .listen = listen,
-        .listen_count = config->listen_count,
+        .listen_count = listen_count,
         .worker_count = config->workers,
         .tcp_clients_max = config->tcp_clients_max,
         .tcp_clients_per_address_max = config->tcp_clients_per_address_max,
         .tcp_idle_timeout_ms = config->tcp_idle_timeout_ms,
+        .tls = server->tls,
         .answer = answer,
         .contexts = (void **)server->responders,
     };
@@ -485,6 +497,8 @@ static int start_all(struct server *server, struct error *ret_error)
         rc = create_orders(server, ret_error);
     if (rc == 0)
         rc = create_responders(server, ret_error);
+    if (rc == 0)
+        rc = server_tls_start(server, ret_error);
     if (rc == 0)
         rc = start_workers(server, ret_error);
     if (rc == 0 && server->config->control != NULL)
@@ -557,6 +571,7 @@ void server_stop(struct server *server)
         metrics_server_stop(server->metrics_server);
     server_refresh_stop(server);
     worker_pool_stop(server->pool, DRAIN_MS);
+    tls_server_free(server->tls);
     server_snapshots_stop(server);
 
     order_book_free(server->book);

@@ -5,6 +5,7 @@
  * - `reload` serializes reloads, which parse for as long as it takes, and guards what they alone
  *   use: `config`, `keyring`, `plan` and the life of the refresher.
  * - the order book's marks lock (server/order_book.h): who publishes a zone or its data holds it.
+ * - a zone's `writer` (zone/zone.h): who changes its data or publishes other data holds it.
  * - `control` guards what the control side shows and changes (the zones, their data, the orders)
  * and is held for milliseconds. A pointer to a zone, its data or an order that was found under it
  * is not used after it, but for an order that one took a reference to.
@@ -26,6 +27,7 @@
 #include "server/refresh.h"
 #include "server/responder.h"
 #include "server/snapshot_keeper.h"
+#include "server/tls_server.h"
 #include "server/worker.h"
 
 /* What a refresher works on; lives as long as it. */
@@ -51,6 +53,7 @@ struct server {
     size_t nsid_size;
     struct responder_key *responder_keys;
     struct responder **responders; /* one a worker */
+    struct tls_server *tls;        /* NULL: no TLS */
     struct worker_pool *pool;
 
     struct snapshot_keeper *snapshots;

@@ -17,6 +17,18 @@ void server_yield_to_workers(void);
  * control lock. */
 _must_check_ int server_publish(struct server *server, struct zone *zone, struct zone_data *data);
 
+/* What is told about a file, to a log or a list. */
+typedef void server_report_fn(void *context, const struct error *error);
+
+/* The certificate of DNS over TLS: loaded for the workers, when the configuration has one; read
+ * again, with what is broken told to `find` and the old one kept; only looked at. What works and
+ * should not be, as a key that everyone can read, is logged or told to `note`. */
+_must_check_ int server_tls_start(struct server *server, struct error *ret_error);
+void server_tls_reload(struct server *server, const struct config *config, server_report_fn *find,
+                       server_report_fn *note, void *context);
+_must_check_ int server_tls_check(const struct config *config, server_report_fn *note,
+                                  void *context, struct error *ret_error);
+
 /* Policy for orders by the configuration; the keyring is allocated into *ret_keyring. */
 _must_check_ int server_order_policy(const struct config *config,
                                      struct order_keyring_entry **ret_keyring,

@@ -34,22 +34,42 @@ static json_t *json_time(int64_t time)
     return time == 0 ? json_null() : json_integer(time);
 }
 
+static void sum_workers(const struct server *server, struct worker_counters *ret_sum)
+{
+    *ret_sum = (struct worker_counters){0};
+    uint64_t *sum = (uint64_t *)ret_sum;
+    for (unsigned i = 0; i < worker_pool_count(server->pool); i++) {
+        struct worker_counters counters;
+        worker_pool_counters(server->pool, i, &counters);
+        const uint64_t *one = (const uint64_t *)&counters;
+        for (size_t k = 0; k < sizeof(counters) / sizeof(uint64_t); k++)
+            sum[k] += one[k];
+    }
+}
+
+/* NULL: TLS is not served. */
+static json_t *tls_json(const struct server *server, const struct worker_counters *workers)
+{
+    if (server->tls == NULL)
+        return NULL;
+    return json_pack("{s:I, s:I, s:I, s:I}", "connections", (json_int_t)workers->tls_connections,
+                     "resumed", (json_int_t)workers->tls_resumed, "handshake_failures",
+                     (json_int_t)workers->tls_handshake_failures, "certificate_expires_at",
+                     (json_int_t)tls_server_expires_at(server->tls));
+}
+
 static int command_status(void *context, const json_t *request, json_t **ret_result,
                           struct error *ret_error)
 {
     (void)request;
     struct server *server = context;
-    json_int_t by_status[3] = {0}, memory = 0, names = 0, udp = 0, tcp = 0;
+    struct worker_counters workers;
+    sum_workers(server, &workers);
+    json_int_t by_status[3] = {0}, memory = 0, names = 0;
     for (size_t i = 0; i < server->zone_count; i++) {
         by_status[atomic_load(&server->zones[i]->status)]++;
         memory += (json_int_t)zone_data_memory(server->zones[i]->data);
         names += (json_int_t)server->zones[i]->data->name_count;
-    }
-    for (unsigned i = 0; i < worker_pool_count(server->pool); i++) {
-        struct worker_counters counters;
-        worker_pool_counters(server->pool, i, &counters);
-        udp += (json_int_t)counters.udp_requests;
-        tcp += (json_int_t)counters.tcp_requests;
     }
     json_int_t active = 0, listed = 0;
     for (size_t i = 0; i < order_book_count(server->book); i++) {
@@ -60,14 +80,16 @@ static int command_status(void *context, const json_t *request, json_t **ret_res
         listed += (json_int_t)active_order_get(entry->active)->names.count;
     }
     *ret_result = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:I, s:{s:I, s:I}}",
+        "{s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:I, s:{s:I, s:I, "
+        "s:I}, s:o*}",
         "version", TAMIS_VERSION, "pid", (json_int_t)getpid(), "started",
         (json_int_t)server->started_at, "uptime_s", (json_int_t)(time(NULL) - server->started_at),
         "workers", (json_int_t)worker_pool_count(server->pool), "zones", "total",
         (json_int_t)server->zone_count, "serving", by_status[ZONE_SERVING], "unloaded",
         by_status[ZONE_UNLOADED], "expired", by_status[ZONE_EXPIRED], "names", names, "orders",
-        "active", active, "names", listed, "memory_octets", memory, "queries", "udp", udp, "tcp",
-        tcp);
+        "active", active, "names", listed, "memory_octets", memory, "queries", "udp",
+        (json_int_t)workers.udp_requests, "tcp", (json_int_t)workers.tcp_requests, "tls",
+        (json_int_t)workers.tls_requests, "tls", tls_json(server, &workers));
     return *ret_result == NULL ? no_memory(ret_error) : 0;
 }
 
@@ -238,19 +260,6 @@ static void sum_responders(const struct server *server, struct responder_counter
     }
 }
 
-static void sum_workers(const struct server *server, struct worker_counters *ret_sum)
-{
-    *ret_sum = (struct worker_counters){0};
-    uint64_t *sum = (uint64_t *)ret_sum;
-    for (unsigned i = 0; i < worker_pool_count(server->pool); i++) {
-        struct worker_counters counters;
-        worker_pool_counters(server->pool, i, &counters);
-        const uint64_t *one = (const uint64_t *)&counters;
-        for (size_t k = 0; k < sizeof(counters) / sizeof(uint64_t); k++)
-            sum[k] += one[k];
-    }
-}
-
 static const char *rcode_word(size_t rcode)
 {
     static const char *const words[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
@@ -287,13 +296,13 @@ static int command_stats(void *context, const json_t *request, json_t **ret_resu
     order_entries_free(entries, count);
 
     *ret_result = json_pack(
-        "{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o}", "queries", "udp",
-        (json_int_t)workers.udp_requests, "tcp", (json_int_t)workers.tcp_requests, "query",
-        (json_int_t)responders.queries, "notify", (json_int_t)responders.notifies, "update",
-        (json_int_t)responders.updates, "other", (json_int_t)responders.others, "ignored",
-        (json_int_t)responders.ignored, "malformed", (json_int_t)responders.malformed, "truncated",
-        (json_int_t)responders.truncated, "verdicts", (json_int_t)responders.verdicts, "responses",
-        rcodes, "orders", orders);
+        "{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o}", "queries", "udp",
+        (json_int_t)workers.udp_requests, "tcp", (json_int_t)workers.tcp_requests, "tls",
+        (json_int_t)workers.tls_requests, "query", (json_int_t)responders.queries, "notify",
+        (json_int_t)responders.notifies, "update", (json_int_t)responders.updates, "other",
+        (json_int_t)responders.others, "ignored", (json_int_t)responders.ignored, "malformed",
+        (json_int_t)responders.malformed, "truncated", (json_int_t)responders.truncated, "verdicts",
+        (json_int_t)responders.verdicts, "responses", rcodes, "orders", orders);
     return *ret_result == NULL ? no_memory(ret_error) : 0;
 }
 
@@ -406,6 +415,8 @@ static void write_query_metrics(const struct server *server, FILE *stream)
             (unsigned long long)workers.udp_requests);
     fprintf(stream, "tamisd_requests_total{transport=\"tcp\"} %llu\n",
             (unsigned long long)workers.tcp_requests);
+    fprintf(stream, "tamisd_requests_total{transport=\"tls\"} %llu\n",
+            (unsigned long long)workers.tls_requests);
     write_counter(stream, "tamisd_responses_total", "Responses sent, by RCODE.");
     for (size_t i = 0; i < sizeof(responders.rcodes) / sizeof(responders.rcodes[0]); i++) {
         if (rcode_word(i) != NULL)
@@ -428,11 +439,26 @@ static void write_query_metrics(const struct server *server, FILE *stream)
         {"tamisd_tcp_displaced_total", "TCP connections closed to make room.",
          workers.tcp_displaced},
         {"tamisd_tcp_timeouts_total", "TCP connections closed for idling.", workers.tcp_timeouts},
+        {"tamisd_tls_connections_total", "TCP connections whose TLS handshake succeeded.",
+         workers.tls_connections},
+        {"tamisd_tls_resumed_total", "TLS handshakes that resumed a session.", workers.tls_resumed},
+        {"tamisd_tls_handshake_failures_total", "TLS handshakes that failed or were not finished.",
+         workers.tls_handshake_failures},
     };
     for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
         write_counter(stream, counters[i].name, counters[i].help);
         fprintf(stream, "%s %llu\n", counters[i].name, (unsigned long long)counters[i].value);
     }
+}
+
+static void write_tls_metrics(const struct server *server, FILE *stream)
+{
+    if (server->tls == NULL)
+        return;
+    write_gauge(stream, "tamisd_tls_certificate_expiry_seconds",
+                "When the certificate ends, Unix time.");
+    fprintf(stream, "tamisd_tls_certificate_expiry_seconds %lld\n",
+            (long long)tls_server_expires_at(server->tls));
 }
 
 static void write_zone_metrics(const struct server *server, FILE *stream)
@@ -487,6 +513,7 @@ void server_write_metrics(void *context, FILE *stream)
     write_gauge(stream, "tamisd_start_time_seconds", "When the server started, Unix time.");
     fprintf(stream, "tamisd_start_time_seconds %lld\n", (long long)server->started_at);
     write_query_metrics(server, stream);
+    write_tls_metrics(server, stream);
     write_zone_metrics(server, stream);
     write_order_metrics(server, stream);
     pthread_mutex_unlock(&server->control);

@@ -1,12 +1,13 @@
-/* The worker threads: sockets, batches, TCP connections. What an answer is, the worker doesn't
- * know.
+/* The worker threads: sockets, batches, TCP and TLS connections. What an answer is, the worker
+ * doesn't know.
  *
- * Each worker owns one UDP socket and one TCP listener per address (SO_REUSEPORT) and one epoll
- * loop; workers share nothing. A worker is an RCU reader: registered, quiescent once per loop,
- * offline while it waits.
+ * Each worker owns one UDP socket and one TCP listener per address, of a TLS address the listener
+ * alone (SO_REUSEPORT), and one epoll loop; workers share nothing. A worker is an RCU reader:
+ * registered, quiescent once per loop, offline while it waits.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -23,7 +24,10 @@ typedef size_t answer_fn(void *context, const uint8_t *request, size_t request_s
 struct worker_address {
     struct sockaddr_storage address;
     socklen_t size;
+    bool is_tls; /* DNS over TLS (RFC 7858) instead of UDP and TCP */
 };
+
+struct tls_server;
 
 struct worker_options {
     const struct worker_address *listen;
@@ -34,6 +38,7 @@ struct worker_options {
     /* RFC 7766, 6.2.3: from the last complete request, from a request's first octet to its last,
      * and for reading the answers that wait. */
     unsigned tcp_idle_timeout_ms;
+    struct tls_server *tls; /* NULL when no address is TLS; outlives the pool */
     answer_fn *answer;
     void **contexts; /* one per worker */
 };
@@ -47,6 +52,11 @@ struct worker_counters {
     uint64_t tcp_displaced; /* closed to make room for a newer one */
     uint64_t tcp_timeouts;
     uint64_t tcp_clients; /* connections open now */
+    /* The counters of TCP include connections with TLS, but for the messages on them. */
+    uint64_t tls_connections; /* whose handshake succeeded */
+    uint64_t tls_resumed;     /* of these, by a ticket */
+    uint64_t tls_handshake_failures;
+    uint64_t tls_requests, tls_responses;
 };
 
 struct worker_pool;

@@ -1,5 +1,6 @@
-/* One worker thread's insides, shared by worker.c (pool, loop), worker_udp.c (batches) and
- * worker_tcp.c (connections). Everything here belongs to the worker's own thread once it runs. */
+/* One worker thread's insides, shared by worker.c (pool, loop), worker_udp.c (batches),
+ * worker_tcp.c (connections) and worker_tls.c (TLS on these). Everything here belongs to the
+ * worker's own thread once it runs. */
 #pragma once
 
 #include <netinet/in.h>
@@ -17,7 +18,7 @@
 #define EVENTS_MAX 16
 
 /* What epoll's data points to; the first member of whatever owns the descriptor. */
-enum endpoint_kind { ENDPOINT_STOP, ENDPOINT_LISTENER, ENDPOINT_CLIENT };
+enum endpoint_kind { ENDPOINT_STOP, ENDPOINT_LISTENER, ENDPOINT_TLS_LISTENER, ENDPOINT_CLIENT };
 
 struct endpoint {
     enum endpoint_kind kind;
@@ -37,7 +38,8 @@ struct tcp_server;
 struct worker {
     alignas(WORKER_ALIGNMENT) answer_fn *answer;
     void *context;
-    /* What the loop waits for: one UDP socket per address, then the epoll set of all the others. */
+    /* What the loop waits for: one UDP socket per address (-1 where it is TLS), then the epoll set
+     * of all the others. */
     struct pollfd *waits;
     int epoll_fd;
     /* What epoll told last; served from event_next on. */
@@ -51,6 +53,7 @@ struct worker {
     unsigned drain_ms; /* set when stopping */
     struct udp_batch *udp;
     struct tcp_server *tcp;
+    struct tls_server *tls; /* NULL: no address is TLS */
     alignas(WORKER_ALIGNMENT) struct worker_counters counters;
 };
 
@@ -115,3 +118,40 @@ int tcp_timeout_ms(const struct worker *worker);
 
 /* Answers what clients have sent and closes those with nothing open. Returns clients left. */
 size_t tcp_drain(struct worker *worker);
+
+/* worker_tls.c */
+
+struct tls_session;
+
+/* A server's session on the socket `fd`, which stays the caller's and non-blocking. NULL: no
+ * memory.
+ */
+_must_check_ struct tls_session *tls_session_create(struct tls_server *server, int fd);
+
+/* Says good-bye where it can; before the socket is closed. NULL is fine. */
+void tls_session_free(struct tls_session *session);
+
+/* Goes on with the handshake. Returns 0 when it is done, -EAGAIN when the socket has to become
+ * ready first (tls_session_wants_to_send()), -EPROTO when it failed. */
+_must_check_ int tls_session_handshake(struct tls_session *session);
+
+/* What a handshake waits for: room to send, or else octets. */
+bool tls_session_wants_to_send(const struct tls_session *session);
+bool tls_session_is_resumed(const struct tls_session *session);
+
+/* After the handshake: the version as the responder knows it. */
+enum transport tls_session_transport(const struct tls_session *session);
+
+/* Whether tls_session_receive() has something to tell, octets or the end, without the socket's
+ * help.
+ */
+bool tls_session_holds(const struct tls_session *session);
+
+/* Receives what is there, at most `size` octets: 0 for nothing now, -ECONNRESET for the end. */
+_must_check_ ssize_t tls_session_receive(struct tls_session *session, uint8_t *ret_octets,
+                                         size_t size);
+
+/* Sends what the system takes. Returns the octets that are done with; the next call begins with the
+ * first of the others. */
+_must_check_ ssize_t tls_session_send(struct tls_session *session, const uint8_t *octets,
+                                      size_t size);

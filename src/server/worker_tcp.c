@@ -1,4 +1,5 @@
-/* DNS over TCP (RFC 7766): connections, framing, limits, deadlines.
+/* DNS over TCP (RFC 7766), in the clear and with TLS (RFC 7858): connections, framing, limits,
+ * deadlines.
  *
  * A client costs one slot while it is idle: buffers exist only while a request is incomplete or
  * answers wait for the client to read. A turn is one read, the answers to what it completed, and
@@ -6,7 +7,8 @@
  * gets more than its share however much it sends.
  *
  * While answers wait, nothing more is read from that client. All deadlines are the same time away,
- * so one list in order of deadline serves expiry and the choice of whom to displace.
+ * so one list in order of deadline serves expiry and the choice of whom to displace. A TLS
+ * handshake has to be done by the first deadline: its octets don't extend it.
  */
 #include <assert.h>
 #include <errno.h>
@@ -53,6 +55,9 @@ struct tcp_client {
     uint8_t *output; /* answered and not sent; NULL when there is none */
     union peer peer;
     socklen_t peer_size;
+    bool is_tls, is_secured;  /* to be encrypted; its handshake is done */
+    struct tls_session *tls;  /* NULL: in the clear, or nothing was received yet */
+    enum transport transport; /* of requests, which come after the handshake */
 };
 
 struct tcp_server {
@@ -172,6 +177,9 @@ static void client_close(struct worker *worker, struct tcp_client *client)
 {
     struct tcp_server *server = worker->tcp;
 
+    if (client->is_tls && !client->is_secured)
+        counter_add(&worker->counters.tls_handshake_failures, 1);
+    tls_session_free(TAKE(client->tls));
     close(client->endpoint.fd); /* epoll forgets it by itself */
     client->endpoint.fd = -1;
     client_release_buffers(client);
@@ -203,7 +211,8 @@ static struct tcp_client *client_slot(struct tcp_server *server)
 }
 
 /* Takes over `fd` in every case. */
-static void client_open(struct worker *worker, int fd, const union peer *peer, socklen_t peer_size)
+static void client_open(struct worker *worker, int fd, const union peer *peer, socklen_t peer_size,
+                        bool is_tls)
 {
     struct tcp_server *server = worker->tcp;
     uint64_t key = address_key(peer);
@@ -223,6 +232,8 @@ static void client_open(struct worker *worker, int fd, const union peer *peer, s
     client->events = EPOLLIN;
     client->peer = *peer;
     client->peer_size = peer_size;
+    client->is_tls = is_tls;
+    client->transport = TRANSPORT_TCP;
     client->address_key = key;
     client->deadline_ms = worker->now_ms + server->limits.idle_timeout_ms;
 
@@ -252,18 +263,35 @@ static int client_watch(struct worker *worker, struct tcp_client *client, uint32
 }
 
 /* Sends of `size` octets what the system takes. Returns the number sent, or a negative errno. */
-static ssize_t send_some(int fd, const uint8_t *octets, size_t size)
+static ssize_t send_some(struct tcp_client *client, const uint8_t *octets, size_t size)
 {
-    ssize_t sent = send(fd, octets, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (client->is_tls)
+        return tls_session_send(client->tls, octets, size);
+
+    ssize_t sent = send(client->endpoint.fd, octets, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     return sent;
 }
 
+/* Receives at most `size` octets. Returns 0 when there are none now, or a negative errno when there
+ * will be no more. */
+static ssize_t receive_some(struct tcp_client *client, uint8_t *ret_octets, size_t size)
+{
+    if (client->is_tls)
+        return tls_session_receive(client->tls, ret_octets, size);
+
+    ssize_t received = recv(client->endpoint.fd, ret_octets, size, MSG_DONTWAIT);
+    if (received < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    /* The client has sent its last octet. Nothing waits: all before was answered and sent. */
+    return received == 0 ? -ECONNRESET : received;
+}
+
 /* Sends what waits for the client to read. */
 static enum turn client_flush(struct worker *worker, struct tcp_client *client)
 {
-    ssize_t sent = send_some(client->endpoint.fd, client->output + client->output_start,
+    ssize_t sent = send_some(client, client->output + client->output_start,
                              client->output_size - client->output_start);
     if (sent < 0)
         return TURN_CLOSE;
@@ -279,7 +307,7 @@ static enum turn client_flush(struct worker *worker, struct tcp_client *client)
 /* Sends the turn's answers, keeping what the system doesn't take. */
 static enum turn client_send(struct tcp_client *client, const uint8_t *answers, size_t size)
 {
-    ssize_t sent = send_some(client->endpoint.fd, answers, size);
+    ssize_t sent = send_some(client, answers, size);
     if (sent < 0)
         return TURN_CLOSE;
     if ((size_t)sent == size)
@@ -348,12 +376,9 @@ static enum turn client_read(struct tcp_server *server, struct tcp_client *clien
         kept = client->input_size;
     }
 
-    ssize_t received = recv(client->endpoint.fd, room + kept, wanted - kept, MSG_DONTWAIT);
-    if (received < 0)
-        return errno == EAGAIN || errno == EINTR ? TURN_NOTHING : TURN_CLOSE;
-    /* The client has sent its last octet. Nothing waits: all before was answered and sent. */
-    if (received == 0)
-        return TURN_CLOSE;
+    ssize_t received = receive_some(client, room + kept, wanted - kept);
+    if (received <= 0)
+        return received == 0 ? TURN_NOTHING : TURN_CLOSE;
 
     *ret_octets = room;
     *ret_size = kept + (size_t)received;
@@ -387,8 +412,8 @@ static struct answered answer_input(struct worker *worker, const struct tcp_clie
 
         uint8_t *response = server->write + answered.produced + PREFIX_SIZE;
         size_t response_size =
-            worker->answer(worker->context, request, request_size, &client->peer.any, TRANSPORT_TCP,
-                           now, response, RESPONSE_SIZE_MAX);
+            worker->answer(worker->context, request, request_size, &client->peer.any,
+                           client->transport, now, response, RESPONSE_SIZE_MAX);
         assert(response_size <= RESPONSE_SIZE_MAX);
         if (response_size > 0) {
             set_length(response - PREFIX_SIZE, response_size);
@@ -409,8 +434,11 @@ static enum turn client_answer(struct worker *worker, struct tcp_client *client,
 {
     const bool had_input = client->input != NULL;
     struct answered answered = answer_input(worker, client, octets, size);
-    counter_add(&worker->counters.tcp_requests, answered.requests);
-    counter_add(&worker->counters.tcp_responses, answered.responses);
+    struct worker_counters *counters = &worker->counters;
+    counter_add(client->is_tls ? &counters->tls_requests : &counters->tcp_requests,
+                answered.requests);
+    counter_add(client->is_tls ? &counters->tls_responses : &counters->tcp_responses,
+                answered.responses);
 
     if (input_keep(client, octets + answered.consumed, size - answered.consumed) < 0)
         return TURN_CLOSE;
@@ -427,10 +455,34 @@ static enum turn client_answer(struct worker *worker, struct tcp_client *client,
     return answered.broken ? TURN_CLOSE : TURN_PROGRESS;
 }
 
-/* Goes on where the client stands: what waits to be sent, then what was received, then new octets.
- */
+/* Goes on with the client's handshake; TURN_PROGRESS when it is done. */
+static enum turn client_secure(struct worker *worker, struct tcp_client *client)
+{
+    if (client->tls == NULL)
+        client->tls = tls_session_create(worker->tls, client->endpoint.fd);
+    if (client->tls == NULL)
+        return TURN_CLOSE;
+
+    int rc = tls_session_handshake(client->tls);
+    if (rc < 0)
+        return rc == -EAGAIN ? TURN_NOTHING : TURN_CLOSE;
+    client->is_secured = true;
+    client->transport = tls_session_transport(client->tls);
+    counter_add(&worker->counters.tls_connections, 1);
+    counter_add(&worker->counters.tls_resumed, tls_session_is_resumed(client->tls));
+    client_touch(worker, client);
+    return TURN_PROGRESS;
+}
+
+/* Goes on where the client stands: its handshake, what waits to be sent, then what was received,
+ * then new octets. */
 static enum turn client_step(struct worker *worker, struct tcp_client *client)
 {
+    if (client->is_tls && !client->is_secured) {
+        enum turn turn = client_secure(worker, client);
+        if (turn != TURN_PROGRESS)
+            return turn;
+    }
     if (client->output != NULL) {
         enum turn turn = client_flush(worker, client);
         if (turn == TURN_CLOSE || client->output != NULL)
@@ -447,16 +499,25 @@ static enum turn client_step(struct worker *worker, struct tcp_client *client)
     return client_answer(worker, client, octets, size);
 }
 
+/* Whether the client goes on when there is room to send: who must read first, or has requests left
+ * from this turn, since reading on would only fill memory; and who has octets left that the socket
+ * no longer has, because TLS took them together with others. */
+static bool client_awaits_room(const struct tcp_client *client)
+{
+    if (client->is_tls && !client->is_secured)
+        return tls_session_wants_to_send(client->tls);
+    return client->output != NULL || has_request(client->input, client->input_size) ||
+           (client->is_tls && tls_session_holds(client->tls));
+}
+
 static enum turn client_turn(struct worker *worker, struct tcp_client *client)
 {
     enum turn turn = client_step(worker, client);
     if (turn == TURN_CLOSE)
         return turn;
 
-    /* Whoever must read first, or has requests left from this turn, continues when there is room to
-     * send: reading on would only fill memory. */
-    bool waiting = client->output != NULL || has_request(client->input, client->input_size);
-    return client_watch(worker, client, waiting ? EPOLLOUT : EPOLLIN) < 0 ? TURN_CLOSE : turn;
+    uint32_t events = client_awaits_room(client) ? EPOLLOUT : EPOLLIN;
+    return client_watch(worker, client, events) < 0 ? TURN_CLOSE : turn;
 }
 
 void tcp_serve(struct worker *worker, struct endpoint *endpoint)
@@ -497,7 +558,7 @@ void tcp_accept(struct worker *worker, struct endpoint *listener, unsigned accep
         socklen_t peer_size = sizeof(peer);
         int fd = accept4(listener->fd, &peer.any, &peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            client_open(worker, fd, &peer, peer_size);
+            client_open(worker, fd, &peer, peer_size, listener->kind == ENDPOINT_TLS_LISTENER);
             continue;
         }
 
@@ -556,7 +617,8 @@ size_t tcp_drain(struct worker *worker)
         if (client->endpoint.fd < 0)
             continue;
         enum turn turn = client_turn(worker, client);
-        bool idle = turn == TURN_NOTHING && client->input == NULL && client->output == NULL;
+        bool idle = turn == TURN_NOTHING && client->input == NULL && client->output == NULL &&
+                    client->is_secured == client->is_tls;
         if (turn == TURN_CLOSE || idle)
             client_close(worker, client);
     }
@@ -605,6 +667,7 @@ void tcp_server_free(struct tcp_server *server)
         return;
 
     for (const struct tcp_client *client = server->oldest; client != NULL; client = client->newer) {
+        tls_session_free(client->tls);
         close(client->endpoint.fd);
         free(client->input);
         free(client->output);

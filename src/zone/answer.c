@@ -11,6 +11,9 @@
 #include "zone/answer_internal.h"
 
 /* How one step of the search ends. */
+/* Looks at a name whose cut came and went at each look before. */
+#define TRIES_MAX 8
+
 enum step {
     STEP_FOLLOW, /* an alias was put; go on with its target */
     STEP_DONE,   /* records were put */
@@ -19,6 +22,7 @@ enum step {
     STEP_REFERRAL,
     STEP_STOP,      /* complete as it is: nothing goes into the authority section */
     STEP_TRUNCATED, /* no room for what must be there */
+    STEP_AGAIN,     /* the zone was changed meanwhile: look anew */
 };
 
 /* ---- Putting record sets ---- */
@@ -302,7 +306,7 @@ static enum step follow_dname(struct answer *answer, struct answer_hop *hop, siz
 
 static const struct name_entry *existing(struct name_hit hit)
 {
-    return hit.entry != NULL && (hit.entry->flags & ENTRY_PHANTOM) == 0 ? hit.entry : NULL;
+    return hit.entry;
 }
 
 /* NS of a cut, proof of its DS or that it has none; the addresses follow as additional data. */
@@ -350,8 +354,7 @@ static enum step occluded(struct answer *answer, struct answer_hop *hop)
         if ((entry->flags & ENTRY_DNAME) != 0 && label > 0)
             return follow_dname(answer, hop, label, entry);
     }
-    assert(false && "an occluded name has a cut or DNAME above");
-    return STEP_STOP;
+    return STEP_AGAIN; /* an edit has just taken it away */
 }
 
 /* RFC 8482, 4.1: one record set stands for all. The one of the lowest type that says something
@@ -429,7 +432,8 @@ static enum step answer_from_entry(struct answer *answer, struct answer_hop *hop
 static const struct name_entry *find_encloser(struct answer_hop *hop)
 {
     size_t last = apex_label(hop);
-    size_t label = last > hop->data->depth_max ? last - hop->data->depth_max : 1;
+    size_t depth_max = __atomic_load_n(&hop->data->depth_max, __ATOMIC_ACQUIRE);
+    size_t label = last > depth_max ? last - depth_max : 1;
     for (; label < last; label++) {
         const struct name_entry *entry =
             existing(zone_data_find_suffix(hop->data, &hop->name, label));
@@ -486,6 +490,18 @@ static struct zone *find_zone(const struct answer *answer)
     return zone_set_find(answer->environment->zones, name, 0);
 }
 
+static enum step answer_from_data(struct answer *answer, struct answer_hop *hop,
+                                  const struct name_entry *entry,
+                                  const struct name_entry **ret_entry)
+{
+    *ret_entry = entry;
+    if (entry == NULL)
+        return answer_missing(answer, hop, ret_entry);
+    if ((entry->flags & ENTRY_BELOW_CUT) != 0)
+        return occluded(answer, hop);
+    return answer_from_entry(answer, hop, entry);
+}
+
 /* Answers one hop from its zone's data. `ret_entry` is what NODATA must be proved for. */
 static enum step answer_hop(struct answer *answer, struct answer_hop *hop,
                             const struct name_entry **ret_entry)
@@ -497,13 +513,16 @@ static enum step answer_hop(struct answer *answer, struct answer_hop *hop,
     if (answer->unavailable)
         return STEP_STOP;
 
-    const struct name_entry *entry = existing(hit);
-    *ret_entry = entry;
-    if (entry == NULL)
-        return answer_missing(answer, hop, ret_entry);
-    if ((entry->flags & ENTRY_BELOW_CUT) != 0)
-        return occluded(answer, hop);
-    return answer_from_entry(answer, hop, entry);
+    enum step step = answer_from_data(answer, hop, existing(hit), ret_entry);
+    for (unsigned tries = 0; step == STEP_AGAIN && tries < TRIES_MAX; tries++) {
+        hit = zone_data_find(hop->data, &hop->name);
+        step = answer_from_data(answer, hop, existing(hit), ret_entry);
+    }
+    if (step != STEP_AGAIN)
+        return step;
+    answer->rcode = KNOT_RCODE_SERVFAIL;
+    answer->authoritative = false;
+    return STEP_STOP;
 }
 
 static enum step answer_first_hop(struct answer *answer, const struct name_entry **ret_entry)

@@ -1,5 +1,7 @@
 #include "zone/arena.h"
 
+#include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 struct chunk {
@@ -7,9 +9,22 @@ struct chunk {
     size_t size;
 };
 
+/* Sizes that pieces given back are kept by, in units of ALIGNMENT: each up to SMALL_UNITS_MAX, then
+ * four for each power of two, so that at most a fifth of a piece is for nothing. */
+#define SMALL_UNITS_MAX ((size_t)128)
+#define SMALL_BITS      7
+#define CLASS_COUNT     (SMALL_UNITS_MAX + 4 * (64 - SMALL_BITS))
+
+struct piece {
+    struct piece *next;
+};
+
 struct arena {
     struct chunk *chunks;
+    struct piece **given; /* a list for each class; NULL until something was given back */
     uint8_t *at, *end;
+    uint8_t *block; /* NULL: none */
+    size_t block_size;
     size_t chunk_size;
     uint64_t held;
 };
@@ -35,6 +50,7 @@ void arena_free(struct arena *arena)
         free(chunk);
         chunk = next;
     }
+    free(arena->given);
     free(arena);
 }
 
@@ -49,9 +65,38 @@ static struct chunk *arena_grow(struct arena *arena, size_t size)
     return chunk;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+/* The class whose pieces have at most `units`. */
+static size_t class_below(size_t units)
 {
-    size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    if (units <= SMALL_UNITS_MAX)
+        return units - 1;
+    unsigned bits = 63 - (unsigned)__builtin_clzl(units);
+    return SMALL_UNITS_MAX - 1 + 4 * (bits - SMALL_BITS) + ((units >> (bits - 2)) & 3);
+}
+
+static size_t class_units(size_t class)
+{
+    if (class < SMALL_UNITS_MAX)
+        return class + 1;
+    size_t step = class - (SMALL_UNITS_MAX - 1);
+    return (4 + step % 4) << (step / 4 + SMALL_BITS - 2);
+}
+
+static size_t units_of(size_t size)
+{
+    size_t units = (size + ALIGNMENT - 1) / ALIGNMENT;
+    return units > 0 ? units : 1;
+}
+
+/* What pieces of a class have room for, the smallest that `size` octets fit into. */
+static size_t class_above(size_t size)
+{
+    size_t units = units_of(size), class = class_below(units);
+    return class_units(class) < units ? class + 1 : class;
+}
+
+static void *take_octets(struct arena *arena, size_t size)
+{
     if (size > (size_t)(arena->end - arena->at)) {
         /* A large piece does not end the chunk that smaller ones still fill. */
         if (size > arena->chunk_size / 4) {
@@ -67,6 +112,45 @@ void *arena_alloc(struct arena *arena, size_t size)
     void *piece = arena->at;
     arena->at += size;
     return piece;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    return take_octets(arena, class_units(class_above(size)) * ALIGNMENT);
+}
+
+void *arena_alloc_block(struct arena *arena, size_t size)
+{
+    assert(arena->block == NULL);
+    void *block = take_octets(arena, units_of(size) * ALIGNMENT);
+    arena->block = block;
+    arena->block_size = block != NULL ? size : 0;
+    return block;
+}
+
+void *arena_take(struct arena *arena, size_t size)
+{
+    size_t class = class_above(size);
+    struct piece *piece = arena->given != NULL ? arena->given[class] : NULL;
+    if (piece == NULL)
+        return arena_alloc(arena, size);
+    arena->given[class] = piece->next;
+    return piece;
+}
+
+void arena_give(struct arena *arena, void *memory, size_t size)
+{
+    if (arena->given == NULL)
+        arena->given = calloc(CLASS_COUNT, sizeof(struct piece *));
+    if (arena->given == NULL)
+        return; /* it is freed with all the others */
+    /* A piece of the block ends where the next begins. */
+    bool in_block = arena->block != NULL && (uint8_t *)memory >= arena->block &&
+                    (uint8_t *)memory < arena->block + arena->block_size;
+    size_t class = in_block ? class_below(units_of(size)) : class_above(size);
+    struct piece *piece = memory;
+    piece->next = arena->given[class];
+    arena->given[class] = piece;
 }
 
 uint64_t arena_held(const struct arena *arena)

@@ -1,8 +1,13 @@
 /* The owner names of one zone: a hash table of entries, each with its record sets and its mark.
  *
- * Readers probe without locks while one writer inserts or marks. A slot is eight octets: a pointer
- * to the entry, a tag of the hash, and the mark that says "an order lists this name". So an overlay
- * of any size costs a query nothing: the probe that finds the name finds the mark.
+ * Readers probe without locks while one writer at a time inserts, replaces, removes or marks. A
+ * slot is eight octets: a pointer to the entry, a tag of the hash, and the mark that says "an order
+ * lists this name". So an overlay of any size costs a query nothing: the probe that finds the name
+ * finds the mark. A name that is listed but not in the zone has a slot without an entry, which
+ * keeps the hash instead.
+ *
+ * A name stays in its slot as long as it has an entry or a mark. What a removed name leaves is a
+ * tombstone: probes go past it, a later name may take it, and growing leaves it behind.
  */
 #pragma once
 
@@ -14,7 +19,7 @@
 #include "base/cleanup.h"
 #include "dns/name.h"
 
-/* Flags of an entry, fixed when its generation is built. */
+/* Flags of an entry, fixed when the entry is made. */
 enum entry_flag {
     ENTRY_APEX = 1 << 0,
     ENTRY_CUT = 1 << 1,       /* NS below the apex: a delegation (RFC 9499, zone cut) */
@@ -22,15 +27,14 @@ enum entry_flag {
     ENTRY_DNAME = 1 << 3,     /* has a DNAME: what is below is redirected (RFC 6672) */
     ENTRY_CNAME = 1 << 4,
     ENTRY_WILDCARD_CHILD = 1 << 5, /* "*.<owner>" exists */
-    ENTRY_PHANTOM = 1 << 6,        /* no such name in the zone: the entry only carries a mark */
-    ENTRY_ADDRESSES_ONLY =
-        1 << 7, /* nothing but A and AAAA: no CNAME, cut, signature to think of */
+    /* Nothing but A and AAAA: no CNAME, cut, signature to think of. */
+    ENTRY_ADDRESSES_ONLY = 1 << 7,
 };
 
 /* One owner name. The relative owner follows the header, then the record sets. */
 struct name_entry {
     uint16_t flags;
-    uint16_t rrset_count; /* 0: an empty non-terminal, or a phantom */
+    uint16_t rrset_count; /* 0: an empty non-terminal */
     uint8_t owner_size;   /* octets of the owner in front of the apex; 0 at the apex */
     uint8_t owner[];      /* lower case, without the apex's labels */
 };
@@ -68,13 +72,14 @@ bool name_entry_rrset(const struct name_entry *entry, uint16_t type, struct rrse
 /* A slot's value as found: the entry and its mark. */
 struct name_hit {
     const struct name_entry *entry; /* NULL: no such name */
-    bool marked;                    /* an active order may list the name: ask the overlay */
+    bool marked; /* an active order may list the name, in the zone or not: ask the overlay */
 };
 
 struct name_table {
     uint64_t *slots;              /* zero: empty */
     uint64_t capacity;            /* slots */
-    uint64_t used;                /* slots that hold an entry; kept by the writer */
+    uint64_t used;                /* slots that are not empty; kept by the writer */
+    uint64_t tombstones;          /* of these, slots that a name has left */
     _Atomic(uint32_t) references; /* of a table on the heap: its generation, and who holds it */
 };
 
@@ -92,16 +97,40 @@ void name_table_clear(struct name_table *table);
 struct name_hit name_table_find(const struct name_table *table, uint64_t hash, const uint8_t *owner,
                                 size_t owner_size);
 
-/* Whether `count` more entries fit without passing the load limit. */
+/* Asks for the memory that a probe for `hash` will want first. */
+void name_table_prefetch(const struct name_table *table, uint64_t hash);
+
+/* ---- Changing: one writer at a time ---- */
+
+/* Whether `count` more names fit without passing the load limit. */
 bool name_table_has_room(const struct name_table *table, uint64_t count);
 
-/* Adds an entry that is not in the table yet; there must be room. Writer only. */
+/* Names in the table, with those that are only marked. */
+uint64_t name_table_count(const struct name_table *table);
+
+/* Adds an entry whose name is not in the table yet; there must be room. */
 void name_table_insert(struct name_table *table, uint64_t hash, const struct name_entry *entry,
                        bool marked);
 
-/* Sets or clears the mark of an entry; returns false when there is no such entry. Writer only. */
+/* Makes `entry` what the name has, by one store; NULL: nothing. The mark stays. There must be room
+ * for a name that is new. Returns what the name had before, and the index of its slot. The owner's
+ * octets are those of either entry; not both are NULL. */
+const struct name_entry *name_table_replace(struct name_table *table, uint64_t hash,
+                                            const uint8_t *owner, size_t owner_size,
+                                            const struct name_entry *entry, uint64_t *ret_index);
+
+/* Sets the mark of a name that has a slot; returns false when it has none: then
+ * name_table_insert_mark(), for which there must be room. */
 bool name_table_mark(struct name_table *table, uint64_t hash, const uint8_t *owner,
-                     size_t owner_size, bool marked);
+                     size_t owner_size);
+void name_table_insert_mark(struct name_table *table, uint64_t hash);
+void name_table_unmark(struct name_table *table, uint64_t hash, const uint8_t *owner,
+                       size_t owner_size);
+
+/* Puts all names and marks of one table into another, which is empty and has room for them. */
+void name_table_copy(struct name_table *to, const struct name_table *from,
+                     uint64_t (*hash_of)(const void *context, const struct name_entry *entry),
+                     const void *context);
 
 /* ---- As octets in a file ---- */
 

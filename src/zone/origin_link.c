@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "dns/record_reader.h"
+#include "zone/origin_tls.h"
 
 /* Holds some whole messages, so that a fast origin costs a system call per buffer and not two per
  * message. */
@@ -102,6 +103,33 @@ static int connect_error(const struct origin_link *link, int code, struct error 
                      remedy);
 }
 
+/* What TLS said about the origin, behind its name. */
+static int tls_error(const struct origin_link *link, int code, const struct error *cause,
+                     struct error *ret_error)
+{
+    return error_set(ret_error, code, "%s %s", link->text, cause->text);
+}
+
+static int stream_secure(struct origin_link *link, const struct origin_tls *tls,
+                         struct error *ret_error)
+{
+    const int64_t until_ms = monotonic_ms() + link->connect_timeout_ms;
+    struct error cause = {.code = 0};
+
+    int rc = origin_session_create(tls, link->fd, &link->tls, &cause);
+    if (rc < 0)
+        return tls_error(link, rc, &cause, ret_error);
+    for (;;) {
+        rc = origin_session_handshake(link->tls, &cause);
+        if (rc != -EAGAIN)
+            return rc == 0 ? 0 : tls_error(link, rc, &cause, ret_error);
+        rc = link_wait(link, origin_session_event(link->tls), until_ms, "do its part of TLS",
+                       ret_error);
+        if (rc < 0)
+            return rc;
+    }
+}
+
 static int stream_connect(struct origin_link *link, const struct transfer_source *source,
                           struct error *ret_error)
 {
@@ -137,6 +165,8 @@ int origin_link_open_stream(struct origin_link *ret_link, const struct transfer_
     if (link.buffer == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
     rc = stream_connect(&link, source, ret_error);
+    if (rc == 0 && source->tls != NULL)
+        rc = stream_secure(&link, source->tls, ret_error);
     if (rc < 0)
         return rc;
 
@@ -150,6 +180,7 @@ int origin_link_open_datagram(struct origin_link *ret_link, const struct transfe
 {
     _cleanup_(origin_link_close) struct origin_link link = {.fd = -1};
 
+    assert(source->tls == NULL); /* what TLS is to hide must not go out in a datagram */
     const int rc = link_open(&link, source, SOCK_DGRAM, ret_error);
     if (rc < 0)
         return rc;
@@ -164,11 +195,33 @@ int origin_link_open_datagram(struct origin_link *ret_link, const struct transfe
 
 void origin_link_close(struct origin_link *link)
 {
+    origin_session_free(link->tls);
     if (link->fd >= 0)
         close(link->fd);
     free(link->buffer);
     link->fd = -1;
+    link->tls = NULL;
     link->buffer = NULL;
+}
+
+/* Sends what the socket takes: at least one octet, or -EAGAIN. */
+static ssize_t stream_send(struct origin_link *link, const uint8_t *octets, size_t size,
+                           struct error *ret_error)
+{
+    if (link->tls != NULL) {
+        struct error cause = {.code = 0};
+        const ssize_t count = origin_session_send(link->tls, octets, size, &cause);
+        return count >= 0 || count == -EAGAIN ? count
+                                              : tls_error(link, (int)count, &cause, ret_error);
+    }
+
+    const ssize_t count = send(link->fd, octets, size, MSG_NOSIGNAL);
+    if (count >= 0)
+        return count;
+    if (errno == EINTR || errno == EAGAIN)
+        return -EAGAIN;
+    return error_set(ret_error, -errno, "%s closed the connection: %s", link->text,
+                     strerror(errno));
 }
 
 int origin_link_send_stream(struct origin_link *link, const uint8_t *message, size_t size,
@@ -182,16 +235,13 @@ int origin_link_send_stream(struct origin_link *link, const uint8_t *message, si
     size += LENGTH_SIZE;
 
     for (size_t sent = 0; sent < size;) {
-        const ssize_t count = send(link->fd, framed + sent, size - sent, MSG_NOSIGNAL);
+        const ssize_t count = stream_send(link, framed + sent, size - sent, ret_error);
         if (count >= 0) {
             sent += (size_t)count;
             continue;
         }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return error_set(ret_error, -errno, "%s closed the connection: %s", link->text,
-                             strerror(errno));
+        if (count != -EAGAIN)
+            return (int)count;
         const int rc = link_wait(link, POLLOUT, monotonic_ms() + link->idle_timeout_ms,
                                  "take the query", ret_error);
         if (rc < 0)
@@ -200,27 +250,49 @@ int origin_link_send_stream(struct origin_link *link, const uint8_t *message, si
     return 0;
 }
 
+/* Receives what is there: at least one octet, 0 at the end, or -EAGAIN. */
+static ssize_t stream_receive(struct origin_link *link, uint8_t *ret_octets, size_t size,
+                              struct error *ret_error)
+{
+    if (link->tls != NULL) {
+        struct error cause = {.code = 0};
+        const ssize_t count = origin_session_receive(link->tls, ret_octets, size, &cause);
+        return count >= 0 || count == -EAGAIN ? count
+                                              : tls_error(link, (int)count, &cause, ret_error);
+    }
+
+    const ssize_t count = recv(link->fd, ret_octets, size, 0);
+    if (count >= 0)
+        return count;
+    if (errno == EINTR || errno == EAGAIN)
+        return -EAGAIN;
+    return error_set(ret_error, -errno, "the connection to %s broke: %s", link->text,
+                     strerror(errno));
+}
+
 /* Receives at least one octet more. */
 static int stream_fill(struct origin_link *link, struct error *ret_error)
 {
     for (;;) {
         /* Also when octets are there: an origin that never pauses must not outrun the total time or
          * a stop. */
-        const int rc = link_wait(link, POLLIN, monotonic_ms() + link->idle_timeout_ms,
-                                 "send anything", ret_error);
+        /* What TLS holds already, the socket does not wait for: room to send is there at once. */
+        const bool holds = link->tls != NULL && origin_session_holds(link->tls);
+        const int rc =
+            link_wait(link, holds ? POLLOUT : POLLIN, monotonic_ms() + link->idle_timeout_ms,
+                      "send anything", ret_error);
         if (rc < 0)
             return rc;
 
-        const ssize_t count =
-            recv(link->fd, link->buffer + link->end, STREAM_BUFFER_SIZE - link->end, 0);
+        const ssize_t count = stream_receive(link, link->buffer + link->end,
+                                             STREAM_BUFFER_SIZE - link->end, ret_error);
         if (count == 0)
             return error_set(ret_error, -ECONNRESET,
                              "%s closed the connection before the answer was complete", link->text);
-        if (count < 0 && errno != EINTR && errno != EAGAIN)
-            return error_set(ret_error, -errno, "the connection to %s broke: %s", link->text,
-                             strerror(errno));
-        if (count < 0)
+        if (count == -EAGAIN)
             continue;
+        if (count < 0)
+            return (int)count;
 
         link->end += (size_t)count;
         link->received += (uint64_t)count;

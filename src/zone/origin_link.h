@@ -1,4 +1,5 @@
-/* The way to one origin: a TCP stream of DNS messages or a UDP exchange, with every wait bounded.
+/* The way to one origin: a TCP stream of DNS messages, with TLS or without, or a UDP exchange, with
+ * every wait bounded.
  *
  * Sockets are non-blocking; each wait ends with the first of: octets, the idle time, the total
  * time, or a readable cancel descriptor. One thread per link.
@@ -15,9 +16,12 @@
 /* "2001:db8::1@53" with room for a scope. */
 #define ORIGIN_TEXT_MAX 80
 
+struct origin_session;
+
 struct origin_link {
     int fd;
-    int cancel_fd; /* -1: none */
+    struct origin_session *tls; /* NULL: in the clear */
+    int cancel_fd;              /* -1: none */
     unsigned connect_timeout_ms, idle_timeout_ms;
     int64_t deadline_ms; /* CLOCK_MONOTONIC: end of the total time */
     uint64_t size_max;
@@ -30,12 +34,15 @@ struct origin_link {
 /* The time that deadlines are made of. */
 int64_t monotonic_ms(void);
 
-/* Connects a stream. Errors: -ECANCELED, -ETIMEDOUT, -ENOMEM or the socket's own, with a text. */
+/* Connects a stream, and with TLS sees that it is the origin before anything is sent. Errors:
+ * -ECANCELED, -ETIMEDOUT, -ENOMEM, what origin_session_handshake() says, or the socket's own, with
+ * a text. */
 _must_check_ int origin_link_open_stream(struct origin_link *ret_link,
                                          const struct transfer_source *source,
                                          struct error *ret_error);
 
-/* Opens a connected UDP socket on a port that the kernel picks at random. */
+/* Opens, towards a source without TLS, a connected UDP socket on a port that the kernel picks at
+ * random. */
 _must_check_ int origin_link_open_datagram(struct origin_link *ret_link,
                                            const struct transfer_source *source,
                                            struct error *ret_error);

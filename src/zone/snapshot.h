@@ -20,7 +20,7 @@
 
 /* Changes whenever anything changes in what is written, struct name_entry and the table's way of
  * probing included. A change of the name hash itself shows without it. */
-#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_VERSION 2
 
 /* Where the snapshot of `apex` is in `folder`. Returns 0 or -ENAMETOOLONG. */
 _must_check_ int snapshot_path(const char *folder, const uint8_t *apex, char *ret_path,

@@ -123,7 +123,7 @@ static int read_sections(struct body *body, struct zone_data *data, struct raw *
     const struct snapshot_header *header = &body->snapshot->header;
     if (header->slot_count != data->table->capacity)
         return -EBADMSG;
-    uint8_t *entries = arena_alloc(data->arena, header->entries_size + header->nsec3_size);
+    uint8_t *entries = arena_alloc_block(data->arena, header->entries_size + header->nsec3_size);
     uint64_t *nsec = calloc(header->nsec_count + 1, sizeof(*nsec));
     ret_raw->nsec = nsec;
     if (entries == NULL || nsec == NULL)

@@ -80,7 +80,7 @@ static int writer_put_entry(struct writer *writer, const struct name_entry *entr
 
 /* ---- Sections ---- */
 
-/* A table of its own, without phantoms and as wide as a loaded one's. */
+/* A table of its own, without marks and as wide as a loaded one's. */
 struct copy {
     const struct zone_data *data;
     struct name_table *table;
@@ -90,8 +90,7 @@ static int copy_entry(void *context, const struct name_entry *entry, bool marked
 {
     (void)marked;
     const struct copy *copy = context;
-    if ((entry->flags & ENTRY_PHANTOM) == 0)
-        name_table_insert(copy->table, zone_data_entry_hash(copy->data, entry), entry, false);
+    name_table_insert(copy->table, zone_data_entry_hash(copy->data, entry), entry, false);
     return 0;
 }
 

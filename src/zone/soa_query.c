@@ -1,4 +1,5 @@
-/* The SOA query of transfer_in.h: UDP first, TCP when UDP does not do. */
+/* The SOA query of transfer_in.h: UDP first, TCP when UDP does not do; TLS and nothing else where
+ * it is wanted. */
 #include "zone/transfer_in.h"
 
 #include <errno.h>
@@ -71,8 +72,9 @@ static int soa_over_udp(struct origin_link *link, struct origin_query *query,
     return soa_read(query, reader, wire, size, ret_soa, ret_error);
 }
 
-static int soa_over_tcp(const struct transfer_source *source, const uint8_t *apex,
-                        struct record_reader *reader, struct soa *ret_soa, struct error *ret_error)
+static int soa_over_stream(const struct transfer_source *source, const uint8_t *apex,
+                           struct record_reader *reader, struct soa *ret_soa,
+                           struct error *ret_error)
 {
     _cleanup_(origin_link_close) struct origin_link link = {.fd = -1};
     _cleanup_(origin_query_clear) struct origin_query query = {.tsig = NULL};
@@ -92,9 +94,9 @@ static int soa_over_tcp(const struct transfer_source *source, const uint8_t *ape
     if (rc < 0)
         return rc;
     rc = soa_read(&query, reader, wire, size, ret_soa, ret_error);
-    return rc <= 0
-               ? rc
-               : error_set(ret_error, -EBADMSG, "%s truncated an answer over TCP", query.origin);
+    return rc <= 0 ? rc
+                   : error_set(ret_error, -EBADMSG, "%s truncated an answer over a connection",
+                               query.origin);
 }
 
 int transfer_soa(const struct transfer_source *source, const uint8_t *apex, struct soa *ret_soa,
@@ -104,6 +106,10 @@ int transfer_soa(const struct transfer_source *source, const uint8_t *apex, stru
     _cleanup_(record_reader_freep) struct record_reader *reader = record_reader_create();
     if (reader == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
+
+    /* The name of the zone is as private as its content (RFC 9103). */
+    if (source->tls != NULL)
+        return soa_over_stream(source, apex, reader, ret_soa, ret_error);
 
     int rc = origin_link_open_datagram(&link, source, ret_error);
     if (rc < 0)
@@ -122,6 +128,6 @@ int transfer_soa(const struct transfer_source *source, const uint8_t *apex, stru
 
     /* A path that swallows datagrams may still let a connection through. */
     if (rc == 1 || rc == -ETIMEDOUT || rc == -ECONNREFUSED)
-        rc = soa_over_tcp(source, apex, reader, ret_soa, ret_error);
+        rc = soa_over_stream(source, apex, reader, ret_soa, ret_error);
     return rc;
 }

@@ -4,9 +4,10 @@
  * counts and time have limits, and a refused transfer leaves the caller's zone as it was.
  *
  * Errors: -ECANCELED after the cancel descriptor; transfer_error_is_origins() for "nobody there";
- * -EACCES when the origin says no, -EKEYREJECTED when its signature is missing or wrong, -EREMOTEIO
- * for its other RCODEs, -EBADMSG for what breaks the protocol, -EFBIG over a limit, -EINVAL for a
- * key that cannot be used or a zone that cannot be served, -ENOMEM, and the system's own.
+ * -EACCES when the origin says no, -EKEYREJECTED when its signature is missing or wrong or TLS does
+ * not recognise it, -EPROTO when TLS fails for another reason, -EREMOTEIO for its other RCODEs,
+ * -EBADMSG for what breaks the protocol, -EFBIG over a limit, -EINVAL for a key that cannot be used
+ * or a zone that cannot be served, -ENOMEM, and the system's own.
  */
 #pragma once
 
@@ -23,6 +24,8 @@
 #define TRANSFER_SIZE_MAX           (16ull << 30) /* 100 M records of a dense zone */
 #define TRANSFER_RECORDS_MAX        200000000ull
 
+struct origin_tls;
+
 struct transfer_key {
     const char *name, *algorithm, *secret; /* as configured: text, hmac-..., base64 */
 };
@@ -31,6 +34,7 @@ struct transfer_source {
     const struct sockaddr *origin;
     socklen_t origin_size;
     const struct transfer_key *key; /* NULL: unsigned */
+    const struct origin_tls *tls;   /* over TLS (RFC 9103), the SOA too; NULL: in the clear */
     unsigned connect_timeout_ms;
     unsigned idle_timeout_ms; /* without a single octet from the origin */
     unsigned total_timeout_ms;
@@ -47,7 +51,8 @@ struct transfer_report {
 };
 
 /* Asks the origin for the zone's SOA over UDP; over TCP when truncated or when no datagram comes
- * back. An answer that is not authoritative is an error: its serial proves nothing. */
+ * back; over TLS alone when the source says so. An answer that is not authoritative is an error:
+ * its serial proves nothing. */
 _must_check_ int transfer_soa(const struct transfer_source *source, const uint8_t *apex,
                               struct soa *ret_soa, struct error *ret_error);
 

@@ -1,6 +1,7 @@
 /* A configured zone and the set of all of them. */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +24,9 @@ struct zone {
     enum zone_role role;
     _Atomic(int) status;    /* enum zone_status */
     struct zone_data *data; /* rcu_dereference() by readers */
+    /* Held by who edits the data, opens a view of it or publishes other data. Taken behind the
+     * order book's marks lock and before the control lock, and held around the journal's write. */
+    pthread_mutex_t writer;
     void *config; /* RCU: struct config_zone of the running configuration, which is not to be
                      changed */
 

@@ -15,6 +15,14 @@
 
 #define CHUNK_SIZE ((size_t)64 * 1024)
 
+/* A table that must grow gets room for a quarter more names: rarely enough, and its load stays
+ * above a half. */
+#define GROWTH_DIVISOR 4
+
+/* Names that are marked together: enough for the memory to be asked for ahead, and few enough that
+ * an edit does not wait for them. */
+#define MARK_BATCH 16
+
 static int table_create(uint64_t names, struct name_table **ret_table)
 {
     struct name_table *table = malloc(sizeof(*table));
@@ -30,7 +38,7 @@ static int table_create(uint64_t names, struct name_table **ret_table)
     return 0;
 }
 
-static void table_release(struct name_table *table)
+void zone_data_release_table(struct name_table *table)
 {
     if (table == NULL || atomic_fetch_sub(&table->references, 1) > 1)
         return;
@@ -44,6 +52,10 @@ int zone_data_allocate(const struct name *apex, uint64_t names, struct zone_data
     if (data == NULL)
         return -ENOMEM;
     data->references = 1;
+    if (pthread_mutex_init(&data->table_lock, NULL) != 0) {
+        free(TAKE(data));
+        return -ENOMEM;
+    }
     data->apex = *apex;
     data->arena = arena_create(CHUNK_SIZE);
     if (data->arena == NULL)
@@ -68,9 +80,11 @@ void zone_data_free(struct zone_data *data)
 {
     if (data == NULL || atomic_fetch_sub(&data->references, 1) > 1)
         return;
-    table_release(data->table);
+    zone_data_release_table(data->table);
+    zone_changing_free(data->changing);
     nsec_chain_free(data->chain);
     arena_free(data->arena);
+    pthread_mutex_destroy(&data->table_lock);
     free(data);
 }
 
@@ -82,16 +96,24 @@ void zone_data_retire(struct zone_data *data)
     zone_data_free(data);
 }
 
+struct name_table *zone_data_hold_table(struct zone_data *data)
+{
+    (void)pthread_mutex_lock(&data->table_lock);
+    struct name_table *table = data->table;
+    atomic_fetch_add(&table->references, 1);
+    (void)pthread_mutex_unlock(&data->table_lock);
+    return table;
+}
+
 void zone_data_hold(struct zone_data *data, struct zone_hold *ret_hold)
 {
     atomic_fetch_add(&data->references, 1);
-    atomic_fetch_add(&data->table->references, 1);
-    *ret_hold = (struct zone_hold){.data = data, .table = data->table};
+    *ret_hold = (struct zone_hold){.data = data, .table = zone_data_hold_table(data)};
 }
 
 void zone_hold_release(struct zone_hold *hold)
 {
-    table_release(hold->table);
+    zone_data_release_table(hold->table);
     zone_data_free(hold->data);
     *hold = (struct zone_hold){0};
 }
@@ -130,7 +152,7 @@ enum name_state zone_data_name_state(const struct zone_data *data, const struct 
     size_t below_apex = (size_t)name->label_count - data->apex.label_count;
     for (size_t label = 0; label <= below_apex; label++) {
         const struct name_entry *entry = zone_data_find_suffix(data, name, label).entry;
-        if (entry == NULL || (entry->flags & ENTRY_PHANTOM) != 0)
+        if (entry == NULL)
             continue;
         if ((entry->flags & ENTRY_BELOW_CUT) != 0)
             return NAME_BELOW_CUT;
@@ -170,40 +192,7 @@ int zone_data_each(const struct zone_data *data,
                    void *context)
 {
     struct each_context each = {.data = data, .visit = visit, .context = context};
-    return name_table_each(data->table, visit_with_records, &each);
-}
-
-uint64_t zone_data_entry_hash(const struct zone_data *data, const struct name_entry *entry)
-{
-    /* From the apex's hash leftwards. */
-    uint8_t offsets[NAME_LABELS_MAX];
-    size_t count = 0;
-    for (size_t at = 0; at < entry->owner_size; at += (size_t)entry->owner[at] + 1)
-        offsets[count++] = (uint8_t)at;
-    uint64_t hash = data->apex.hashes[0];
-    while (count > 0)
-        hash = name_hash_child(hash, entry->owner + offsets[--count]);
-    return hash;
-}
-
-/* ---- Marks ---- */
-
-struct copy_context {
-    const struct zone_data *data;
-    struct name_table *table;
-};
-
-static int copy_slot(void *context, const struct name_entry *entry, bool marked)
-{
-    const struct copy_context *copy = context;
-    name_table_insert(copy->table, zone_data_entry_hash(copy->data, entry), entry, marked);
-    return 0;
-}
-
-/* One writer, any reader. */
-static void add_memory(struct zone_data *data, uint64_t octets)
-{
-    __atomic_store_n(&data->memory, data->memory + octets, __ATOMIC_RELAXED);
+    return name_table_each(rcu_dereference(data->table), visit_with_records, &each);
 }
 
 uint64_t zone_data_memory(const struct zone_data *data)
@@ -211,61 +200,129 @@ uint64_t zone_data_memory(const struct zone_data *data)
     return __atomic_load_n(&data->memory, __ATOMIC_RELAXED);
 }
 
-int zone_data_reserve(struct zone_data *data, uint64_t count)
+void zone_data_add_memory(struct zone_data *data, uint64_t octets)
 {
-    if (name_table_has_room(data->table, count))
+    (void)__atomic_fetch_add(&data->memory, octets, __ATOMIC_RELAXED);
+}
+
+uint64_t zone_data_owner_hash(const struct zone_data *data, const uint8_t *owner, size_t owner_size)
+{
+    /* From the apex's hash leftwards. */
+    uint8_t offsets[NAME_LABELS_MAX];
+    size_t count = 0;
+    for (size_t at = 0; at < owner_size; at += (size_t)owner[at] + 1)
+        offsets[count++] = (uint8_t)at;
+    uint64_t hash = data->apex.hashes[0];
+    while (count > 0)
+        hash = name_hash_child(hash, owner + offsets[--count]);
+    return hash;
+}
+
+uint64_t zone_data_entry_hash(const struct zone_data *data, const struct name_entry *entry)
+{
+    return zone_data_owner_hash(data, entry->owner, entry->owner_size);
+}
+
+/* ---- Room in the table, and marks ---- */
+
+static uint64_t hash_of_entry(const void *context, const struct name_entry *entry)
+{
+    return zone_data_entry_hash(context, entry);
+}
+
+int zone_data_make_room(struct zone_data *data, uint64_t count, struct name_table **ret_old)
+{
+    struct name_table *old = data->table;
+    *ret_old = NULL;
+    count += data->slots_reserved;
+    if (name_table_has_room(old, count))
         return 0;
 
     struct name_table *table;
-    uint64_t half_more = data->table->used / 2;
-    int rc = table_create(data->table->used + (count > half_more ? count : half_more), &table);
+    uint64_t names = name_table_count(old), more = names / GROWTH_DIVISOR;
+    int rc = table_create(names + (count > more ? count : more), &table);
     if (rc < 0)
         return rc;
-    struct copy_context copy = {.data = data, .table = table};
-    (void)name_table_each(data->table, copy_slot, &copy);
-
-    struct name_table *old = data->table;
-    add_memory(data, (table->capacity - old->capacity) * sizeof(uint64_t));
+    name_table_copy(table, old, hash_of_entry, data);
+    zone_data_add_memory(data, (table->capacity - old->capacity) * sizeof(uint64_t));
     rcu_assign_pointer(data->table, table);
+    *ret_old = old;
+    return 0;
+}
+
+void zone_data_retire_table(struct name_table *old)
+{
+    if (old == NULL)
+        return;
     synchronize_rcu();
-    table_release(old);
+    zone_data_release_table(old);
+}
+
+int zone_data_reserve(struct zone_data *data, uint64_t count)
+{
+    struct name_table *old;
+    (void)pthread_mutex_lock(&data->table_lock);
+    int rc = zone_data_make_room(data, count, &old);
+    (void)pthread_mutex_unlock(&data->table_lock);
+    zone_data_retire_table(old);
+    return rc;
+}
+
+/* Marks names until one finds no room; returns how many were marked. */
+static size_t mark_names(struct zone_data *data, const struct name *names, size_t count)
+{
+    (void)pthread_mutex_lock(&data->table_lock);
+    struct name_table *table = data->table;
+    for (size_t i = 0; i < count; i++)
+        name_table_prefetch(table, names[i].hashes[0]);
+    size_t done = 0;
+    for (; done < count; done++) {
+        const struct name *name = &names[done];
+        if (name_table_mark(table, name->hashes[0], name->wire,
+                            (size_t)name->size - data->apex.size))
+            continue;
+        if (!name_table_has_room(table, data->slots_reserved + 1))
+            break;
+        name_table_insert_mark(table, name->hashes[0]);
+    }
+    (void)pthread_mutex_unlock(&data->table_lock);
+    return done;
+}
+
+int zone_data_mark_all(struct zone_data *data, const uint8_t *const *owners, size_t count)
+{
+    struct name names[MARK_BATCH];
+    for (size_t at = 0; at < count;) {
+        size_t batch = count - at < MARK_BATCH ? count - at : MARK_BATCH;
+        for (size_t i = 0; i < batch; i++) {
+            int rc = name_parse(&names[i], owners[at + i], NAME_SIZE_MAX);
+            if (rc < 0)
+                return rc;
+            assert(zone_data_holds(data, &names[i]));
+        }
+        for (size_t done = 0; (done += mark_names(data, names + done, batch - done)) < batch;) {
+            int rc = zone_data_reserve(data, batch - done);
+            if (rc < 0)
+                return rc;
+        }
+        at += batch;
+    }
     return 0;
 }
 
 int zone_data_mark(struct zone_data *data, const uint8_t *owner)
 {
-    struct name name;
-    int rc = name_parse(&name, owner, NAME_SIZE_MAX);
-    if (rc < 0)
-        return rc;
-    assert(zone_data_holds(data, &name));
-
-    size_t owner_size = (size_t)name.size - data->apex.size;
-    if (name_table_mark(data->table, name.hashes[0], name.wire, owner_size, true))
-        return 0;
-
-    rc = zone_data_reserve(data, 1);
-    if (rc < 0)
-        return rc;
-    uint64_t held = arena_held(data->arena);
-    struct name_entry *phantom = arena_alloc(data->arena, sizeof(*phantom) + owner_size);
-    if (phantom == NULL)
-        return -ENOMEM;
-    add_memory(data, arena_held(data->arena) - held);
-    phantom->flags = ENTRY_PHANTOM;
-    phantom->rrset_count = 0;
-    phantom->owner_size = (uint8_t)owner_size;
-    memcpy(phantom->owner, name.wire, owner_size);
-    name_table_insert(data->table, name.hashes[0], phantom, true);
-    return 0;
+    return zone_data_mark_all(data, &owner, 1);
 }
 
 void zone_data_unmark(struct zone_data *data, const uint8_t *owner)
 {
     struct name name;
-    if (name_parse(&name, owner, NAME_SIZE_MAX) > 0 && zone_data_holds(data, &name))
-        (void)name_table_mark(data->table, name.hashes[0], name.wire,
-                              (size_t)name.size - data->apex.size, false);
+    if (name_parse(&name, owner, NAME_SIZE_MAX) < 0 || !zone_data_holds(data, &name))
+        return;
+    (void)pthread_mutex_lock(&data->table_lock);
+    name_table_unmark(data->table, name.hashes[0], name.wire, (size_t)name.size - data->apex.size);
+    (void)pthread_mutex_unlock(&data->table_lock);
 }
 
 /* ---- What a new generation derives from its entries ---- */

@@ -1,11 +1,12 @@
-/* One generation of a zone's data: built once, published by pointer, then only read.
+/* One generation of a zone's data: built once, published by pointer, read without locks.
  *
- * The exception are marks: the writer adds and removes them in place (zone_data_mark), which
- * readers see as single atomic stores. A generation is freed by zone_data_retire() after an RCU
- * grace period, or later by the last zone_hold_release().
+ * It changes in place: an edit (zone/zone_edit.h) swaps entries, zone_data_mark() adds and removes
+ * marks; readers see either as single atomic stores. A generation is freed by zone_data_retire()
+ * after an RCU grace period, or later by the last zone_hold_release() or zone_view_close().
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@
 
 struct arena;
 struct nsec_chain;
+struct zone_changing;
 
 struct soa {
     uint32_t serial, refresh_s, retry_s, expire_s, minimum_s; /* host order (RFC 1035, 3.3.13) */
@@ -47,20 +49,25 @@ struct zone_source {
 struct zone_data {
     _Atomic(uint32_t) references;
     struct name apex;
-    struct name_table *table;            /* swapped by the writer when phantoms outgrow it */
-    const struct name_entry *apex_entry; /* NULL: no data yet; the table holds only marks */
-    struct soa soa;
+    struct name_table *table; /* RCU: swapped when marks or new names outgrow it */
+    /* RCU: swapped by edits. NULL: no data yet; the table holds only marks. */
+    const struct name_entry *apex_entry;
+    struct soa soa; /* once published, only for who may edit the zone */
     struct zone_source source;
     uint64_t name_count;  /* names with records */
-    uint64_t entry_count; /* with empty non-terminals, without phantoms */
+    uint64_t entry_count; /* with empty non-terminals */
     uint64_t record_count;
-    uint8_t depth_max;        /* most labels of an owner below the apex */
+    uint8_t depth_max;        /* no owner has more labels below the apex; edits only raise it */
     struct nsec_chain *chain; /* NULL for an unsigned zone */
     struct arena *arena;
     uint64_t memory; /* octets held; once published, read by zone_data_memory() alone */
+
+    pthread_mutex_t table_lock;     /* held for moments by who changes the table: edits and marks */
+    uint64_t slots_reserved;        /* under the lock: room that an edit has made for itself */
+    struct zone_changing *changing; /* only for who may edit; NULL until that begins */
 };
 
-/* Octets held, which marks add to. Any thread for which the generation lives. */
+/* Octets held, which marks and edits add to. Any thread for which the generation lives. */
 uint64_t zone_data_memory(const struct zone_data *data);
 
 /* An empty generation: no data, only marks. For zones that are forwarded, not loaded yet or
@@ -74,12 +81,17 @@ DEFINE_FREEP(struct zone_data, zone_data_free)
 /* The same after all present readers are done. Any thread that is not a reader. NULL is fine. */
 void zone_data_retire(struct zone_data *data);
 
-/* Sets the mark on `owner` (uncompressed, any letter case, at or below the apex), making a phantom
- * entry when the name is not in the zone. Writer only; readers see it at once. Returns 0 or
+/* Sets the mark on `owner` (uncompressed, any letter case, at or below the apex), which need not be
+ * in the zone: then it costs a slot of the table, which unmarking gives back. One thread at a time
+ * sets and clears marks, and edits may go on meanwhile; readers see a mark at once. Returns 0 or
  * -ENOMEM. */
 _must_check_ int zone_data_mark(struct zone_data *data, const uint8_t *owner);
 
-/* Clears the mark; a phantom stays and is passed over. Writer only. */
+/* The same for many, at a fraction of the time: the memory that they want is asked for ahead. */
+_must_check_ int zone_data_mark_all(struct zone_data *data, const uint8_t *const *owners,
+                                    size_t count);
+
+/* Clears the mark. */
 void zone_data_unmark(struct zone_data *data, const uint8_t *owner);
 
 /* Finds a name at or below the apex. */
@@ -93,8 +105,8 @@ struct name_hit zone_data_find_suffix(const struct zone_data *data, const struct
 /* Whether `name` is at or below the apex. */
 bool zone_data_holds(const struct zone_data *data, const struct name *name);
 
-/* Makes room for `count` more phantoms at once, so that marking does not grow the table step by
- * step. Writer only. Returns 0 or -ENOMEM. */
+/* Makes room for `count` more names at once, so that marking does not grow the table step by step.
+ * Waits for a grace period when it grows. Returns 0 or -ENOMEM. */
 _must_check_ int zone_data_reserve(struct zone_data *data, uint64_t count);
 
 /* What the data says about a name that an order might list. Answers for any name at or below the
@@ -121,13 +133,14 @@ int zone_data_each(const struct zone_data *data,
 /* ---- Holding ---- */
 
 /* A generation and its table, kept from being freed for a thread that is no reader. Marks may come
- * and go in it meanwhile. */
+ * and go in it meanwhile; its entries live only as long as nobody edits it: see zone/zone_view.h
+ * for what outlives that. */
 struct zone_hold {
     struct zone_data *data;
     struct name_table *table;
 };
 
-/* Where zone_data_mark() may be called, since that replaces tables. */
+/* Any thread for which the generation lives. */
 void zone_data_hold(struct zone_data *data, struct zone_hold *ret_hold);
 
 /* Any thread. An empty hold is fine. */

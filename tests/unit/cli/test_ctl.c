@@ -54,7 +54,8 @@ static int status_run(void *context, const json_t *request, json_t **ret_result,
                   "{\"version\": \"0.1.0\", \"pid\": 4711, \"started\": 1404129600,"
                   "\"uptime_s\": 93784, \"workers\": 2, \"zones\": {\"total\": 23, \"serving\": 22,"
                   "\"unloaded\": 1, \"expired\": 0}, \"orders\": {\"active\": 1, \"names\": 18472},"
-                  "\"memory_octets\": 402653184, \"queries\": {\"udp\": 1234567, \"tcp\": 89},"
+                  "\"memory_octets\": 402653184, \"queries\": {\"udp\": 1234567, \"tcp\": 89,"
+                  "\"tls\": 7},"
                   "\"new\": [1]}");
 }
 
@@ -204,7 +205,7 @@ static void test_status_is_told_with_units(void **state)
     assert_string_equal(output, "tamisd 0.1.0, pid 4711, up 1 d 2 h, since 2014-06-30T12:00:00Z\n"
                                 "zones    23: 22 serving, 1 unloaded, 0 expired\n"
                                 "orders   1 active, 18,472 names\n"
-                                "queries  1,234,567 UDP, 89 TCP\n"
+                                "queries  1,234,567 UDP, 89 TCP, 7 TLS\n"
                                 "workers  2\n"
                                 "memory   384.0 MiB\n");
     assert_string_equal(errors, "");

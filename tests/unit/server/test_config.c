@@ -285,6 +285,20 @@ static void test_mistakes_in_the_server_part_name_line_and_remedy(void **state)
         {LISTEN "  tcp-idle-timeout: -3s\n", 3, "seconds from 1"},
         {LISTEN "  tcp-idle-timeout: 99999999999999999999s\n", 3, "seconds from 1"},
         {LISTEN "  metrics: localhost\n", 3, "is not an address"},
+        {LISTEN "  tls: { listen: [\"127.0.0.1\"] }\n", 3, "'certificate' is missing"},
+        {LISTEN "  tls: { certificate: a.zone, key: a.zone }\n", 3, "TLS listens nowhere"},
+        {LISTEN "  tls:\n    listen: [\"127.0.0.1@5300\"]\n    certificate: a.zone\n"
+                "    key: a.zone\n",
+         4, "serves DNS in the clear already"},
+        {LISTEN "  tls:\n    listen: [\"127.0.0.1\", \"127.0.0.1@853\"]\n"
+                "    certificate: a.zone\n    key: a.zone\n",
+         4, "there twice"},
+        {LISTEN "  tls:\n    listen: [\"127.0.0.1\"]\n    certificate: gone.pem\n"
+                "    key: a.zone\n",
+         5, "gone.pem cannot be read"},
+        {LISTEN "  tls:\n    listen: [\"127.0.0.1\"]\n    certificate: a.zone\n"
+                "    key: gone.key\n",
+         6, "gone.key cannot be read"},
         {LISTEN "  nsid: 0x6g\n", 3, "hexadecimal"},
         {LISTEN "  nsid: \"\"\n", 3, "nsid is empty"},
         {LISTEN "  control: /tmp/"
@@ -315,7 +329,9 @@ static void test_mistakes_in_keys_name_line_and_remedy(void **state)
 
 static void test_mistakes_in_zones_name_line_and_remedy(void **state)
 {
-#define ZONES LISTEN KEYS "zones:\n"
+#define ZONES      LISTEN KEYS "zones:\n"
+#define PIN        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+#define ORIGIN_TLS ZONES "  - name: a.example\n    secondary:\n      from: [192.0.2.1]\n      tls: "
     static const struct mistake mistakes[] = {
         {ZONES "  - { name: a.example }\n", 7, "has no role"},
         {ZONES "  - name: a.example\n    primary: { file: a.zone }\n"
@@ -344,6 +360,14 @@ static void test_mistakes_in_zones_name_line_and_remedy(void **state)
         {LISTEN "zones:\n  - { name: a.example, secondary: { from: [192.0.2.1], key: x } }\n", 4,
          "add it under \"keys\""},
         {ZONES "  - { name: a.example, secondary: { from: [192.0.2] } }\n", 7, "is not an address"},
+        {ORIGIN_TLS "{}\n", 10, "how to recognise the origin"},
+        {ORIGIN_TLS "{ name: ns.example }\n", 10, "how to recognise the origin"},
+        {ORIGIN_TLS "{ ca: a.zone }\n", 10, "would pass for the origin"},
+        {ORIGIN_TLS "{ ca: a.zone, name: \"\" }\n", 10, "name is empty"},
+        {ORIGIN_TLS "{ ca: gone.pem, name: ns.example }\n", 10, "gone.pem cannot be read"},
+        {ORIGIN_TLS "{ pin: [AAAA] }\n", 10, "is not base64 of 32 octets"},
+        {ORIGIN_TLS "{ pin: [" PIN "], key: a.zone }\n", 10, "go together"},
+        {ORIGIN_TLS "{ pins: [" PIN "] }\n", 10, "did you mean 'pin'"},
         {ZONES "  - name: a.example\n    primary: { file: a.zone }\n    allow-transfer:\n"
                "      - 192.0.2.1\n      - 192.0.2.1/24\n",
          11, "names a host inside a prefix"},
@@ -364,6 +388,30 @@ static void test_mistakes_in_zones_name_line_and_remedy(void **state)
          9, "is a prefix"},
     };
     mistakes_check(*state, mistakes, ARRAY_SIZE(mistakes));
+}
+
+static void test_origins_over_tls_have_their_port_and_neighbours_share_what_is_the_same(
+    void **state)
+{
+    struct config *config =
+        load(*state, LISTEN
+             "zones:\n"
+             "  - { name: a.example, secondary: { from: [192.0.2.1], tls: { pin: [" PIN "] } } }\n"
+             "  - { name: b.example, secondary: { from: [\"192.0.2.1@54\"], tls: { pin: [" PIN
+             "] } } }\n"
+             "  - { name: c.example, secondary: { from: [192.0.2.1],\n"
+             "      tls: { pin: [" PIN "], name: ns.example } } }\n"
+             "  - { name: d.example, secondary: { from: [192.0.2.1] } }\n");
+    static const uint16_t ports[] = {853, 54, 853, 53};
+    for (size_t i = 0; i < ARRAY_SIZE(ports); i++)
+        assert_int_equal(ntohs(((struct sockaddr_in *)&config->zones[i].from[0].address)->sin_port),
+                         ports[i]);
+    assert_non_null(config->zones[0].tls);
+    assert_ptr_equal(config->zones[0].tls, config->zones[1].tls);
+    assert_non_null(config->zones[2].tls);
+    assert_ptr_not_equal(config->zones[2].tls, config->zones[1].tls);
+    assert_null(config->zones[3].tls);
+    config_free(config);
 }
 
 static void test_mistakes_in_orders_name_line_and_remedy(void **state)
@@ -543,6 +591,8 @@ int main(void)
         cmocka_unit_test(test_mistakes_in_the_server_part_name_line_and_remedy),
         cmocka_unit_test(test_mistakes_in_keys_name_line_and_remedy),
         cmocka_unit_test(test_mistakes_in_zones_name_line_and_remedy),
+        cmocka_unit_test(
+            test_origins_over_tls_have_their_port_and_neighbours_share_what_is_the_same),
         cmocka_unit_test(test_mistakes_in_orders_name_line_and_remedy),
         cmocka_unit_test(test_the_example_of_the_documentation_loads),
         cmocka_unit_test(test_a_missing_configuration_is_named),

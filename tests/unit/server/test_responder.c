@@ -210,7 +210,46 @@ static void test_nsid_comes_when_asked_for(void **state)
     knot_pkt_free(packet);
 }
 
-static void test_keepalive_is_told_over_tcp_only(void **state)
+/* RFC 8467, 4.1: blocks of 468 octets; RFC 7830, 4: only when asked, only when encrypted. */
+static void test_padded_queries_get_padded_answers_over_tls_only(void **state)
+{
+    (void)state;
+    size_t size;
+    /* NSID makes answers of other sizes; so does each name. */
+    static const char padding[] = "\0\14\0\5\0\0\0\0\0\0\3\0\0";
+    static const char *const names[] = {"ns1.a.example.", "a.example.", "none.a.example.",
+                                        "many.a.example."};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        for (size_t options_size = 9; options_size <= 13; options_size += 4) {
+            knot_pkt_t *packet =
+                ask_with(names[i], KNOT_RRTYPE_A, TRANSPORT_TLS_1_3, 512, 0, padding, options_size);
+            assert_non_null(option_of(packet, KNOT_EDNS_OPTION_PADDING, &size));
+            assert_int_equal(packet->size % 468, 0);
+            knot_pkt_free(packet);
+        }
+        knot_pkt_t *packet = ask(names[i], KNOT_RRTYPE_A, TRANSPORT_TLS_1_3, 512);
+        assert_null(option_of(packet, KNOT_EDNS_OPTION_PADDING, &size));
+        knot_pkt_free(packet);
+        packet = ask_with(names[i], KNOT_RRTYPE_A, TRANSPORT_TCP, 512, 0, padding, 9);
+        assert_null(option_of(packet, KNOT_EDNS_OPTION_PADDING, &size));
+        knot_pkt_free(packet);
+    }
+}
+
+/* RFC 9103, 7.2 */
+static void test_transfers_over_tls_1_2_are_refused(void **state)
+{
+    (void)state;
+    static const uint16_t types[] = {KNOT_RRTYPE_AXFR, KNOT_RRTYPE_IXFR};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        knot_pkt_free(ask("a.example.", types[i], TRANSPORT_TLS_1_2, 0));
+        assert_int_equal(knot_wire_get_rcode(response), KNOT_RCODE_REFUSED);
+        knot_pkt_free(ask("a.example.", types[i], TRANSPORT_TLS_1_3, 0));
+        assert_int_not_equal(knot_wire_get_rcode(response), KNOT_RCODE_REFUSED);
+    }
+}
+
+static void test_keepalive_is_told_over_tcp_and_tls_only(void **state)
 {
     (void)state;
     size_t size = 0;
@@ -221,6 +260,9 @@ static void test_keepalive_is_told_over_tcp_only(void **state)
     assert_non_null(data);
     assert_int_equal(size, 2);
     assert_int_equal(knot_wire_read_u16(data), 123);
+    knot_pkt_free(packet);
+    packet = ask_with("ns1.a.example.", KNOT_RRTYPE_A, TRANSPORT_TLS_1_3, 1232, 0, option, 4);
+    assert_non_null(option_of(packet, KNOT_EDNS_OPTION_TCP_KEEPALIVE, &size));
     knot_pkt_free(packet);
     packet = ask_with("ns1.a.example.", KNOT_RRTYPE_A, TRANSPORT_UDP, 1232, 0, option, 4);
     assert_null(option_of(packet, KNOT_EDNS_OPTION_TCP_KEEPALIVE, &size));
@@ -343,7 +385,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_unknown_version_of_edns_gets_badvers_and_our_version),
         cmocka_unit_test(test_nsid_comes_when_asked_for),
-        cmocka_unit_test(test_keepalive_is_told_over_tcp_only),
+        cmocka_unit_test(test_padded_queries_get_padded_answers_over_tls_only),
+        cmocka_unit_test(test_transfers_over_tls_1_2_are_refused),
+        cmocka_unit_test(test_keepalive_is_told_over_tcp_and_tls_only),
         cmocka_unit_test(test_unknown_options_are_passed_over_and_cut_ones_refused),
         cmocka_unit_test(test_truncation_is_at_the_border_of_a_record_set),
         cmocka_unit_test(test_without_edns_an_answer_has_512_octets_and_no_opt),

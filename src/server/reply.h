@@ -1,0 +1,40 @@
+/* Answers that are made later and by another thread than the worker that read the request. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "server/responder.h"
+
+struct worker;
+
+/* Where an answer goes. A value: copied, it stays good as long as the pool of workers. */
+struct reply_route {
+    struct worker *worker;
+    enum transport transport;
+    /* Of UDP: the socket, the client, and the address that the request came to (a control message;
+     * size 0: the socket has but one). Of TCP: the client alone, for the access lists. */
+    int fd;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in ipv4;
+        struct sockaddr_in6 ipv6;
+    } peer;
+    socklen_t peer_size;
+    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+    size_t control_size;
+    /* Of TCP: the worker's name for the connection; one that is gone takes no answer. */
+    uint64_t connection;
+};
+
+struct reply {
+    const struct reply_route *route;
+    const uint8_t *wire;
+    size_t size;
+};
+
+/* Sends the replies as far as their clients are still there. Any thread. A datagram that the system
+ * does not take at once is dropped, as on the way anywhere. */
+void reply_send(const struct reply *replies, size_t count);
