@@ -3,7 +3,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "base/octets.h"
 
 /* A slot: the entry's address in bits 3 to 47 (entries are aligned to 8, user space ends below
  * 2^47), the mark in bit 0, sixteen bits of the hash as a tag in bits 48 to 63. Zero is empty. */
@@ -20,6 +21,9 @@
  * name in twelve before the table must grow. */
 #define LOAD_LIMIT_NUMERATOR   13
 #define LOAD_LIMIT_DENOMINATOR 16
+
+/* Octets of an entry up to the end of its first address, for names of usual length. */
+#define ENTRY_SIZE_USUAL 44
 
 /* A table of few names still has room for some phantoms. */
 #define CAPACITY_MIN 8
@@ -68,7 +72,7 @@ static inline uint64_t *table_probe(const struct name_table *table, uint64_t has
             return NULL;
         if ((slot & SLOT_TAG) == tag) {
             const struct name_entry *entry = slot_entry(slot);
-            if (entry->owner_size == owner_size && memcmp(entry->owner, owner, owner_size) == 0) {
+            if (entry->owner_size == owner_size && octets_equal(entry->owner, owner, owner_size)) {
                 *ret_slot = slot;
                 return &table->slots[index];
             }
@@ -85,6 +89,30 @@ struct name_hit name_table_find(const struct name_table *table, uint64_t hash, c
     if (table_probe(table, hash, owner, owner_size, &slot) == NULL)
         return (struct name_hit){0};
     return (struct name_hit){.entry = slot_entry(slot), .marked = (slot & SLOT_MARK) != 0};
+}
+
+void name_table_prefetch_slots(const struct name_table *table, uint64_t hash)
+{
+    __builtin_prefetch(&table->slots[slot_index(hash, table->capacity)]);
+}
+
+void name_table_prefetch_entry(const struct name_table *table, uint64_t hash)
+{
+    uint64_t tag = slot_tag(hash);
+    uint64_t index = slot_index(hash, table->capacity);
+    for (;;) {
+        uint64_t slot = __atomic_load_n(&table->slots[index], __ATOMIC_RELAXED);
+        if (slot == 0)
+            return;
+        if ((slot & SLOT_TAG) == tag) {
+            const char *entry = (const char *)slot_entry(slot);
+            __builtin_prefetch(entry);
+            __builtin_prefetch(entry + ENTRY_SIZE_USUAL);
+            return;
+        }
+        if (++index == table->capacity)
+            index = 0;
+    }
 }
 
 bool name_table_has_room(const struct name_table *table, uint64_t count)
@@ -189,30 +217,4 @@ int name_table_unpack(struct name_table *table,
         return -EBADMSG;
     table->used = used;
     return 0;
-}
-
-const uint8_t *rrset_read(struct rrset *ret_rrset, const uint8_t *at)
-{
-    struct rrset_header header;
-    memcpy(&header, at, sizeof(header));
-    at += sizeof(header);
-    *ret_rrset = (struct rrset){
-        .type = header.type,
-        .rr_count = header.rr_count,
-        .ttl = header.ttl,
-        .size = header.size,
-        .data = at,
-    };
-    return at + header.size;
-}
-
-bool name_entry_rrset(const struct name_entry *entry, uint16_t type, struct rrset *ret_rrset)
-{
-    const uint8_t *at = name_entry_rrsets(entry);
-    for (unsigned left = entry->rrset_count; left > 0; left--) {
-        at = rrset_read(ret_rrset, at);
-        if (ret_rrset->type == type)
-            return true;
-    }
-    return false;
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "dns/name.h"
@@ -54,7 +55,20 @@ struct rrset {
 };
 
 /* Reads the record set at `at`, returns the place of the next. */
-const uint8_t *rrset_read(struct rrset *ret_rrset, const uint8_t *at);
+static inline const uint8_t *rrset_read(struct rrset *ret_rrset, const uint8_t *at)
+{
+    struct rrset_header header;
+    memcpy(&header, at, sizeof(header));
+    at += sizeof(header);
+    *ret_rrset = (struct rrset){
+        .type = header.type,
+        .rr_count = header.rr_count,
+        .ttl = header.ttl,
+        .size = header.size,
+        .data = at,
+    };
+    return at + header.size;
+}
 
 /* The first record set of an entry; the others follow by rrset_read(). */
 static inline const uint8_t *name_entry_rrsets(const struct name_entry *entry)
@@ -63,7 +77,17 @@ static inline const uint8_t *name_entry_rrsets(const struct name_entry *entry)
 }
 
 /* Finds the record set of `type`; false when the entry has none. */
-bool name_entry_rrset(const struct name_entry *entry, uint16_t type, struct rrset *ret_rrset);
+static inline bool name_entry_rrset(const struct name_entry *entry, uint16_t type,
+                                    struct rrset *ret_rrset)
+{
+    const uint8_t *at = name_entry_rrsets(entry);
+    for (unsigned left = entry->rrset_count; left > 0; left--) {
+        at = rrset_read(ret_rrset, at);
+        if (ret_rrset->type == type)
+            return true;
+    }
+    return false;
+}
 
 /* A slot's value as found: the entry and its mark. */
 struct name_hit {
@@ -91,6 +115,12 @@ void name_table_clear(struct name_table *table);
  * to `hash`. */
 struct name_hit name_table_find(const struct name_table *table, uint64_t hash, const uint8_t *owner,
                                 size_t owner_size);
+
+/* Ask the memory for the slots that name_table_find() of that hash looks at first and, once these
+ * have come, for the entry that they point to: who answers many questions at once waits for the
+ * memory of all of them together. */
+void name_table_prefetch_slots(const struct name_table *table, uint64_t hash);
+void name_table_prefetch_entry(const struct name_table *table, uint64_t hash);
 
 /* Whether `count` more entries fit without passing the load limit. */
 bool name_table_has_room(const struct name_table *table, uint64_t count);
