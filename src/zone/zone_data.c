@@ -10,6 +10,7 @@
 
 #include "base/rcu.h"
 #include "zone/arena.h"
+#include "zone/negative.h"
 #include "zone/nsec_chain.h"
 #include "zone/zone_data_internal.h"
 
@@ -70,6 +71,7 @@ void zone_data_free(struct zone_data *data)
         return;
     table_release(data->table);
     nsec_chain_free(data->chain);
+    free(data->negative);
     arena_free(data->arena);
     free(data);
 }
@@ -270,7 +272,7 @@ void zone_data_unmark(struct zone_data *data, const uint8_t *owner)
 
 /* ---- What a new generation derives from its entries ---- */
 
-void zone_data_read_soa(struct zone_data *data)
+int zone_data_read_soa(struct zone_data *data)
 {
     struct rrset rrset;
     bool found = name_entry_rrset(data->apex_entry, KNOT_RRTYPE_SOA, &rrset);
@@ -286,6 +288,20 @@ void zone_data_read_soa(struct zone_data *data)
         .minimum_s = knot_wire_read_u32(numbers + 16),
         .ttl_s = rrset.ttl,
     };
+    struct zone_negative *former;
+    return zone_data_renew_negative(data, data->apex_entry, &former);
+}
+
+int zone_data_renew_negative(struct zone_data *data, const struct name_entry *apex_entry,
+                             struct zone_negative **ret_former)
+{
+    struct zone_negative *negative;
+    int rc = zone_negative_create(&data->apex, apex_entry, &negative);
+    if (rc < 0)
+        return rc;
+    *ret_former = data->negative;
+    rcu_assign_pointer(data->negative, negative);
+    return 0;
 }
 
 void zone_data_measure(struct zone_data *data)

@@ -18,6 +18,7 @@
 
 struct arena;
 struct nsec_chain;
+struct zone_negative;
 
 struct soa {
     uint32_t serial, refresh_s, retry_s, expire_s, minimum_s; /* host order (RFC 1035, 3.3.13) */
@@ -48,7 +49,8 @@ struct zone_data {
     _Atomic(uint32_t) references;
     struct name apex;
     struct name_table *table;            /* swapped by the writer when phantoms outgrow it */
-    const struct name_entry *apex_entry; /* NULL: no data yet; the table holds only marks */
+    const struct name_entry *apex_entry; /* RCU; NULL: no data yet; the table holds only marks */
+    struct zone_negative *negative;      /* RCU; NULL: negative answers are put together */
     struct soa soa;
     struct zone_source source;
     uint64_t name_count;  /* names with records */
@@ -62,6 +64,13 @@ struct zone_data {
 
 /* Octets held, which marks add to. Any thread for which the generation lives. */
 uint64_t zone_data_memory(const struct zone_data *data);
+
+/* Makes the record of negative answers anew from an apex entry and publishes it. The former one is
+ * the caller's to free() after a grace period; it may be NULL. Writer only. Returns 0, or -ENOMEM
+ * and then nothing has changed. */
+_must_check_ int zone_data_renew_negative(struct zone_data *data,
+                                          const struct name_entry *apex_entry,
+                                          struct zone_negative **ret_former);
 
 /* An empty generation: no data, only marks. For zones that are forwarded, not loaded yet or
  * expired. */
