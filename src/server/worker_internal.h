@@ -36,6 +36,7 @@ struct tcp_server;
 
 struct worker {
     alignas(WORKER_ALIGNMENT) answer_fn *answer;
+    answer_batch_fn *answer_batch;
     void *context;
     /* What the loop waits for: one UDP socket per address, then the epoll set of all the others. */
     struct pollfd *waits;
