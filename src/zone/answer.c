@@ -432,7 +432,8 @@ const struct name_entry *answer_encloser(const struct zone_data *data, const str
      * with few looks into the table, however many labels there are. None is needed in a flat zone.
      */
     size_t last = (size_t)name->label_count - data->apex.label_count;
-    size_t low = last > data->depth_max ? last - data->depth_max : 1, high = last;
+    size_t depth_max = __atomic_load_n(&data->depth_max, __ATOMIC_ACQUIRE);
+    size_t low = last > depth_max ? last - depth_max : 1, high = last;
     const struct name_entry *encloser = rcu_dereference(data->apex_entry);
     while (low < high) {
         size_t middle = low + (high - low) / 2;

@@ -16,7 +16,7 @@
 void answer_direct_prefetch(const struct question *question)
 {
     const struct name_table *table = rcu_dereference(question->data->table);
-    name_table_prefetch_slots(table, question->name->hashes[0]);
+    name_table_prefetch(table, question->name->hashes[0]);
 }
 
 void answer_direct_prefetch_entry(const struct question *question)

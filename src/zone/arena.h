@@ -9,7 +9,8 @@
 
 struct arena;
 
-/* `chunk_size` octets are taken at a time; a larger piece gets a chunk of its own. NULL: no memory.
+/* `chunk_size` octets are taken at a time, more once there are many; a larger piece gets a chunk of
+ * its own. NULL: no memory.
  */
 struct arena *arena_create(size_t chunk_size);
 void arena_free(struct arena *arena);
@@ -17,6 +18,9 @@ DEFINE_FREEP(struct arena, arena_free)
 
 /* `size` octets aligned to 8, not cleared; NULL: no memory. */
 void *arena_alloc(struct arena *arena, size_t size);
+
+/* Gives memory back that was taken ahead, once most of what there will be is allocated. */
+void arena_trim(struct arena *arena);
 
 /* Octets held from the system. */
 uint64_t arena_held(const struct arena *arena);

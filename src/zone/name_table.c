@@ -3,8 +3,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/octets.h"
+#include "zone/large_pages.h"
 
 /* A slot: the entry's address in bits 3 to 47 (entries are aligned to 8, user space ends below
  * 2^47), the mark in bit 0, sixteen bits of the hash as a tag in bits 48 to 63. Zero is empty. */
@@ -45,10 +47,20 @@ static inline const struct name_entry *slot_entry(uint64_t slot)
     return (const struct name_entry *)(uintptr_t)(slot & SLOT_POINTER);
 }
 
+/* Empty slots; what is smaller than a page of its own comes cleared from the system. */
+static uint64_t *slots_create(uint64_t capacity)
+{
+    size_t size = capacity * sizeof(uint64_t);
+    if (size < LARGE_PAGE_SIZE)
+        return calloc(capacity, sizeof(uint64_t));
+    void *slots = large_pages_alloc(size);
+    return slots == NULL ? NULL : memset(slots, 0, size);
+}
+
 int name_table_init(struct name_table *table, uint64_t names)
 {
     uint64_t capacity = names + names / LOAD_NUMERATOR + CAPACITY_MIN;
-    uint64_t *slots = calloc(capacity, sizeof(*slots));
+    uint64_t *slots = slots_create(capacity);
     if (slots == NULL)
         return -ENOMEM;
     *table = (struct name_table){.slots = slots, .capacity = capacity};
@@ -91,7 +103,7 @@ struct name_hit name_table_find(const struct name_table *table, uint64_t hash, c
     return (struct name_hit){.entry = slot_entry(slot), .marked = (slot & SLOT_MARK) != 0};
 }
 
-void name_table_prefetch_slots(const struct name_table *table, uint64_t hash)
+void name_table_prefetch(const struct name_table *table, uint64_t hash)
 {
     __builtin_prefetch(&table->slots[slot_index(hash, table->capacity)]);
 }

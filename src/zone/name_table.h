@@ -116,10 +116,10 @@ void name_table_clear(struct name_table *table);
 struct name_hit name_table_find(const struct name_table *table, uint64_t hash, const uint8_t *owner,
                                 size_t owner_size);
 
-/* Ask the memory for the slots that name_table_find() of that hash looks at first and, once these
- * have come, for the entry that they point to: who answers many questions at once waits for the
- * memory of all of them together. */
-void name_table_prefetch_slots(const struct name_table *table, uint64_t hash);
+/* Asks for the memory that a probe for `hash` will want first. */
+void name_table_prefetch(const struct name_table *table, uint64_t hash);
+
+/* Asks for what it will want next, once the former has come: the entry. */
 void name_table_prefetch_entry(const struct name_table *table, uint64_t hash);
 
 /* Whether `count` more entries fit without passing the load limit. */

@@ -581,6 +581,7 @@ int zone_builder_finish(struct zone_builder *builder, struct zone_data **ret_dat
     if (rc < 0)
         return error_set(ret_error, rc, "out of memory");
 
+    arena_trim(data->arena);
     zone_data_measure(data);
     *ret_data = TAKE(data);
     return 0;
