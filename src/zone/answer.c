@@ -454,17 +454,23 @@ static const struct name_entry *find_encloser(struct answer_hop *hop)
     return answer_encloser(hop->data, hop->name, &hop->encloser_label);
 }
 
-static const struct name_entry *find_wildcard(const struct answer_hop *hop)
+const struct name_entry *answer_wildcard(const struct zone_data *data, const struct name *name,
+                                         size_t encloser_label)
 {
     static const uint8_t star[] = {1, '*'};
     uint8_t owner[NAME_SIZE_MAX + 2];
-    size_t offset = hop->name->offsets[hop->encloser_label];
-    size_t size = (size_t)hop->name->size - hop->data->apex.size - offset;
+    size_t offset = name->offsets[encloser_label];
+    size_t size = (size_t)name->size - data->apex.size - offset;
     memcpy(owner, star, sizeof(star));
-    memcpy(owner + sizeof(star), hop->name->wire + offset, size);
-    uint64_t hash = name_hash_child(hop->name->hashes[hop->encloser_label], star);
-    const struct name_table *table = rcu_dereference(hop->data->table);
+    memcpy(owner + sizeof(star), name->wire + offset, size);
+    uint64_t hash = name_hash_child(name->hashes[encloser_label], star);
+    const struct name_table *table = rcu_dereference(data->table);
     return answer_existing(name_table_find(table, hash, owner, size + sizeof(star)));
+}
+
+static const struct name_entry *find_wildcard(const struct answer_hop *hop)
+{
+    return answer_wildcard(hop->data, hop->name, hop->encloser_label);
 }
 
 static enum step answer_missing(struct answer *answer, struct answer_hop *hop,

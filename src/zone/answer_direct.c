@@ -150,15 +150,6 @@ static bool judge(const struct question *question, const struct answer_environme
 
 /* ---- The zone's own data ---- */
 
-/* Whether the name, which is not there, has no wildcard, cut or DNAME above it. */
-static bool is_plainly_missing(const struct question *question)
-{
-    size_t label;
-    const struct name_entry *encloser = answer_encloser(question->data, question->name, &label);
-    return (encloser->flags & (ENTRY_CUT | ENTRY_BELOW_CUT | ENTRY_DNAME | ENTRY_WILDCARD_CHILD)) ==
-           0;
-}
-
 /* Types whose data is sent as it is stored, and asks for no other record beside it. */
 static bool is_plain_type(uint16_t type)
 {
@@ -178,6 +169,27 @@ static bool write_from_entry(const struct question *question, const struct zone_
         (question->dnssec && (entry->flags & ENTRY_ADDRESSES_ONLY) == 0)) /* may be signed */
         return false;
     return write_rrset(&rrset, at, room, answer);
+}
+
+/* A name that is not there: a wildcard answers for it, or nothing does. Not inlined, so that what
+ * is there does not pay for it. */
+static __attribute__((noinline)) bool write_missing(const struct question *question,
+                                                    const struct zone_negative *negative,
+                                                    uint8_t *at, size_t room,
+                                                    struct direct_answer *answer)
+{
+    size_t label;
+    const struct name_entry *encloser = answer_encloser(question->data, question->name, &label);
+    if ((encloser->flags & (ENTRY_CUT | ENTRY_BELOW_CUT | ENTRY_DNAME)) != 0)
+        return false;
+    if ((encloser->flags & ENTRY_WILDCARD_CHILD) != 0) {
+        if (question->dnssec) /* that nothing is nearer may have to be proved */
+            return false;
+        const struct name_entry *wildcard = answer_wildcard(question->data, question->name, label);
+        if (wildcard != NULL)
+            return write_from_entry(question, negative, wildcard, at, room, answer);
+    }
+    return write_absence(question, negative, KNOT_RCODE_NXDOMAIN, at, room, answer);
 }
 
 bool answer_direct(const struct question *question, const struct answer_environment *environment,
@@ -202,6 +214,5 @@ bool answer_direct(const struct question *question, const struct answer_environm
     const struct name_entry *entry = answer_existing(hit);
     if (entry != NULL)
         return write_from_entry(question, negative, entry, at, room, ret_answer);
-    return is_plainly_missing(question) &&
-           write_absence(question, negative, KNOT_RCODE_NXDOMAIN, at, room, ret_answer);
+    return write_missing(question, negative, at, room, ret_answer);
 }
