@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/octets.h"
+
 /* Key of the hash. Odd constants until the process draws its own. */
 static uint64_t hash_key0 = 0x9e3779b97f4a7c15;
 static uint64_t hash_key1 = 0xc2b2ae3d27d4eb4f;
@@ -21,32 +23,28 @@ void name_hash_key_set(uint64_t key0, uint64_t key1)
     hash_key1 = multiply_fold(key1 ^ 0x8ebc6af09c88c6e3, 0x589965cc75374cc3) | 1;
 }
 
-static inline uint64_t load64(const uint8_t *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof(word));
-    return word;
-}
-
-/* The last `size` octets (1 to 8) of a label as one word, without reading outside of it. */
-static inline uint64_t load_tail(const uint8_t *at, size_t size)
-{
-    uint64_t word = 0;
-    memcpy(&word, at, size);
-    return word;
-}
-
 uint64_t name_hash_child(uint64_t parent, const uint8_t *label)
 {
     /* The length octet is hashed with the label, so that label borders count. */
     size_t left = (size_t)label[0] + 1;
     uint64_t hash = parent ^ hash_key0;
     while (left > 8) {
-        hash = multiply_fold(hash ^ load64(label), hash_key1);
+        hash = multiply_fold(hash ^ octets_load64(label), hash_key1);
         label += 8;
         left -= 8;
     }
-    return multiply_fold(hash ^ load_tail(label, left), hash_key1 ^ left);
+    return multiply_fold(hash ^ octets_load(label, left), hash_key1 ^ left);
+}
+
+/* The same where 8 octets may be read behind the label, as in a parsed name. */
+static inline uint64_t hash_parsed_label(uint64_t parent, const uint8_t *label)
+{
+    size_t left = (size_t)label[0] + 1;
+    uint64_t hash = parent ^ hash_key0;
+    for (; left > 8; left -= 8, label += 8)
+        hash = multiply_fold(hash ^ octets_load64(label), hash_key1);
+    uint64_t tail = octets_load64(label) & (UINT64_MAX >> (64 - 8 * left));
+    return multiply_fold(hash ^ tail, hash_key1 ^ left);
 }
 
 /* Lower case of the eight octets in `word`, all at once: octets from 'A' to 'Z' get bit 5 set. */
@@ -60,19 +58,38 @@ static inline uint64_t fold64(uint64_t word)
     return word | (letters >> 2);
 }
 
-void name_fold(uint8_t *ret_wire, const uint8_t *wire, size_t size)
+/* Sixteen octets, which every 64-bit machine handles as one value. */
+typedef uint8_t octets16 __attribute__((vector_size(16)));
+
+static inline void fold16(uint8_t *ret_wire, const uint8_t *wire)
 {
-    while (size >= 8) {
-        uint64_t word = fold64(load64(wire));
-        memcpy(ret_wire, &word, 8);
-        wire += 8;
-        ret_wire += 8;
-        size -= 8;
-    }
-    if (size > 0) {
-        uint64_t word = fold64(load_tail(wire, size));
+    octets16 octets;
+    memcpy(&octets, wire, sizeof(octets));
+    octets |= ((octets - 'A') < (uint8_t)26) & 0x20;
+    memcpy(ret_wire, &octets, sizeof(octets));
+}
+
+/* The last ones of each size may have been folded in part: folding twice changes nothing. */
+static inline void fold(uint8_t *ret_wire, const uint8_t *wire, size_t size)
+{
+    if (size >= 16) {
+        for (size_t at = 0; at + 16 < size; at += 16)
+            fold16(ret_wire + at, wire + at);
+        fold16(ret_wire + size - 16, wire + size - 16);
+    } else if (size >= 8) {
+        uint64_t first = fold64(octets_load64(wire));
+        uint64_t last = fold64(octets_load64(wire + size - 8));
+        memcpy(ret_wire, &first, 8);
+        memcpy(ret_wire + size - 8, &last, 8);
+    } else if (size > 0) {
+        uint64_t word = fold64(octets_load(wire, size));
         memcpy(ret_wire, &word, size);
     }
+}
+
+void name_fold(uint8_t *ret_wire, const uint8_t *wire, size_t size)
+{
+    fold(ret_wire, wire, size);
 }
 
 int name_parse(struct name *ret_name, const uint8_t *wire, size_t available)
@@ -94,14 +111,14 @@ int name_parse(struct name *ret_name, const uint8_t *wire, size_t available)
     }
 
     size_t size = at + 1;
-    name_fold(ret_name->wire, wire, size);
+    fold(ret_name->wire, wire, size);
     ret_name->size = (uint8_t)size;
     ret_name->label_count = (uint8_t)labels;
 
     uint64_t hash = hash_key1;
     ret_name->hashes[labels] = hash;
     for (size_t i = labels; i-- > 0;) {
-        hash = name_hash_child(hash, ret_name->wire + ret_name->offsets[i]);
+        hash = hash_parsed_label(hash, ret_name->wire + ret_name->offsets[i]);
         ret_name->hashes[i] = hash;
     }
     return (int)size;

@@ -77,6 +77,12 @@ static bool read_edns(struct request *request, const struct record_head *head)
     return read_options(request, head->rdata, head->rdata_size);
 }
 
+static bool has_no_record(const uint8_t *wire)
+{
+    return (knot_wire_get_ancount(wire) | knot_wire_get_nscount(wire) |
+            knot_wire_get_arcount(wire)) == 0;
+}
+
 /* The records behind the question; OPT and TSIG stand in the additional section only, TSIG last. */
 static bool read_records(struct request *request)
 {
@@ -138,7 +144,7 @@ enum request_status request_parse(struct request *ret_request, struct name *ret_
     }
 
     /* Nearly every question ends here or with an OPT alone. */
-    if (!read_records(ret_request))
+    if (has_no_record(wire) ? ret_request->question_end != size : !read_records(ret_request))
         return ret_request->has_question ? REQUEST_MALFORMED : REQUEST_IGNORE;
     return REQUEST_OK;
 }

@@ -180,14 +180,14 @@ static int take_query(void *context, const struct traffic_query *query, struct e
     const struct request *request = query->request;
     struct response response;
 
-    answer->hops[0].name = *query->name;
-    answer->qtype = request->qtype;
-    answer->dnssec = request->dnssec_ok;
+    answer->question = (struct question){
+        .name = query->name, .type = request->qtype, .dnssec = request->dnssec_ok};
+    question_find_zone(&answer->question, replay->environment.zones);
     replay->met_count = 0;
     /* Names in the answer are compressed against the question. */
     memcpy(replay->response, request->wire, request->question_end);
     response_init(&response, replay->response, request->question_end, records_limit(query),
-                  &answer->hops[0].name);
+                  query->name);
     answer_question(answer, &replay->environment, &response);
     if (answer->refused_zone) {
         traffic->outside++;

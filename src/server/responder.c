@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/octets.h"
 #include "base/rcu.h"
 #include "server/responder_internal.h"
+#include "zone/answer_direct.h"
 
 #define PAYLOAD_MIN 512 /* what every client takes (RFC 1035, 4.2.1) */
 #define OPT_SIZE    11  /* of an OPT without options */
@@ -22,14 +24,18 @@
 /* Everything about one exchange that is not the answer itself. */
 struct exchange {
     const struct request *request;
+    const struct answer_environment *environment;
     const struct sockaddr *client;
     enum transport transport;
-    size_t limit;   /* octets that the client takes */
+    size_t limit; /* octets that the client takes */
+    size_t size;  /* octets of header, question and records */
+    uint16_t counts[3];
     uint16_t rcode; /* with the extended bits */
     bool authoritative, truncated, with_edns;
     int ede_code;
     const char *ede_text;
     uint16_t ede_text_size;
+    struct judgement judgement;
     struct tsig_state tsig;
 };
 
@@ -174,21 +180,15 @@ static size_t put_edns(const struct responder *responder, const struct exchange 
 /* ---- Requests by kind ---- */
 
 static void answer_internet(struct responder *responder, struct exchange *exchange,
-                            struct response *response, int64_t now)
+                            const struct prepared *prepared, struct response *response)
 {
-    const struct responder_view *view = responder->options.view;
-    const struct overlay_set *orders = rcu_dereference(view->orders);
-    struct answer_environment environment = {
-        .zones = rcu_dereference(view->zones),
-        .overlay = orders == NULL ? NULL : overlay_set_overlay(orders),
-        .now = now,
-        .worker = responder->options.worker,
-    };
     struct answer *answer = &responder->answer;
     struct response_mark empty = response_mark(response);
-    answer->qtype = exchange->request->qtype;
-    answer->dnssec = exchange->request->dnssec_ok;
-    answer_question(answer, &environment, response);
+    answer->question = prepared->question;
+    if (!prepared->has_zone)
+        question_find_zone(&answer->question, exchange->environment->zones);
+    answer->judgement = exchange->judgement;
+    answer_question(answer, exchange->environment, response);
     if (answer->truncated)
         count(&responder->counters.truncated);
     if (answer->truncated && exchange->transport != TRANSPORT_UDP) {
@@ -236,11 +236,11 @@ static _cold_ void answer_transfer(const struct responder *responder, struct exc
 }
 
 static void answer_query(struct responder *responder, struct exchange *exchange,
-                         const struct name *name, struct response *response, int64_t now)
+                         const struct prepared *prepared, struct response *response)
 {
     const struct request *request = exchange->request;
     if (request->qclass == KNOT_CLASS_CH) {
-        exchange->rcode = responder_chaos(responder, request, name, response);
+        exchange->rcode = responder_chaos(responder, request, &prepared->name, response);
         return;
     }
     if (request->qclass != KNOT_CLASS_IN && request->qclass != KNOT_CLASS_ANY) {
@@ -253,10 +253,10 @@ static void answer_query(struct responder *responder, struct exchange *exchange,
         return;
     case KNOT_RRTYPE_AXFR:
     case KNOT_RRTYPE_IXFR:
-        answer_transfer(responder, exchange, name);
+        answer_transfer(responder, exchange, &prepared->name);
         return;
     default:
-        answer_internet(responder, exchange, response, now);
+        answer_internet(responder, exchange, prepared, response);
         return;
     }
 }
@@ -298,9 +298,10 @@ static _cold_ bool check_tsig(const struct responder *responder, struct exchange
 }
 
 static void answer_by_opcode(struct responder *responder, struct exchange *exchange,
-                             const struct name *name, struct response *response, int64_t now)
+                             const struct prepared *prepared, struct response *response)
 {
     const struct request *request = exchange->request;
+    const struct name *name = &prepared->name;
     switch (request->opcode) {
     case KNOT_OPCODE_QUERY:
         count(&responder->counters.queries);
@@ -326,7 +327,7 @@ static void answer_by_opcode(struct responder *responder, struct exchange *excha
         response_reserve(response, responder_tsig_size(&exchange->tsig));
     }
     if (request->opcode == KNOT_OPCODE_QUERY)
-        answer_query(responder, exchange, name, response, now);
+        answer_query(responder, exchange, prepared, response);
     else if (request->opcode == KNOT_OPCODE_NOTIFY)
         answer_notify(responder, exchange, name);
     else
@@ -350,11 +351,10 @@ static size_t response_limit(const struct responder *responder, const struct req
     return limit < response_max ? limit : response_max;
 }
 
-static size_t finish(struct responder *responder, struct exchange *exchange,
-                     struct response *response, size_t response_max)
+static size_t finish(struct responder *responder, struct exchange *exchange, uint8_t *wire,
+                     size_t response_max)
 {
     const struct request *request = exchange->request;
-    uint8_t *wire = response->wire;
     uint16_t flags = 0x8000 | (request->flags & 0x7900); /* QR, and the request's opcode and RD */
     if (exchange->authoritative)
         flags |= 0x0400;
@@ -365,12 +365,12 @@ static size_t finish(struct responder *responder, struct exchange *exchange,
     knot_wire_write_u16(wire, request->id);
     knot_wire_write_u16(wire + 2, flags);
     knot_wire_set_qdcount(wire, request->has_question ? 1 : 0);
-    knot_wire_set_ancount(wire, response->counts[SECTION_ANSWER]);
-    knot_wire_set_nscount(wire, response->counts[SECTION_AUTHORITY]);
+    knot_wire_set_ancount(wire, exchange->counts[SECTION_ANSWER]);
+    knot_wire_set_nscount(wire, exchange->counts[SECTION_AUTHORITY]);
     knot_wire_set_arcount(wire,
-                          (uint16_t)(response->counts[SECTION_ADDITIONAL] + exchange->with_edns));
+                          (uint16_t)(exchange->counts[SECTION_ADDITIONAL] + exchange->with_edns));
 
-    size_t size = response->size;
+    size_t size = exchange->size;
     if (exchange->with_edns) {
         size_t limit = exchange->limit - responder_tsig_size(&exchange->tsig);
         size = put_edns(responder, exchange, wire, size, limit);
@@ -384,46 +384,172 @@ static size_t finish(struct responder *responder, struct exchange *exchange,
     return size;
 }
 
-size_t responder_answer(struct responder *responder, const uint8_t *request_wire,
-                        size_t request_size, const struct sockaddr *client,
-                        enum transport transport, int64_t now, uint8_t *response_wire,
-                        size_t response_max)
+/* Reads a request, and finds the zone that a question for data is about. */
+static void prepare(const struct answer_environment *environment, const uint8_t *wire, size_t size,
+                    struct prepared *prepared)
 {
-    struct request request;
-    struct name *name = &responder->answer.hops[0].name;
-    enum request_status status = request_parse(&request, name, request_wire, request_size);
-    if (status == REQUEST_IGNORE) {
-        count(&responder->counters.ignored);
-        return 0;
+    struct request *request = &prepared->request;
+    prepared->has_zone = false;
+    prepared->status = request_parse(request, &prepared->name, wire, size);
+    if (prepared->status == REQUEST_IGNORE)
+        return;
+    if (!request->has_question)
+        prepared->name.label_count = 0;
+    prepared->question = (struct question){
+        .name = &prepared->name, .type = request->qtype, .dnssec = request->dnssec_ok};
+    if (prepared->status == REQUEST_OK && request_asks_data(request) && !request->has_tsig) {
+        question_find_zone(&prepared->question, environment->zones);
+        prepared->has_zone = prepared->question.zone != NULL;
     }
+}
 
+/* The ordinary answer to an ordinary question, behind the question at `wire`. False: nothing was
+ * done but asking the orders. */
+static bool respond_directly(struct responder *responder, struct exchange *exchange,
+                             const struct prepared *prepared, uint8_t *wire)
+{
+    size_t end = prepared->request.question_end;
+    size_t reserved = exchange->with_edns ? edns_size(responder, exchange) : 0;
+    size_t room = exchange->limit > end + reserved ? exchange->limit - end - reserved : 0;
+    struct direct_answer answer;
+    if (!answer_direct(&prepared->question, exchange->environment, wire + end, room, &answer,
+                       &exchange->judgement))
+        return false;
+
+    count(&responder->counters.queries);
+    const struct verdict *verdict = exchange->judgement.verdict;
+    if (verdict != NULL) {
+        count(&responder->counters.verdicts);
+        exchange->ede_code = verdict->ede_code;
+        exchange->ede_text = verdict->text;
+        exchange->ede_text_size = verdict->text_size;
+    }
+    exchange->rcode = answer.rcode;
+    exchange->authoritative = answer.authoritative;
+    exchange->counts[SECTION_ANSWER] = answer.answer_count;
+    exchange->counts[SECTION_AUTHORITY] = answer.authority_count;
+    exchange->size = end + answer.size;
+    return true;
+}
+
+static void respond_generally(struct responder *responder, struct exchange *exchange,
+                              const struct prepared *prepared, uint8_t *wire)
+{
+    const struct request *request = exchange->request;
+    struct response response;
+    response_init(&response, wire, request->question_end, exchange->limit, &prepared->name);
+    if (exchange->with_edns)
+        response_reserve(&response, edns_size(responder, exchange));
+
+    if (prepared->status == REQUEST_MALFORMED) {
+        count(&responder->counters.malformed);
+        exchange->rcode = KNOT_RCODE_FORMERR;
+    } else if (request->has_edns && request->edns_version != 0) {
+        exchange->rcode = KNOT_RCODE_BADVERS;
+    } else {
+        answer_by_opcode(responder, exchange, prepared, &response);
+    }
+    exchange->size = response.size;
+    memcpy(exchange->counts, response.counts, sizeof(exchange->counts));
+}
+
+static void copy_question(const struct request *request, uint8_t *wire)
+{
+    octets_copy(wire + KNOT_WIRE_HEADER_SIZE, request->wire + KNOT_WIRE_HEADER_SIZE,
+                request->question_end - KNOT_WIRE_HEADER_SIZE);
+}
+
+/* Responds to a request that was read. The general way needs the request as it came until the end,
+ * for its TSIG, so it writes into the spare buffer; only the direct one can take its place. */
+static void respond(struct responder *responder, const struct answer_environment *environment,
+                    const struct prepared *prepared, struct responder_datagram *datagram,
+                    enum transport transport, size_t response_max, bool in_place)
+{
+    if (prepared->status == REQUEST_IGNORE) {
+        count(&responder->counters.ignored);
+        datagram->response_size = 0;
+        return;
+    }
+    const struct request *request = &prepared->request;
     struct exchange exchange = {
-        .request = &request,
-        .client = client,
+        .request = request,
+        .environment = environment,
+        .client = datagram->client,
         .transport = transport,
-        .limit = response_limit(responder, &request, transport, response_max),
+        .limit = response_limit(responder, request, transport, response_max),
+        .with_edns = request->has_edns && prepared->status == REQUEST_OK,
         .ede_code = -1,
     };
-    memcpy(response_wire + KNOT_WIRE_HEADER_SIZE, request_wire + KNOT_WIRE_HEADER_SIZE,
-           request.question_end - KNOT_WIRE_HEADER_SIZE);
-    if (!request.has_question)
-        name->label_count = 0;
-
-    struct response response;
-    if (status == REQUEST_MALFORMED) {
-        count(&responder->counters.malformed);
-        exchange.rcode = KNOT_RCODE_FORMERR;
-        response_init(&response, response_wire, request.question_end, exchange.limit, name);
-        return finish(responder, &exchange, &response, response_max);
+    datagram->response = in_place ? datagram->request : datagram->spare;
+    if (!in_place)
+        copy_question(request, datagram->spare);
+    if (!prepared->has_zone || responder->is_never_direct ||
+        !respond_directly(responder, &exchange, prepared, datagram->response)) {
+        datagram->response = datagram->spare;
+        if (in_place)
+            copy_question(request, datagram->spare);
+        respond_generally(responder, &exchange, prepared, datagram->spare);
     }
+    datagram->response_size = finish(responder, &exchange, datagram->response, response_max);
+}
 
-    exchange.with_edns = request.has_edns;
-    response_init(&response, response_wire, request.question_end, exchange.limit, name);
-    if (request.has_edns)
-        response_reserve(&response, edns_size(responder, &exchange));
-    if (request.has_edns && request.edns_version != 0)
-        exchange.rcode = KNOT_RCODE_BADVERS;
-    else
-        answer_by_opcode(responder, &exchange, name, &response, now);
-    return finish(responder, &exchange, &response, response_max);
+static struct answer_environment make_environment(const struct responder *responder, int64_t now)
+{
+    const struct responder_view *view = responder->options.view;
+    const struct overlay_set *orders = rcu_dereference(view->orders);
+    return (struct answer_environment){
+        .zones = rcu_dereference(view->zones),
+        .overlay = orders == NULL ? NULL : overlay_set_overlay(orders),
+        .now = now,
+        .worker = responder->options.worker,
+    };
+}
+
+size_t responder_answer(struct responder *responder, const uint8_t *request, size_t request_size,
+                        const struct sockaddr *client, enum transport transport, int64_t now,
+                        uint8_t *response, size_t response_max)
+{
+    const struct answer_environment environment = make_environment(responder, now);
+    struct prepared *prepared = &responder->prepared[0];
+    struct responder_datagram datagram = {
+        .request = (uint8_t *)request, /* only read, as the response goes elsewhere */
+        .client = client,
+        .spare = response,
+    };
+    prepare(&environment, request, request_size, prepared);
+    respond(responder, &environment, prepared, &datagram, transport, response_max, false);
+    return datagram.response_size;
+}
+
+static void answer_group(struct responder *responder, const struct answer_environment *environment,
+                         struct responder_datagram *datagrams, size_t count, size_t response_max)
+{
+    struct prepared *prepared = responder->prepared;
+    for (size_t i = 0; i < count; i++)
+        prepare(environment, datagrams[i].request, datagrams[i].request_size, &prepared[i]);
+    /* In loops of their own: a core waits for the page's address behind a prefetch as behind a
+     * load, and only what stands near enough is looked up beside it. */
+    for (size_t i = 0; i < count; i++) {
+        if (prepared[i].has_zone)
+            answer_direct_prefetch(&prepared[i].question);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (prepared[i].has_zone)
+            answer_direct_prefetch_entry(&prepared[i].question);
+    }
+    for (size_t i = 0; i < count; i++)
+        respond(responder, environment, &prepared[i], &datagrams[i], TRANSPORT_UDP, response_max,
+                true);
+}
+
+void responder_answer_batch(struct responder *responder, struct responder_datagram *datagrams,
+                            size_t count, int64_t now, size_t response_max)
+{
+    const struct answer_environment environment = make_environment(responder, now);
+    while (count > 0) {
+        size_t part = count < GROUP_MAX ? count : GROUP_MAX;
+        answer_group(responder, &environment, datagrams, part, response_max);
+        datagrams += part;
+        count -= part;
+    }
 }

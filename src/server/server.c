@@ -445,6 +445,12 @@ static size_t answer(void *context, const uint8_t *request, size_t request_size,
                             response_max);
 }
 
+static void answer_batch(void *context, struct responder_datagram *datagrams, size_t count,
+                         int64_t now, size_t response_max)
+{
+    responder_answer_batch(context, datagrams, count, now, response_max);
+}
+
 static int start_workers(struct server *server, struct error *ret_error)
 {
     const struct config *config = server->config;
@@ -469,6 +475,7 @@ static int start_workers(struct server *server, struct error *ret_error)
         .tcp_idle_timeout_ms = config->tcp_idle_timeout_ms,
         .tls = server->tls,
         .answer = answer,
+        .answer_batch = answer_batch,
         .contexts = (void **)server->responders,
     };
     int rc = worker_pool_start(&options, &server->pool, ret_error);

@@ -286,6 +286,7 @@ static int worker_init(struct worker *worker, const struct worker_options *optio
     };
 
     worker->answer = options->answer;
+    worker->answer_batch = options->answer_batch;
     worker->context = context;
     worker->tls = options->tls;
     worker->listen_count = options->listen_count;

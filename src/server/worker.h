@@ -21,6 +21,10 @@ typedef size_t answer_fn(void *context, const uint8_t *request, size_t request_s
                          const struct sockaddr *client, enum transport transport, int64_t now,
                          uint8_t *response, size_t response_max);
 
+/* Answers the requests of one batch: responder_answer_batch()'s contract. */
+typedef void answer_batch_fn(void *context, struct responder_datagram *datagrams, size_t count,
+                             int64_t now, size_t response_max);
+
 struct worker_address {
     struct sockaddr_storage address;
     socklen_t size;
@@ -40,7 +44,8 @@ struct worker_options {
     unsigned tcp_idle_timeout_ms;
     struct tls_server *tls; /* NULL when no address is TLS; outlives the pool */
     answer_fn *answer;
-    void **contexts; /* one per worker */
+    answer_batch_fn *answer_batch; /* for UDP; NULL: `answer` for each */
+    void **contexts;               /* one per worker */
 };
 
 /* Counters of one worker, written by it alone, read relaxed by anyone. */

@@ -37,6 +37,7 @@ struct tcp_server;
 
 struct worker {
     alignas(WORKER_ALIGNMENT) answer_fn *answer;
+    answer_batch_fn *answer_batch;
     void *context;
     /* What the loop waits for: one UDP socket per address (-1 where it is TLS), then the epoll set
      * of all the others. */

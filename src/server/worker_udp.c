@@ -41,15 +41,16 @@ union udp_control {
     uint8_t ipv6[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
+/* Message i brings request i and takes its response away: what the kernel has just written is what
+ * it reads next. Most responses even take the request's place. */
 struct udp_batch {
-    struct mmsghdr received[BATCH_MAX];
-    struct mmsghdr replies[BATCH_MAX];
-    struct iovec request_parts[BATCH_MAX];
-    struct iovec response_parts[BATCH_MAX];
+    struct mmsghdr messages[BATCH_MAX];
+    struct iovec parts[BATCH_MAX];
     union peer peers[BATCH_MAX];
     union udp_control controls[BATCH_MAX];
+    struct responder_datagram datagrams[BATCH_MAX];
     alignas(64) uint8_t requests[BATCH_MAX][BUFFER_STRIDE];
-    alignas(64) uint8_t responses[BATCH_MAX][BUFFER_STRIDE];
+    alignas(64) uint8_t spares[BATCH_MAX][BUFFER_STRIDE];
 };
 
 static_assert(UDP_REQUEST_MAX <= BUFFER_STRIDE && UDP_RESPONSE_MAX <= BUFFER_STRIDE,
@@ -97,13 +98,14 @@ int udp_socket_prepare(int fd, const struct worker_address *address)
     return rc;
 }
 
-/* Makes slot `i` ready to receive again. The control room is offered on every socket; only wildcard
- * ones fill it. */
-static void slot_reset(struct udp_batch *batch, size_t i)
+/* Makes message `i` ready to receive again. The control room is offered on every socket; only
+ * wildcard ones fill it. */
+static inline void message_reset(struct udp_batch *batch, size_t i)
 {
-    struct msghdr *message = &batch->received[i].msg_hdr;
+    struct msghdr *message = &batch->messages[i].msg_hdr;
     message->msg_namelen = sizeof(batch->peers[i]);
     message->msg_controllen = sizeof(batch->controls[i]);
+    batch->parts[i] = (struct iovec){.iov_base = batch->requests[i], .iov_len = UDP_REQUEST_MAX};
 }
 
 struct udp_batch *udp_batch_create(void)
@@ -114,15 +116,14 @@ struct udp_batch *udp_batch_create(void)
     memset(batch, 0, offsetof(struct udp_batch, requests));
 
     for (size_t i = 0; i < BATCH_MAX; i++) {
-        batch->request_parts[i].iov_base = batch->requests[i];
-        batch->request_parts[i].iov_len = UDP_REQUEST_MAX;
-        batch->received[i].msg_hdr.msg_name = &batch->peers[i];
-        batch->received[i].msg_hdr.msg_iov = &batch->request_parts[i];
-        batch->received[i].msg_hdr.msg_iovlen = 1;
-        batch->received[i].msg_hdr.msg_control = &batch->controls[i];
-        batch->replies[i].msg_hdr.msg_iov = &batch->response_parts[i];
-        batch->replies[i].msg_hdr.msg_iovlen = 1;
-        slot_reset(batch, i);
+        batch->messages[i].msg_hdr.msg_name = &batch->peers[i];
+        batch->messages[i].msg_hdr.msg_iov = &batch->parts[i];
+        batch->messages[i].msg_hdr.msg_iovlen = 1;
+        batch->messages[i].msg_hdr.msg_control = &batch->controls[i];
+        batch->datagrams[i] = (struct responder_datagram){.request = batch->requests[i],
+                                                          .client = &batch->peers[i].any,
+                                                          .spare = batch->spares[i]};
+        message_reset(batch, i);
     }
     return batch;
 }
@@ -151,55 +152,52 @@ static void control_turn(struct msghdr *message)
     }
 }
 
-static size_t answer_slot(struct worker *worker, size_t i, int64_t now)
+static void answer_each(struct worker *worker, struct responder_datagram *datagrams, size_t count,
+                        int64_t now)
 {
-    struct udp_batch *batch = worker->udp;
-
-    /* Nothing can be sent to port 0: such a request is forged. A cut one has lost its meaning. */
-    if ((batch->received[i].msg_hdr.msg_flags & MSG_TRUNC) != 0 ||
-        batch->peers[i].ipv4.sin_port == 0)
-        return 0;
-
-    return worker->answer(worker->context, batch->requests[i], batch->received[i].msg_len,
-                          &batch->peers[i].any, TRANSPORT_UDP, now, batch->responses[i],
-                          UDP_RESPONSE_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct responder_datagram *datagram = &datagrams[i];
+        datagram->response = datagram->spare;
+        datagram->response_size = worker->answer(
+            worker->context, datagram->request, datagram->request_size, datagram->client,
+            TRANSPORT_UDP, now, datagram->response, UDP_RESPONSE_MAX);
+    }
 }
 
-/* Answers the first `count` slots. Returns how many replies are ready to send. */
-static unsigned answer_batch(struct worker *worker, unsigned count)
+/* Answers the first `count` messages, which then are the replies; one that gets none has no
+ * response_size. */
+static void answer_batch(struct worker *worker, unsigned count)
 {
     struct udp_batch *batch = worker->udp;
     const int64_t now = worker_unix_now();
-    unsigned replies = 0;
 
     for (size_t i = 0; i < count; i++) {
-        struct msghdr *received = &batch->received[i].msg_hdr;
-        size_t size = answer_slot(worker, i, now);
-        if (size > 0) {
-            struct msghdr *reply = &batch->replies[replies].msg_hdr;
-            batch->response_parts[replies].iov_base = batch->responses[i];
-            batch->response_parts[replies].iov_len = size;
-            reply->msg_name = &batch->peers[i];
-            reply->msg_namelen = received->msg_namelen;
-            reply->msg_control = NULL;
-            reply->msg_controllen = received->msg_controllen;
-            if (received->msg_controllen > 0) {
-                control_turn(received);
-                reply->msg_control = received->msg_control;
-            }
-            replies++;
-        }
-        slot_reset(batch, i);
+        /* Nothing can be sent to port 0: such a request is forged. A cut one has lost its meaning.
+         * Without its octets neither gets an answer. */
+        bool is_unusable = (batch->messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0 ||
+                           batch->peers[i].ipv4.sin_port == 0;
+        batch->datagrams[i].request_size = is_unusable ? 0 : batch->messages[i].msg_len;
     }
-    return replies;
+    if (worker->answer_batch != NULL)
+        worker->answer_batch(worker->context, batch->datagrams, count, now, UDP_RESPONSE_MAX);
+    else
+        answer_each(worker, batch->datagrams, count, now);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct responder_datagram *datagram = &batch->datagrams[i];
+        batch->parts[i] =
+            (struct iovec){.iov_base = datagram->response, .iov_len = datagram->response_size};
+        if (batch->messages[i].msg_hdr.msg_controllen > 0)
+            control_turn(&batch->messages[i].msg_hdr);
+    }
 }
 
-/* Sends `count` replies; returns how many the system took. UDP may drop: a reply that cannot be
- * sent (no route, refused by a filter, no buffer) is left out and the others go on. */
-static unsigned send_batch(int fd, struct mmsghdr *replies, unsigned count)
+/* Sends `count` replies in a row; returns how many the system took. UDP may drop: a reply that
+ * cannot be sent (no route, refused by a filter, no buffer) is left out and the others go on.
+ * *waited tells whether the batch has waited for room. */
+static unsigned send_run(int fd, struct mmsghdr *replies, unsigned count, bool *waited)
 {
     unsigned done = 0, sent = 0;
-    bool waited = false;
 
     while (done < count) {
         int rc = sendmmsg(fd, replies + done, count - done, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -208,13 +206,33 @@ static unsigned send_batch(int fd, struct mmsghdr *replies, unsigned count)
             sent += (unsigned)rc;
         } else if (errno == EAGAIN) {
             struct pollfd room = {.fd = fd, .events = POLLOUT};
-            if (waited || poll(&room, 1, SEND_WAIT_MS) <= 0)
+            if (*waited || poll(&room, 1, SEND_WAIT_MS) <= 0)
                 break;
-            waited = true;
+            *waited = true;
         } else if (errno != EINTR) {
             done++;
         }
     }
+    return sent;
+}
+
+/* Sends the replies among the first `count` messages; mostly all are, and one call takes them.
+ * Returns how many the system took, sets how many there were. */
+static unsigned send_batch(struct udp_batch *batch, int fd, unsigned count, unsigned *ret_replies)
+{
+    unsigned sent = 0, replies = 0;
+    bool waited = false;
+
+    for (unsigned at = 0; at < count;) {
+        unsigned end = at;
+        while (end < count && batch->datagrams[end].response_size > 0)
+            end++;
+        if (end > at)
+            sent += send_run(fd, batch->messages + at, end - at, &waited);
+        replies += end - at;
+        at = end + 1;
+    }
+    *ret_replies = replies;
     return sent;
 }
 
@@ -225,12 +243,15 @@ void udp_serve(struct worker *worker, int fd, unsigned rounds_max)
     for (unsigned round = 0; round < rounds_max; round++) {
         /* An error of an earlier datagram (ICMP) may surface here; it says nothing about the next.
          */
-        int received = recvmmsg(fd, batch->received, BATCH_MAX, MSG_DONTWAIT, NULL);
+        int received = recvmmsg(fd, batch->messages, BATCH_MAX, MSG_DONTWAIT, NULL);
         if (received <= 0)
             return;
 
-        unsigned replies = answer_batch(worker, (unsigned)received);
-        unsigned sent = send_batch(fd, batch->replies, replies);
+        unsigned replies;
+        answer_batch(worker, (unsigned)received);
+        unsigned sent = send_batch(batch, fd, (unsigned)received, &replies);
+        for (int i = 0; i < received; i++)
+            message_reset(batch, (size_t)i);
 
         struct worker_counters *counters = &worker->counters;
         counter_add(&counters->udp_batches, 1);

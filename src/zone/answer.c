@@ -52,7 +52,7 @@ bool answer_put(struct answer *answer, enum section section, struct response_own
         return false;
 
     struct rrset signatures;
-    if (answer->dnssec && (entry->flags & ENTRY_ADDRESSES_ONLY) == 0 &&
+    if (answer->question.dnssec && (entry->flags & ENTRY_ADDRESSES_ONLY) == 0 &&
         name_entry_rrset(entry, KNOT_RRTYPE_RRSIG, &signatures)) {
         struct response_records signature_records = {
             .type = KNOT_RRTYPE_RRSIG, .rr_count = signatures.rr_count, .data = signatures.data};
@@ -77,16 +77,16 @@ bool answer_put(struct answer *answer, enum section section, struct response_own
 static struct response_owner hop_owner(const struct answer *answer, const struct answer_hop *hop,
                                        size_t label)
 {
-    if (hop == &answer->hops[0] && label < hop->name.label_count)
+    if (hop == &answer->hops[0] && label < hop->name->label_count)
         return (struct response_owner){.pointer =
-                                           (uint16_t)(QUESTION_OFFSET + hop->name.offsets[label])};
-    return (struct response_owner){.wire = hop->name.wire + hop->name.offsets[label]};
+                                           (uint16_t)(QUESTION_OFFSET + hop->name->offsets[label])};
+    return (struct response_owner){.wire = hop->name->wire + hop->name->offsets[label]};
 }
 
 /* The label of the hop's name at which its zone's apex begins. */
 static size_t apex_label(const struct answer_hop *hop)
 {
-    return (size_t)hop->name.label_count - hop->data->apex.label_count;
+    return (size_t)hop->name->label_count - hop->data->apex.label_count;
 }
 
 static bool wants_addresses(uint16_t type)
@@ -130,18 +130,19 @@ static bool put_made_soa(struct answer *answer, const struct answer_hop *hop, ui
 
 static bool put_soa(struct answer *answer, const struct answer_hop *hop, uint32_t ttl_max_s)
 {
+    const struct name_entry *apex_entry = rcu_dereference(hop->data->apex_entry);
     struct rrset rrset;
-    if (hop->data->apex_entry == NULL ||
-        !name_entry_rrset(hop->data->apex_entry, KNOT_RRTYPE_SOA, &rrset))
+    if (apex_entry == NULL || !name_entry_rrset(apex_entry, KNOT_RRTYPE_SOA, &rrset))
         return put_made_soa(answer, hop, ttl_max_s);
 
     uint32_t ttl_s = rrset.ttl;
-    if (hop->data->soa.minimum_s < ttl_s)
-        ttl_s = hop->data->soa.minimum_s; /* RFC 2308, 3 */
+    uint32_t minimum_s = knot_wire_read_u32(rrset.data + rrset.size - 4);
+    if (minimum_s < ttl_s)
+        ttl_s = minimum_s; /* RFC 2308, 3 */
     if (ttl_max_s < ttl_s)
         ttl_s = ttl_max_s;
     return answer_put(answer, SECTION_AUTHORITY, hop_owner(answer, hop, apex_label(hop)),
-                      hop->data->apex.hashes[0], hop->data->apex_entry, &rrset, ttl_s);
+                      hop->data->apex.hashes[0], apex_entry, &rrset, ttl_s);
 }
 
 static bool put_verdict_addresses(struct answer *answer, const struct answer_hop *hop,
@@ -180,7 +181,7 @@ static enum step apply_verdict(struct answer *answer, const struct answer_hop *h
         answer->rcode = KNOT_RCODE_NXDOMAIN;
         break;
     case VERDICT_SINKHOLE: {
-        uint16_t type = answer->qtype;
+        uint16_t type = answer->question.type;
         if (type == KNOT_RRTYPE_ANY) /* one set is enough (RFC 8482, 4.1) */
             type = verdict->a_count > 0 ? KNOT_RRTYPE_A : KNOT_RRTYPE_AAAA;
         if ((type == KNOT_RRTYPE_A && verdict->a_count > 0) ||
@@ -201,13 +202,15 @@ static enum step apply_verdict(struct answer *answer, const struct answer_hop *h
 static const struct verdict *find_verdict(const struct answer *answer, const struct answer_hop *hop,
                                           struct name_hit hit, unsigned worker)
 {
+    if (hop == &answer->hops[0] && answer->judgement.is_known)
+        return answer->judgement.verdict;
     const struct overlay *overlay = answer->environment->overlay;
     if (overlay == NULL || (!hit.marked && !overlay->has_subtrees))
         return NULL;
     /* A zone without data has an apex, too, though no entry says so. */
     bool is_cut_or_apex =
         apex_label(hop) == 0 || (hit.entry != NULL && (hit.entry->flags & ENTRY_CUT) != 0);
-    return overlay->find(overlay, &hop->name, is_cut_or_apex, answer->environment->now, worker)
+    return overlay->find(overlay, hop->name, is_cut_or_apex, answer->environment->now, worker)
         .verdict;
 }
 
@@ -218,18 +221,20 @@ static bool add_hop(struct answer *answer, const uint8_t *target)
 {
     assert(answer->hop_count <= CHAIN_MAX);
     struct answer_hop *hop = &answer->hops[answer->hop_count];
-    if (name_parse(&hop->name, target, NAME_SIZE_MAX) < 0)
+    struct name *name = &answer->aliases[answer->hop_count - 1];
+    if (name_parse(name, target, NAME_SIZE_MAX) < 0)
         return false;
+    hop->name = name;
     for (size_t i = 0; i < answer->hop_count; i++) {
-        const struct name *seen = &answer->hops[i].name;
-        if (seen->hashes[0] == hop->name.hashes[0] && seen->size == hop->name.size &&
-            memcmp(seen->wire, hop->name.wire, seen->size) == 0)
+        const struct name *seen = answer->hops[i].name;
+        if (seen->hashes[0] == name->hashes[0] && seen->size == name->size &&
+            memcmp(seen->wire, name->wire, seen->size) == 0)
             return false; /* a loop: every alias of it is in the answer by now */
     }
     /* A chain ends at the border of its zone, also in front of another zone that we hold: so do
      * Knot and BIND (RFC 1034, 4.3.2, 3a would go on). What a child zone has comes by referral. */
     hop->data = answer->hops[0].data;
-    if (!zone_data_holds(hop->data, &hop->name))
+    if (!zone_data_holds(hop->data, hop->name))
         return false;
     hop->wildcard = NULL;
     hop->encloser_label = 0;
@@ -246,7 +251,7 @@ static enum step follow_cname(struct answer *answer, struct answer_hop *hop,
     bool found = name_entry_rrset(entry, KNOT_RRTYPE_CNAME, &rrset);
     assert(found);
     (void)found;
-    if (!answer_put(answer, SECTION_ANSWER, hop_owner(answer, hop, 0), hop->name.hashes[0], entry,
+    if (!answer_put(answer, SECTION_ANSWER, hop_owner(answer, hop, 0), hop->name->hashes[0], entry,
                     &rrset, rrset.ttl))
         return STEP_TRUNCATED;
     return add_hop(answer, rrset.data + 2) ? STEP_FOLLOW : STEP_STOP;
@@ -276,38 +281,33 @@ static enum step follow_dname(struct answer *answer, struct answer_hop *hop, siz
     assert(found);
     (void)found;
     const uint8_t *target = rrset.data + 2;
-    size_t kept = hop->name.offsets[label], target_size = name_wire_size(target);
+    size_t kept = hop->name->offsets[label], target_size = name_wire_size(target);
     bool is_too_long = kept + target_size > NAME_SIZE_MAX;
     if (is_too_long)
         answer->rcode = KNOT_RCODE_YXDOMAIN; /* also when the DNAME itself does not fit */
-    if (!answer_put(answer, SECTION_ANSWER, hop_owner(answer, hop, label), hop->name.hashes[label],
+    if (!answer_put(answer, SECTION_ANSWER, hop_owner(answer, hop, label), hop->name->hashes[label],
                     entry, &rrset, rrset.ttl))
         return STEP_TRUNCATED;
     if (is_too_long)
         return STEP_STOP;
     uint8_t data[2 + NAME_SIZE_MAX];
     knot_wire_write_u16(data, (uint16_t)(kept + target_size));
-    memcpy(data + 2, hop->name.wire, kept);
+    memcpy(data + 2, hop->name->wire, kept);
     memcpy(data + 2 + kept, target, target_size);
     struct response_records records = {
         .type = KNOT_RRTYPE_CNAME, .rr_count = 1, .ttl_s = rrset.ttl, .data = data};
     if (!response_put(answer->response, SECTION_ANSWER, hop_owner(answer, hop, 0), &records))
         return STEP_TRUNCATED;
     /* The CNAME made is what a question for a CNAME asked for, and enough for one for ANY. */
-    if (answer->qtype == KNOT_RRTYPE_CNAME || answer->qtype == KNOT_RRTYPE_ANY)
+    if (answer->question.type == KNOT_RRTYPE_CNAME || answer->question.type == KNOT_RRTYPE_ANY)
         return STEP_STOP;
     /* A DNAME that leads below itself would grow the name for ever. */
-    if (is_below(target, &hop->name, label))
+    if (is_below(target, hop->name, label))
         return STEP_STOP;
     return add_hop(answer, data + 2) ? STEP_FOLLOW : STEP_STOP;
 }
 
 /* ---- One name in one zone ---- */
-
-static const struct name_entry *existing(struct name_hit hit)
-{
-    return hit.entry;
-}
 
 /* NS of a cut, proof of its DS or that it has none; the addresses follow as additional data. */
 static enum step put_referral(struct answer *answer, struct answer_hop *hop, size_t cut_label,
@@ -319,7 +319,7 @@ static enum step put_referral(struct answer *answer, struct answer_hop *hop, siz
     struct rrset rrset;
     if (!name_entry_rrset(cut, KNOT_RRTYPE_NS, &rrset))
         return STEP_STOP;
-    if (!answer_put(answer, SECTION_AUTHORITY, owner, hop->name.hashes[cut_label], cut, &rrset,
+    if (!answer_put(answer, SECTION_AUTHORITY, owner, hop->name->hashes[cut_label], cut, &rrset,
                     rrset.ttl))
         return STEP_TRUNCATED;
     struct answer_pending *pending = add_pending(answer, hop->data, &rrset);
@@ -330,9 +330,9 @@ static enum step put_referral(struct answer *answer, struct answer_hop *hop, siz
     }
 
     struct rrset ds;
-    bool signed_zone = answer->dnssec && hop->data->chain != NULL;
+    bool signed_zone = answer->question.dnssec && hop->data->chain != NULL;
     if (signed_zone && name_entry_rrset(cut, KNOT_RRTYPE_DS, &ds)) {
-        if (!answer_put(answer, SECTION_AUTHORITY, owner, hop->name.hashes[cut_label], cut, &ds,
+        if (!answer_put(answer, SECTION_AUTHORITY, owner, hop->name->hashes[cut_label], cut, &ds,
                         ds.ttl))
             return STEP_TRUNCATED;
     } else if (!denial_of_ds(answer, hop, cut_label, cut)) {
@@ -345,8 +345,7 @@ static enum step put_referral(struct answer *answer, struct answer_hop *hop, siz
 static enum step occluded(struct answer *answer, struct answer_hop *hop)
 {
     for (size_t label = apex_label(hop) + 1; label-- > 0;) {
-        const struct name_entry *entry =
-            existing(zone_data_find_suffix(hop->data, &hop->name, label));
+        const struct name_entry *entry = zone_data_find_suffix(hop->data, hop->name, label).entry;
         if (entry == NULL)
             break;
         if ((entry->flags & ENTRY_CUT) != 0)
@@ -396,7 +395,7 @@ static bool put_signatures(struct answer *answer, const struct answer_hop *hop,
 static enum step answer_from_entry(struct answer *answer, struct answer_hop *hop,
                                    const struct name_entry *entry)
 {
-    uint16_t qtype = answer->qtype;
+    uint16_t qtype = answer->question.type;
     if ((entry->flags & ENTRY_CNAME) != 0 && qtype != KNOT_RRTYPE_CNAME &&
         qtype != KNOT_RRTYPE_ANY && qtype != KNOT_RRTYPE_RRSIG && qtype != KNOT_RRTYPE_NSEC)
         return follow_cname(answer, hop, entry);
@@ -419,7 +418,7 @@ static enum step answer_from_entry(struct answer *answer, struct answer_hop *hop
         return STEP_NODATA;
     if (rrset.type == KNOT_RRTYPE_RRSIG)
         return put_signatures(answer, hop, entry, &rrset) ? STEP_DONE : STEP_TRUNCATED;
-    if (!answer_put(answer, SECTION_ANSWER, hop_owner(answer, hop, 0), hop->name.hashes[0], entry,
+    if (!answer_put(answer, SECTION_ANSWER, hop_owner(answer, hop, 0), hop->name->hashes[0], entry,
                     &rrset, rrset.ttl))
         return STEP_TRUNCATED;
     /* A minimal answer to ANY brings no more than a zone's name servers need. */
@@ -428,35 +427,52 @@ static enum step answer_from_entry(struct answer *answer, struct answer_hop *hop
     return STEP_DONE;
 }
 
-/* The closest existing ancestor of a name that does not exist (RFC 4592, 3.3.1). */
-static const struct name_entry *find_encloser(struct answer_hop *hop)
+const struct name_entry *answer_encloser(const struct zone_data *data, const struct name *name,
+                                         size_t *ret_label)
 {
-    size_t last = apex_label(hop);
-    size_t depth_max = __atomic_load_n(&hop->data->depth_max, __ATOMIC_ACQUIRE);
-    size_t label = last > depth_max ? last - depth_max : 1;
-    for (; label < last; label++) {
-        const struct name_entry *entry =
-            existing(zone_data_find_suffix(hop->data, &hop->name, label));
+    /* What exists has ancestors that exist, empty non-terminals among them: so halving finds it
+     * with few looks into the table, however many labels there are. None is needed in a flat zone.
+     */
+    size_t last = (size_t)name->label_count - data->apex.label_count;
+    size_t depth_max = __atomic_load_n(&data->depth_max, __ATOMIC_ACQUIRE);
+    size_t low = last > depth_max ? last - depth_max : 1, high = last;
+    const struct name_entry *encloser = rcu_dereference(data->apex_entry);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct name_entry *entry = zone_data_find_suffix(data, name, middle).entry;
         if (entry != NULL) {
-            hop->encloser_label = label;
-            return entry;
+            encloser = entry;
+            high = middle;
+        } else {
+            low = middle + 1;
         }
     }
-    hop->encloser_label = last;
-    return hop->data->apex_entry;
+    *ret_label = high;
+    return encloser;
+}
+
+static const struct name_entry *find_encloser(struct answer_hop *hop)
+{
+    return answer_encloser(hop->data, hop->name, &hop->encloser_label);
+}
+
+const struct name_entry *answer_wildcard(const struct zone_data *data, const struct name *name,
+                                         size_t encloser_label)
+{
+    static const uint8_t star[] = {1, '*'};
+    uint8_t owner[NAME_SIZE_MAX + 2];
+    size_t offset = name->offsets[encloser_label];
+    size_t size = (size_t)name->size - data->apex.size - offset;
+    memcpy(owner, star, sizeof(star));
+    memcpy(owner + sizeof(star), name->wire + offset, size);
+    uint64_t hash = name_hash_child(name->hashes[encloser_label], star);
+    const struct name_table *table = rcu_dereference(data->table);
+    return name_table_find(table, hash, owner, size + sizeof(star)).entry;
 }
 
 static const struct name_entry *find_wildcard(const struct answer_hop *hop)
 {
-    static const uint8_t star[] = {1, '*'};
-    uint8_t owner[NAME_SIZE_MAX + 2];
-    size_t offset = hop->name.offsets[hop->encloser_label];
-    size_t size = (size_t)hop->name.size - hop->data->apex.size - offset;
-    memcpy(owner, star, sizeof(star));
-    memcpy(owner + sizeof(star), hop->name.wire + offset, size);
-    uint64_t hash = name_hash_child(hop->name.hashes[hop->encloser_label], star);
-    const struct name_table *table = rcu_dereference(hop->data->table);
-    return existing(name_table_find(table, hash, owner, size + sizeof(star)));
+    return answer_wildcard(hop->data, hop->name, hop->encloser_label);
 }
 
 static enum step answer_missing(struct answer *answer, struct answer_hop *hop,
@@ -477,17 +493,17 @@ static enum step answer_missing(struct answer *answer, struct answer_hop *hop,
     return STEP_NXDOMAIN;
 }
 
-/* The zone of a question, with its status; NULL: not ours. */
-static struct zone *find_zone(const struct answer *answer)
+void question_find_zone(struct question *question, const struct zone_set *zones)
 {
-    const struct name *name = &answer->hops[0].name;
+    const struct name *name = question->name;
+    const struct zone *zone = NULL;
     /* A DS lives on the parent's side of a cut (RFC 4035, 3.1.4.1). */
-    if (answer->qtype == KNOT_RRTYPE_DS && name->label_count > 0) {
-        struct zone *parent = zone_set_find(answer->environment->zones, name, 1);
-        if (parent != NULL)
-            return parent;
-    }
-    return zone_set_find(answer->environment->zones, name, 0);
+    if (question->type == KNOT_RRTYPE_DS && name->label_count > 0)
+        zone = zone_set_find(zones, name, 1);
+    if (zone == NULL)
+        zone = zone_set_find(zones, name, 0);
+    question->zone = zone;
+    question->data = zone == NULL ? NULL : rcu_dereference(zone->data);
 }
 
 static enum step answer_from_data(struct answer *answer, struct answer_hop *hop,
@@ -506,17 +522,17 @@ static enum step answer_from_data(struct answer *answer, struct answer_hop *hop,
 static enum step answer_hop(struct answer *answer, struct answer_hop *hop,
                             const struct name_entry **ret_entry)
 {
-    struct name_hit hit = zone_data_find(hop->data, &hop->name);
+    struct name_hit hit = zone_data_find(hop->data, hop->name);
     const struct verdict *verdict = find_verdict(answer, hop, hit, answer->environment->worker);
     if (verdict != NULL)
         return apply_verdict(answer, hop, verdict);
     if (answer->unavailable)
         return STEP_STOP;
 
-    enum step step = answer_from_data(answer, hop, existing(hit), ret_entry);
+    enum step step = answer_from_data(answer, hop, hit.entry, ret_entry);
     for (unsigned tries = 0; step == STEP_AGAIN && tries < TRIES_MAX; tries++) {
-        hit = zone_data_find(hop->data, &hop->name);
-        step = answer_from_data(answer, hop, existing(hit), ret_entry);
+        hit = zone_data_find(hop->data, hop->name);
+        step = answer_from_data(answer, hop, hit.entry, ret_entry);
     }
     if (step != STEP_AGAIN)
         return step;
@@ -527,7 +543,7 @@ static enum step answer_hop(struct answer *answer, struct answer_hop *hop,
 
 static enum step answer_first_hop(struct answer *answer, const struct name_entry **ret_entry)
 {
-    struct zone *zone = find_zone(answer);
+    const struct zone *zone = answer->question.zone;
     if (zone == NULL) {
         answer->rcode = KNOT_RCODE_REFUSED;
         answer->refused_zone = true;
@@ -537,9 +553,8 @@ static enum step answer_first_hop(struct answer *answer, const struct name_entry
     }
 
     struct answer_hop *hop = &answer->hops[0];
-    hop->data = rcu_dereference(zone->data);
     int status = atomic_load_explicit(&zone->status, memory_order_relaxed);
-    answer->unavailable = status != ZONE_SERVING || hop->data->apex_entry == NULL;
+    answer->unavailable = status != ZONE_SERVING || rcu_dereference(hop->data->apex_entry) == NULL;
     enum step step = answer_hop(answer, hop, ret_entry);
     if (answer->unavailable && !answer->verdict) {
         answer->rcode = KNOT_RCODE_SERVFAIL;
@@ -573,12 +588,12 @@ static const struct name_entry *additional_entry(const struct answer *answer,
                                                  struct answer_hop *target, bool is_needed)
 {
     target->data = data;
-    struct name_hit hit = zone_data_find(data, &target->name);
+    struct name_hit hit = zone_data_find(data, target->name);
     /* A listed name's address is not given away beside another answer, unless a delegation would
      * be lost without it: that would block what nobody listed. */
     if (!is_needed && find_verdict(answer, target, hit, OVERLAY_UNCOUNTED) != NULL)
         return NULL;
-    const struct name_entry *entry = existing(hit);
+    const struct name_entry *entry = hit.entry;
     if (entry != NULL)
         return entry;
     const struct name_entry *encloser = find_encloser(target);
@@ -611,7 +626,7 @@ static bool put_addresses(struct answer *answer, const struct name *owner,
 static bool is_in_domain(const struct answer *answer, const struct answer_pending *pending,
                          const struct name *name)
 {
-    const struct name *cut = &answer->hops[pending->cut_hop].name;
+    const struct name *cut = answer->hops[pending->cut_hop].name;
     size_t labels = (size_t)cut->label_count - pending->cut_label;
     if (name->label_count < labels)
         return false;
@@ -625,20 +640,21 @@ static void put_targets(struct answer *answer, const struct answer_pending *pend
     const uint8_t *at = pending->rrset.data;
     for (unsigned left = pending->rrset.rr_count; left > 0; left--) {
         uint16_t size = knot_wire_read_u16(at);
-        struct answer_hop target;
-        const uint8_t *name = at + 2 + target_offset(pending->rrset.type);
+        struct name name;
+        struct answer_hop target = {.name = &name};
+        const uint8_t *wire = at + 2 + target_offset(pending->rrset.type);
         at += 2 + (size_t)size;
-        if (name[0] == 0 || name_parse(&target.name, name, NAME_SIZE_MAX) < 0 ||
-            !zone_data_holds(pending->data, &target.name))
+        if (wire[0] == 0 || name_parse(&name, wire, NAME_SIZE_MAX) < 0 ||
+            !zone_data_holds(pending->data, &name))
             continue;
-        bool is_needed = pending->is_referral && is_in_domain(answer, pending, &target.name);
+        bool is_needed = pending->is_referral && is_in_domain(answer, pending, &name);
         if (is_needed != needed)
             continue;
         const struct name_entry *entry =
             additional_entry(answer, pending->data, &target, is_needed);
         if (entry == NULL)
             continue;
-        bool fits = put_addresses(answer, &target.name, entry, pending->rrset.type);
+        bool fits = put_addresses(answer, &name, entry, pending->rrset.type);
         if (!fits && is_needed)
             answer->truncated = true;
     }
@@ -668,7 +684,7 @@ static bool put_authority(struct answer *answer, enum step step, const struct na
         if (!fits)
             return false;
     }
-    if (!answer->dnssec)
+    if (!answer->question.dnssec)
         return true;
     for (size_t i = 0; i < answer->hop_count; i++) {
         struct answer_hop *hop = &answer->hops[i];
@@ -696,7 +712,8 @@ void answer_question(struct answer *answer, const struct answer_environment *env
     answer->pending_count = 0;
     answer->written_count = 0;
     answer->hop_count = 1;
-    answer->hops[0].data = NULL;
+    answer->hops[0].name = answer->question.name;
+    answer->hops[0].data = answer->question.data;
     answer->hops[0].wildcard = NULL;
     answer->hops[0].encloser_label = 0;
 

@@ -31,9 +31,28 @@ struct answer_environment {
     unsigned worker;
 };
 
+/* A question for zone data, and the zone that it belongs to. */
+struct question {
+    const struct name *name;
+    uint16_t type;
+    bool dnssec;                  /* the DO bit */
+    const struct zone *zone;      /* NULL: none of ours */
+    const struct zone_data *data; /* the zone's generation that answers; NULL without a zone */
+};
+
+/* Finds zone and data of a question whose name and type are set. */
+void question_find_zone(struct question *question, const struct zone_set *zones);
+
+/* What the orders say about a question's name. The overlay counts when it is asked, so it is asked
+ * once. */
+struct judgement {
+    bool is_known;                 /* the overlay was asked */
+    const struct verdict *verdict; /* NULL: no order in force is about the name */
+};
+
 /* One step of a chain: the name looked for, and what a wildcard owes the proof. */
 struct answer_hop {
-    struct name name;
+    const struct name *name;
     const struct zone_data *data;
     const struct name_entry *wildcard; /* answered from "*.<encloser>"; NULL: not by a wildcard */
     size_t encloser_label;             /* label of `name` at which its closest encloser begins */
@@ -49,8 +68,8 @@ struct answer_pending {
 /* One question's state and result. Large: one per worker, reused. */
 struct answer {
     /* Set by the caller. */
-    uint16_t qtype;
-    bool dnssec; /* the DO bit */
+    struct question question;
+    struct judgement judgement;
 
     /* The result. */
     uint8_t rcode;
@@ -67,7 +86,8 @@ struct answer {
     const struct answer_environment *environment;
     struct response *response;
     size_t hop_count;
-    struct answer_hop hops[CHAIN_MAX + 1]; /* [0].name is the question's, parsed by the caller */
+    struct answer_hop hops[CHAIN_MAX + 1];
+    struct name aliases[CHAIN_MAX]; /* the names of hops[1] and later */
     unsigned pending_count;
     struct answer_pending pending[PENDING_MAX];
     unsigned written_count;
@@ -78,6 +98,6 @@ struct answer {
     } written[WRITTEN_MAX];
 };
 
-/* Answers the question in hops[0].name, qtype and dnssec; records go to `response`. */
+/* Answers the question; records go to `response`. */
 void answer_question(struct answer *answer, const struct answer_environment *environment,
                      struct response *response);

@@ -3,6 +3,15 @@
 
 #include "zone/answer.h"
 
+/* The closest existing ancestor of a name that does not exist (RFC 4592, 3.3.1), and the label of
+ * `name` at which it begins. */
+const struct name_entry *answer_encloser(const struct zone_data *data, const struct name *name,
+                                         size_t *ret_label);
+
+/* The wildcard right below the closest encloser, which begins at a label of `name`; NULL: none. */
+const struct name_entry *answer_wildcard(const struct zone_data *data, const struct name *name,
+                                         size_t encloser_label);
+
 /* Puts a record set with its signatures when DNSSEC is asked for; remembers it. False: it does not
  * fit. `ttl_s` replaces the set's own. A set that is there already is not put again. */
 bool answer_put(struct answer *answer, enum section section, struct response_owner owner,

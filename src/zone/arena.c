@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "zone/large_pages.h"
+
 struct chunk {
     struct chunk *next;
     size_t size;
@@ -28,6 +30,12 @@ struct arena {
     size_t chunk_size;
     uint64_t held;
 };
+
+/* An arena that has grown to this takes chunks that large pages can hold, at first small ones: what
+ * stays unused of the last is a small part of the whole. */
+#define LARGE_FROM      ((uint64_t)1 << 20)
+#define LARGE_CHUNK     LARGE_PAGE_SIZE
+#define LARGE_CHUNK_MAX (4 * LARGE_PAGE_SIZE)
 
 /* Entries are found by pointers whose low three bits are free for marks. */
 #define ALIGNMENT 8
@@ -56,7 +64,7 @@ void arena_free(struct arena *arena)
 
 static struct chunk *arena_grow(struct arena *arena, size_t size)
 {
-    struct chunk *chunk = malloc(sizeof(*chunk) + size);
+    struct chunk *chunk = large_pages_alloc(sizeof(*chunk) + size);
     if (chunk == NULL)
         return NULL;
     *chunk = (struct chunk){.next = arena->chunks, .size = size};
@@ -95,6 +103,13 @@ static size_t class_above(size_t size)
     return class_units(class) < units ? class + 1 : class;
 }
 
+static size_t next_chunk_size(const struct arena *arena)
+{
+    if (arena->held < LARGE_FROM)
+        return arena->chunk_size;
+    return (arena->held < LARGE_CHUNK_MAX ? LARGE_CHUNK : LARGE_CHUNK_MAX) - sizeof(struct chunk);
+}
+
 static void *take_octets(struct arena *arena, size_t size)
 {
     if (size > (size_t)(arena->end - arena->at)) {
@@ -103,7 +118,7 @@ static void *take_octets(struct arena *arena, size_t size)
             struct chunk *own = arena_grow(arena, size);
             return own == NULL ? NULL : own + 1;
         }
-        struct chunk *chunk = arena_grow(arena, arena->chunk_size);
+        struct chunk *chunk = arena_grow(arena, next_chunk_size(arena));
         if (chunk == NULL)
             return NULL;
         arena->at = (uint8_t *)(chunk + 1);
@@ -151,6 +166,11 @@ void arena_give(struct arena *arena, void *memory, size_t size)
     struct piece *piece = memory;
     piece->next = arena->given[class];
     arena->given[class] = piece;
+}
+
+void arena_trim(struct arena *arena)
+{
+    large_pages_trim(arena->at, arena->end);
 }
 
 uint64_t arena_held(const struct arena *arena)

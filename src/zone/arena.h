@@ -10,7 +10,8 @@
 
 struct arena;
 
-/* `chunk_size` octets are taken at a time; a larger piece gets a chunk of its own. NULL: no memory.
+/* `chunk_size` octets are taken at a time, more once there are many; a larger piece gets a chunk of
+ * its own. NULL: no memory.
  */
 struct arena *arena_create(size_t chunk_size);
 void arena_free(struct arena *arena);
@@ -28,6 +29,8 @@ void *arena_take(struct arena *arena, size_t size);
 
 /* Gives back a piece for which `size` octets were asked. */
 void arena_give(struct arena *arena, void *memory, size_t size);
+/* Gives memory back that was taken ahead, once most of what there will be is allocated. */
+void arena_trim(struct arena *arena);
 
 /* Octets held from the system. */
 uint64_t arena_held(const struct arena *arena);

@@ -51,8 +51,8 @@ static bool put_nsec_covering(struct answer *answer, const struct zone_data *dat
 static bool put_nsec_covering_label(struct answer *answer, const struct answer_hop *hop,
                                     size_t label)
 {
-    return put_nsec_covering(answer, hop->data, hop->name.wire + hop->name.offsets[label],
-                             relative_size(hop->data, &hop->name, label));
+    return put_nsec_covering(answer, hop->data, hop->name->wire + hop->name->offsets[label],
+                             relative_size(hop->data, hop->name, label));
 }
 
 static bool nsec3_find_label(const struct answer_hop *hop, size_t label,
@@ -60,8 +60,8 @@ static bool nsec3_find_label(const struct answer_hop *hop, size_t label,
 {
     uint8_t hash[NSEC3_HASH_SIZE];
     bool exact;
-    size_t offset = hop->name.offsets[label];
-    nsec3_hash(hop->data->chain, hop->name.wire + offset, hop->name.size - offset, hash);
+    size_t offset = hop->name->offsets[label];
+    nsec3_hash(hop->data->chain, hop->name->wire + offset, hop->name->size - offset, hash);
     const struct nsec3_link *link = nsec3_chain_covering(hop->data->chain, hash, &exact);
     *ret_entry = link == NULL ? NULL : link->entry;
     return exact;
@@ -72,7 +72,7 @@ static bool nsec3_find_label(const struct answer_hop *hop, size_t label,
 static int put_encloser_proof(struct answer *answer, const struct answer_hop *hop, size_t label,
                               bool with_match)
 {
-    size_t apex_label = (size_t)hop->name.label_count - hop->data->apex.label_count;
+    size_t apex_label = (size_t)hop->name->label_count - hop->data->apex.label_count;
     const struct name_entry *entry = NULL;
     while (!nsec3_find_label(hop, label, &entry)) {
         if (label == apex_label)
@@ -91,7 +91,7 @@ static bool put_nsec3_of_wildcard(struct answer *answer, const struct answer_hop
                                   size_t encloser_label)
 {
     uint8_t wildcard[NAME_SIZE_MAX + 2], hash[NSEC3_HASH_SIZE];
-    size_t size = wildcard_name(&hop->name, encloser_label, wildcard);
+    size_t size = wildcard_name(hop->name, encloser_label, wildcard);
     if (size == 0)
         return true;
     nsec3_hash(hop->data->chain, wildcard, size, hash);
@@ -102,7 +102,7 @@ static bool put_nsec3_of_wildcard(struct answer *answer, const struct answer_hop
 
 static bool is_needed(const struct answer *answer, const struct answer_hop *hop)
 {
-    return answer->dnssec && hop->data->chain != NULL;
+    return answer->question.dnssec && hop->data->chain != NULL;
 }
 
 bool denial_of_name(struct answer *answer, const struct answer_hop *hop)
@@ -118,7 +118,7 @@ bool denial_of_name(struct answer *answer, const struct answer_hop *hop)
     if (!put_nsec_covering_label(answer, hop, 0))
         return false;
     uint8_t wildcard[NAME_SIZE_MAX + 2];
-    size_t size = wildcard_name(&hop->name, hop->encloser_label, wildcard);
+    size_t size = wildcard_name(hop->name, hop->encloser_label, wildcard);
     return size == 0 || put_nsec_covering(answer, hop->data, wildcard, size - hop->data->apex.size);
 }
 

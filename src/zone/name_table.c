@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/octets.h"
+#include "zone/large_pages.h"
+
 /* A slot with an entry: its address in bits 3 to 47 (entries are aligned to 8, user space ends
  * below 2^47), the mark in bit 0, sixteen bits of the hash as a tag in bits 48 to 63.
  *
@@ -37,6 +40,9 @@
  * name in twelve before the table must grow. */
 #define LOAD_LIMIT_NUMERATOR   13
 #define LOAD_LIMIT_DENOMINATOR 16
+
+/* Octets of an entry up to the end of its first address, for names of usual length. */
+#define ENTRY_SIZE_USUAL 44
 
 /* A table of few names still has room for some marks. */
 #define CAPACITY_MIN 8
@@ -84,10 +90,20 @@ static inline void store_slot(struct name_table *table, uint64_t index, uint64_t
     __atomic_store_n(&table->slots[index], slot, __ATOMIC_RELEASE);
 }
 
+/* Empty slots; what is smaller than a page of its own comes cleared from the system. */
+static uint64_t *slots_create(uint64_t capacity)
+{
+    size_t size = capacity * sizeof(uint64_t);
+    if (size < LARGE_PAGE_SIZE)
+        return calloc(capacity, sizeof(uint64_t));
+    void *slots = large_pages_alloc(size);
+    return slots == NULL ? NULL : memset(slots, 0, size);
+}
+
 int name_table_init(struct name_table *table, uint64_t names)
 {
     uint64_t capacity = names + names / LOAD_NUMERATOR + CAPACITY_MIN;
-    uint64_t *slots = calloc(capacity, sizeof(*slots));
+    uint64_t *slots = slots_create(capacity);
     if (slots == NULL)
         return -ENOMEM;
     *table = (struct name_table){.slots = slots, .capacity = capacity};
@@ -106,7 +122,7 @@ static inline bool slot_is_of(uint64_t slot, uint64_t hash, const uint8_t *owner
     if ((slot & SLOT_BARE) != 0)
         return slot == slot_of_mark(hash);
     const struct name_entry *entry = slot_entry(slot);
-    return entry->owner_size == owner_size && memcmp(entry->owner, owner, owner_size) == 0;
+    return entry->owner_size == owner_size && octets_equal(entry->owner, owner, owner_size);
 }
 
 struct name_hit name_table_find(const struct name_table *table, uint64_t hash, const uint8_t *owner,
@@ -131,6 +147,26 @@ struct name_hit name_table_find(const struct name_table *table, uint64_t hash, c
 void name_table_prefetch(const struct name_table *table, uint64_t hash)
 {
     __builtin_prefetch(&table->slots[slot_index(hash, table->capacity)]);
+}
+
+void name_table_prefetch_entry(const struct name_table *table, uint64_t hash)
+{
+    uint64_t tag = slot_tag(hash);
+    uint64_t index = slot_index(hash, table->capacity);
+    for (;;) {
+        uint64_t slot = __atomic_load_n(&table->slots[index], __ATOMIC_RELAXED);
+        if (slot == 0)
+            return;
+        if ((slot & SLOT_TAG) == tag) {
+            /* Of a mark alone this asks for memory that is not there, which does no harm. */
+            const char *entry = (const char *)slot_entry(slot);
+            __builtin_prefetch(entry);
+            __builtin_prefetch(entry + ENTRY_SIZE_USUAL);
+            return;
+        }
+        if (++index == table->capacity)
+            index = 0;
+    }
 }
 
 /* ---- Changing ---- */
@@ -376,30 +412,4 @@ int name_table_unpack(struct name_table *table,
         return -EBADMSG;
     table->used = used;
     return 0;
-}
-
-const uint8_t *rrset_read(struct rrset *ret_rrset, const uint8_t *at)
-{
-    struct rrset_header header;
-    memcpy(&header, at, sizeof(header));
-    at += sizeof(header);
-    *ret_rrset = (struct rrset){
-        .type = header.type,
-        .rr_count = header.rr_count,
-        .ttl = header.ttl,
-        .size = header.size,
-        .data = at,
-    };
-    return at + header.size;
-}
-
-bool name_entry_rrset(const struct name_entry *entry, uint16_t type, struct rrset *ret_rrset)
-{
-    const uint8_t *at = name_entry_rrsets(entry);
-    for (unsigned left = entry->rrset_count; left > 0; left--) {
-        at = rrset_read(ret_rrset, at);
-        if (ret_rrset->type == type)
-            return true;
-    }
-    return false;
 }

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "dns/name.h"
@@ -58,7 +59,20 @@ struct rrset {
 };
 
 /* Reads the record set at `at`, returns the place of the next. */
-const uint8_t *rrset_read(struct rrset *ret_rrset, const uint8_t *at);
+static inline const uint8_t *rrset_read(struct rrset *ret_rrset, const uint8_t *at)
+{
+    struct rrset_header header;
+    memcpy(&header, at, sizeof(header));
+    at += sizeof(header);
+    *ret_rrset = (struct rrset){
+        .type = header.type,
+        .rr_count = header.rr_count,
+        .ttl = header.ttl,
+        .size = header.size,
+        .data = at,
+    };
+    return at + header.size;
+}
 
 /* The first record set of an entry; the others follow by rrset_read(). */
 static inline const uint8_t *name_entry_rrsets(const struct name_entry *entry)
@@ -67,7 +81,17 @@ static inline const uint8_t *name_entry_rrsets(const struct name_entry *entry)
 }
 
 /* Finds the record set of `type`; false when the entry has none. */
-bool name_entry_rrset(const struct name_entry *entry, uint16_t type, struct rrset *ret_rrset);
+static inline bool name_entry_rrset(const struct name_entry *entry, uint16_t type,
+                                    struct rrset *ret_rrset)
+{
+    const uint8_t *at = name_entry_rrsets(entry);
+    for (unsigned left = entry->rrset_count; left > 0; left--) {
+        at = rrset_read(ret_rrset, at);
+        if (ret_rrset->type == type)
+            return true;
+    }
+    return false;
+}
 
 /* A slot's value as found: the entry and its mark. */
 struct name_hit {
@@ -99,6 +123,9 @@ struct name_hit name_table_find(const struct name_table *table, uint64_t hash, c
 
 /* Asks for the memory that a probe for `hash` will want first. */
 void name_table_prefetch(const struct name_table *table, uint64_t hash);
+
+/* Asks for what it will want next, once the former has come: the entry. */
+void name_table_prefetch_entry(const struct name_table *table, uint64_t hash);
 
 /* ---- Changing: one writer at a time ---- */
 

@@ -186,7 +186,9 @@ static int link_entries(struct zone_data *data, const struct snapshot_header *he
     data->entry_count = walk.tally.entries;
     data->name_count = walk.tally.names;
     data->depth_max = walk.tally.depth_max;
-    zone_data_read_soa(data);
+    rc = zone_data_take_apex(data);
+    if (rc < 0)
+        return rc;
     *ret_tally = walk.tally;
     return data->soa.serial == header->serial && data->soa.expire_s == header->expire_s &&
                    (!walk.tally.has_cuts || snapshot_cuts_check(data))

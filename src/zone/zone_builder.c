@@ -573,14 +573,15 @@ int zone_builder_finish(struct zone_builder *builder, struct zone_data **ret_dat
         data->name_count = names_before;
     }
     free(scratch);
-    if (rc == 0) {
-        zone_data_read_soa(data);
+    if (rc == 0)
+        rc = zone_data_take_apex(data);
+    if (rc == 0)
         rc = zone_data_link_chain(data, nsec3_entries, builder->nsec3.count);
-    }
     free(nsec3_entries);
     if (rc < 0)
         return error_set(ret_error, rc, "out of memory");
 
+    arena_trim(data->arena);
     zone_data_measure(data);
     *ret_data = TAKE(data);
     return 0;

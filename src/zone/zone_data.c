@@ -10,6 +10,7 @@
 
 #include "base/rcu.h"
 #include "zone/arena.h"
+#include "zone/negative.h"
 #include "zone/nsec_chain.h"
 #include "zone/zone_data_internal.h"
 
@@ -83,6 +84,7 @@ void zone_data_free(struct zone_data *data)
     zone_data_release_table(data->table);
     zone_changing_free(data->changing);
     nsec_chain_free(data->chain);
+    free(data->negative);
     arena_free(data->arena);
     pthread_mutex_destroy(&data->table_lock);
     free(data);
@@ -343,6 +345,12 @@ void zone_data_read_soa(struct zone_data *data)
         .minimum_s = knot_wire_read_u32(numbers + 16),
         .ttl_s = rrset.ttl,
     };
+}
+
+int zone_data_take_apex(struct zone_data *data)
+{
+    zone_data_read_soa(data);
+    return zone_negative_create(&data->apex, data->apex_entry, &data->negative);
 }
 
 void zone_data_measure(struct zone_data *data)

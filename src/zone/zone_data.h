@@ -20,6 +20,7 @@
 struct arena;
 struct nsec_chain;
 struct zone_changing;
+struct zone_negative;
 
 struct soa {
     uint32_t serial, refresh_s, retry_s, expire_s, minimum_s; /* host order (RFC 1035, 3.3.13) */
@@ -52,7 +53,8 @@ struct zone_data {
     struct name_table *table; /* RCU: swapped when marks or new names outgrow it */
     /* RCU: swapped by edits. NULL: no data yet; the table holds only marks. */
     const struct name_entry *apex_entry;
-    struct soa soa; /* once published, only for who may edit the zone */
+    struct zone_negative *negative; /* RCU; NULL: negative answers are put together */
+    struct soa soa;                 /* once published, only for who may edit the zone */
     struct zone_source source;
     uint64_t name_count;  /* names with records */
     uint64_t entry_count; /* with empty non-terminals */

@@ -11,6 +11,10 @@ _must_check_ int zone_data_allocate(const struct name *apex, uint64_t names,
 /* Reads the SOA of a generation whose apex has one, as every built one does. */
 void zone_data_read_soa(struct zone_data *data);
 
+/* The same for a new generation, and makes the record of its negative answers. Returns 0 or
+ * -ENOMEM. */
+_must_check_ int zone_data_take_apex(struct zone_data *data);
+
 /* Counts the memory that it holds; what comes later is added, modulo 2^64 what goes. */
 void zone_data_measure(struct zone_data *data);
 void zone_data_add_memory(struct zone_data *data, uint64_t octets);

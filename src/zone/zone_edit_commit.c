@@ -3,6 +3,7 @@
 
 #include "base/rcu.h"
 #include "zone/arena.h"
+#include "zone/negative.h"
 #include "zone/zone_data_internal.h"
 #include "zone/zone_edit_internal.h"
 
@@ -89,6 +90,9 @@ static void publish_all(struct zone_edit *edit, struct counts *more)
         publish(edit, apex, more);
         rcu_assign_pointer(data->apex_entry, apex->final);
         zone_data_read_soa(data);
+        struct zone_negative *former = data->negative;
+        rcu_assign_pointer(data->negative, TAKE(edit->negative));
+        zone_negative_retire(former);
     }
     (void)pthread_mutex_unlock(&data->table_lock);
 }

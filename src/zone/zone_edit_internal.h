@@ -89,6 +89,7 @@ struct zone_edit {
 
     bool is_prepared;
     uint64_t slots_reserved;
+    struct zone_negative *negative; /* of the apex that the commit publishes */
 };
 
 /* Octets of an entry as built. */

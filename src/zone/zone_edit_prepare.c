@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "zone/arena.h"
+#include "zone/negative.h"
 #include "zone/zone_data_internal.h"
 #include "zone/zone_edit_internal.h"
 
@@ -34,6 +35,7 @@ void zone_edit_unprepare(struct zone_edit *edit)
         (void)pthread_mutex_unlock(&edit->data->table_lock);
         edit->slots_reserved = 0;
     }
+    free(TAKE(edit->negative));
     edit->is_prepared = false;
 }
 
@@ -408,6 +410,17 @@ static int reserve(struct zone_edit *edit)
     return rc == 0 ? reserve_slots(edit, added) : rc;
 }
 
+/* The record of negative answers follows the SOA. */
+static int derive_negative(struct zone_edit *edit)
+{
+    const struct zone_data *data = edit->data;
+    const struct edit_node *apex =
+        zone_edit_node_find(edit, data->apex.hashes[0], data->apex.wire, 0);
+    if (apex == NULL || apex->final == apex->base)
+        return 0;
+    return zone_negative_create(&data->apex, apex->final, &edit->negative);
+}
+
 int zone_edit_prepare(struct zone_edit *edit)
 {
     zone_edit_unprepare(edit);
@@ -417,6 +430,8 @@ int zone_edit_prepare(struct zone_edit *edit)
         rc = derive_flags(edit);
     for (struct edit_node *node = edit->first; node != NULL && rc == 0; node = node->next)
         rc = derive_final(edit, node);
+    if (rc == 0)
+        rc = derive_negative(edit);
     if (rc == 0)
         rc = reserve(edit);
     if (rc < 0)

@@ -1,11 +1,17 @@
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/octets.h"
 #include "zone/zone.h"
 
+/* With the hash, so that only the zone that is looked for is touched. */
+struct zone_slot {
+    uint64_t hash;
+    struct zone *zone; /* NULL: empty */
+};
+
 struct zone_set {
-    struct zone *
+    struct zone_slot
         *slots; /* hash by apex; the capacity is a power of two, at least twice the count */
     struct zone **zones; /* in the order given */
     size_t capacity, count;
@@ -30,9 +36,9 @@ int zone_set_create(struct zone *const *zones, size_t count, struct zone_set **r
     for (size_t i = 0; i < count; i++) {
         struct zone *zone = zones[i];
         size_t at = zone->name.hashes[0] & (set->capacity - 1);
-        while (set->slots[at] != NULL)
+        while (set->slots[at].zone != NULL)
             at = (at + 1) & (set->capacity - 1);
-        set->slots[at] = zone;
+        set->slots[at] = (struct zone_slot){.hash = zone->name.hashes[0], .zone = zone};
         set->zones[set->count++] = zone;
         if (zone->name.label_count > set->labels_max)
             set->labels_max = zone->name.label_count;
@@ -60,11 +66,11 @@ struct zone *zone_set_find(const struct zone_set *set, const struct name *name,
     for (; label <= name->label_count; label++) {
         uint64_t hash = name->hashes[label];
         size_t size = (size_t)name->size - name->offsets[label];
-        for (size_t at = hash & (set->capacity - 1); set->slots[at] != NULL;
+        for (size_t at = hash & (set->capacity - 1); set->slots[at].zone != NULL;
              at = (at + 1) & (set->capacity - 1)) {
-            struct zone *zone = set->slots[at];
-            if (zone->name.hashes[0] == hash && zone->name.size == size &&
-                memcmp(zone->name.wire, name->wire + name->offsets[label], size) == 0)
+            struct zone *zone = set->slots[at].zone;
+            if (set->slots[at].hash == hash && zone->name.size == size &&
+                octets_equal(zone->name.wire, name->wire + name->offsets[label], size))
                 return zone;
         }
     }

@@ -362,9 +362,46 @@ static void test_many_names_are_marked_at_once(void **state)
     zone_data_free(data);
 }
 
+/* Enough for table and entries to be on large pages, with a part of one to spare. */
+#define LARGE 300000
+
+static void test_a_large_zone_has_all_of_its_names_and_takes_more(void **state)
+{
+    (void)state;
+    struct zone_builder *builder = begin();
+    struct name name;
+    add_apex(builder);
+    for (unsigned i = 0; i < LARGE; i++) {
+        name_of(&name, "l", i);
+        const uint32_t address = i;
+        struct error error;
+        assert_int_equal(zone_builder_add(builder, name.wire, KNOT_RRTYPE_A, 60,
+                                          (const uint8_t *)&address, 4, &error),
+                         0);
+    }
+    struct zone_data *data = finish(builder);
+    for (unsigned i = 0; i < LARGE / 10; i++) { /* into memory that was given back */
+        name_of(&name, "more", i);
+        assert_int_equal(zone_data_mark(data, name.wire), 0);
+    }
+    for (unsigned i = 0; i < LARGE; i++) {
+        struct rrset rrset = {0};
+        name_of(&name, "l", i);
+        const struct name_entry *entry = zone_data_find(data, &name).entry;
+        assert_non_null(entry);
+        assert_true(name_entry_rrset(entry, KNOT_RRTYPE_A, &rrset));
+        assert_memory_equal(rrset.data + 2, &i, 4);
+        name_of(&name, "more", i);
+        assert_true(zone_data_find(data, &name).marked == (i < LARGE / 10));
+    }
+    assert_int_equal(data->name_count, LARGE + 1);
+    zone_data_free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_large_zone_has_all_of_its_names_and_takes_more),
         cmocka_unit_test(test_records_that_contradict_each_other_are_refused_and_change_nothing),
         cmocka_unit_test(test_owners_outside_are_refused_and_duplicates_dropped),
         cmocka_unit_test(test_a_zone_without_soa_or_ns_is_none),
