@@ -24,6 +24,7 @@ struct exchange {
     size_t limit;   /* octets that the client takes */
     uint16_t rcode; /* with the extended bits */
     bool authoritative, truncated, with_edns;
+    bool dropped; /* an order says that there is no answer */
     int ede_code;
     const char *ede_text;
     uint16_t ede_text_size;
@@ -149,12 +150,20 @@ static void answer_internet(struct responder *responder, struct exchange *exchan
         .overlay = orders == NULL ? NULL : overlay_set_overlay(orders),
         .now = now,
         .worker = responder->options.worker,
+        .over_tcp = exchange->transport == TRANSPORT_TCP,
     };
     struct answer *answer = &responder->answer;
     struct response_mark empty = response_mark(response);
     answer->qtype = exchange->request->qtype;
     answer->dnssec = exchange->request->dnssec_ok;
     answer_question(answer, &environment, response);
+    if (answer->transfer_only != NULL && responder->options.transfer_allowed != NULL &&
+        responder->options.transfer_allowed(responder->options.context, answer->transfer_only,
+                                            exchange->client, exchange->tsig.key_name)) {
+        environment.may_transfer = true;
+        answer_question(answer, &environment, response);
+    }
+    exchange->dropped = answer->dropped;
     if (answer->truncated)
         count(&responder->counters.truncated);
     if (answer->truncated && exchange->transport == TRANSPORT_TCP) {
@@ -389,5 +398,9 @@ size_t responder_answer(struct responder *responder, const uint8_t *request_wire
         exchange.rcode = KNOT_RCODE_BADVERS;
     else
         answer_by_opcode(responder, &exchange, name, &response, now);
+    if (exchange.dropped) {
+        responder_tsig_release(&exchange.tsig);
+        return 0;
+    }
     return finish(responder, &exchange, &response, response_max);
 }

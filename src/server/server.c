@@ -358,6 +358,15 @@ static bool notify_allowed(void *context, const struct zone *zone, const struct 
     return config_access_allows(config->allow_notify, config->allow_notify_count, client, key_name);
 }
 
+static bool transfer_allowed(void *context, const struct zone *zone, const struct sockaddr *client,
+                             const char *key_name)
+{
+    (void)context;
+    const struct config_zone *config = rcu_dereference(zone->config);
+    return config_access_allows(config->allow_transfer, config->allow_transfer_count, client,
+                                key_name);
+}
+
 static void notified(void *context, struct zone *zone, uint32_t serial)
 {
     struct server *server = context;
@@ -427,6 +436,7 @@ static int create_responders(struct server *server, struct error *ret_error)
             .key_count = config->key_count,
             .notify_allowed = notify_allowed,
             .notified = notified,
+            .transfer_allowed = transfer_allowed,
             .context = server,
         };
         int rc = responder_create(&options, &server->responders[i], ret_error);

@@ -163,6 +163,9 @@ static enum step apply_verdict(struct answer *answer, const struct answer_hop *h
                                const struct verdict *verdict)
 {
     answer->verdict = true;
+    if (verdict->action == VERDICT_TCP_ONLY)
+        return STEP_TRUNCATED;
+    answer->dropped = verdict->action == VERDICT_DROP;
     answer->ede_code = verdict->ede_code;
     answer->ede_text = verdict->text;
     answer->ede_text_size = verdict->text_size;
@@ -184,8 +187,11 @@ static enum step apply_verdict(struct answer *answer, const struct answer_hop *h
             return put_verdict_addresses(answer, hop, verdict, type) ? STEP_STOP : STEP_TRUNCATED;
         break;
     }
+    case VERDICT_DROP:
+        return STEP_STOP;
     case VERDICT_NODATA:
     case VERDICT_OBSERVE:
+    case VERDICT_TCP_ONLY:
         break;
     }
     return put_soa(answer, hop, verdict->ttl_s) ? STEP_STOP : STEP_TRUNCATED;
@@ -203,8 +209,12 @@ static const struct verdict *find_verdict(const struct answer *answer, const str
     /* A zone without data has an apex, too, though no entry says so. */
     bool is_cut_or_apex =
         apex_label(hop) == 0 || (hit.entry != NULL && (hit.entry->flags & ENTRY_CUT) != 0);
-    return overlay->find(overlay, &hop->name, is_cut_or_apex, answer->environment->now, worker)
-        .verdict;
+    const struct verdict *verdict =
+        overlay->find(overlay, &hop->name, is_cut_or_apex, answer->environment->now, worker)
+            .verdict;
+    bool passes =
+        verdict != NULL && verdict->action == VERDICT_TCP_ONLY && answer->environment->over_tcp;
+    return passes ? NULL : verdict;
 }
 
 /* ---- Aliases ---- */
@@ -518,6 +528,14 @@ static enum step answer_first_hop(struct answer *answer, const struct name_entry
     }
 
     struct answer_hop *hop = &answer->hops[0];
+    if (atomic_load_explicit(&zone->transfer_only, memory_order_relaxed) &&
+        !answer->environment->may_transfer) {
+        answer->rcode = KNOT_RCODE_REFUSED;
+        answer->transfer_only = zone;
+        answer->authoritative = false;
+        answer->ede_code = KNOT_EDNS_EDE_PROHIBITED;
+        return STEP_STOP;
+    }
     hop->data = rcu_dereference(zone->data);
     int status = atomic_load_explicit(&zone->status, memory_order_relaxed);
     answer->unavailable = status != ZONE_SERVING || hop->data->apex_entry == NULL;
@@ -671,6 +689,8 @@ void answer_question(struct answer *answer, const struct answer_environment *env
     answer->refused_zone = false;
     answer->unavailable = false;
     answer->verdict = false;
+    answer->dropped = false;
+    answer->transfer_only = NULL;
     answer->ede_code = -1;
     answer->ede_text = NULL;
     answer->ede_text_size = 0;

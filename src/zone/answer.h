@@ -29,6 +29,8 @@ struct answer_environment {
     const struct overlay *overlay; /* NULL: no order */
     int64_t now;                   /* Unix seconds */
     unsigned worker;
+    bool over_tcp;
+    bool may_transfer; /* the client may also ask zones that are for transfer only */
 };
 
 /* One step of a chain: the name looked for, and what a wildcard owes the proof. */
@@ -61,6 +63,8 @@ struct answer {
     uint16_t ede_text_size;
     bool refused_zone; /* no zone of ours holds the name */
     bool verdict;      /* an order decided */
+    bool dropped;      /* it says that there is no answer */
+    struct zone *transfer_only; /* the zone that refused because of this; else NULL */
     bool unavailable;  /* the zone has no data that may be served */
 
     /* The work. */
