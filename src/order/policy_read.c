@@ -17,7 +17,6 @@
 #include "order/policy_form.h"
 #include "order/policy_metadata.h"
 #include "order/policy_rule.h"
-#include "order/signature.h"
 
 /* As in an order's file: a block that is cached longer outlives its lift by days. */
 #define TTL_MAX_S 86400
@@ -35,9 +34,9 @@ struct part {
 
 struct reading {
     const struct zone_data *data;
-    const struct policy_read_options *options;
+    int64_t starts;
     struct error *error;
-    char path[KNOT_DNAME_TXT_MAXLEN + 32]; /* what errors and findings call the zone */
+    char path[POLICY_PATH_MAX];
     char id_base[ID_BASE_MAX + 1];
     bool has_metadata;
 
@@ -81,12 +80,20 @@ static uint64_t digest(uint64_t sum, const void *octets, size_t size)
 }
 #define DIGEST_START UINT64_C(0xcbf29ce484222325)
 
+void policy_zone_path(const uint8_t *apex, char ret_path[POLICY_PATH_MAX])
+{
+    knot_dname_txt_storage_t text;
+
+    (void)knot_dname_to_str(text, apex, sizeof(text));
+    snprintf(ret_path, POLICY_PATH_MAX, "policy zone %s", text);
+}
+
 static void make_id_base(struct reading *reading)
 {
-    char text[KNOT_DNAME_TXT_MAXLEN + 1];
+    knot_dname_txt_storage_t text;
 
+    policy_zone_path(reading->data->apex.wire, reading->path);
     (void)knot_dname_to_str(text, reading->data->apex.wire, sizeof(text));
-    snprintf(reading->path, sizeof(reading->path), "policy zone %s", text);
     size_t size = strlen(text);
     uint64_t sum = digest(DIGEST_START, text, size);
     while (size > 0 && text[size - 1] == '.')
@@ -157,7 +164,7 @@ static int add_plain_part(struct reading *reading, const struct verdict *answer)
     if (order->id == NULL || order->authority == NULL || order->path == NULL)
         return out_of_memory(reading);
     order->kind = ORDER_PROVIDER;
-    order->starts = reading->options->starts;
+    order->starts = reading->starts;
     order->ends = POLICY_ENDS_NEVER;
     order->action = answer->action;
     order->budget = (struct order_budget){UINT64_MAX, UINT64_MAX, UINT64_MAX, 1, 1};
@@ -354,14 +361,14 @@ static int add_extra(struct reading *reading, const uint8_t *trigger,
     return add_text(reading, list, text, size);
 }
 
-static int read_owner(void *context, const uint8_t *owner, const struct name_entry *entry)
+static int read_owner(void *context, const struct name_entry *entry, bool marked)
 {
     struct reading *reading = context;
     uint8_t trigger[NAME_SIZE_MAX];
     struct policy_rule rule;
 
-    (void)owner;
-    if (entry->owner_size == 0)
+    (void)marked;
+    if (entry->owner_size == 0 || entry->rrset_count == 0)
         return 0; /* the apex triggers nothing (draft, section 4.1.1) */
     memcpy(trigger, entry->owner, entry->owner_size);
     trigger[entry->owner_size] = 0;
@@ -394,18 +401,18 @@ static int finish_part(struct reading *reading, struct part *part)
     if (rc < 0)
         return list_failed(reading, rc);
     order_make_verdict(order);
-    return signature_check(order, reading->options->policy, reading->error);
+    return 0;
 }
 
-int policy_zone_read(const struct zone_data *data, const struct policy_read_options *options,
-                     struct policy_orders *ret_orders, struct error *ret_error)
+int policy_zone_read(const struct zone_hold *hold, int64_t starts, struct policy_orders *ret_orders,
+                     struct error *ret_error)
 {
     _cleanup_(reading_clear) struct reading reading = {
-        .data = data, .options = options, .error = ret_error};
+        .data = hold->data, .starts = starts, .error = ret_error};
 
     int rc = begin(&reading);
     if (rc == 0)
-        rc = zone_data_each(data, read_owner, &reading);
+        rc = name_table_each(hold->table, read_owner, &reading);
     for (size_t i = 0; i < reading.part_count && rc == 0; i++)
         rc = finish_part(&reading, &reading.parts[i]);
     if (rc < 0)
@@ -413,7 +420,9 @@ int policy_zone_read(const struct zone_data *data, const struct policy_read_opti
 
     ret_orders->has_metadata = reading.has_metadata;
     ret_orders->count = reading.part_count;
-    for (size_t i = 0; i < reading.part_count; i++)
+    for (size_t i = 0; i < reading.part_count; i++) {
+        snprintf(ret_orders->ids[i], sizeof(ret_orders->ids[i]), "%s", reading.parts[i].order->id);
         ret_orders->orders[i] = TAKE(reading.parts[i].order);
+    }
     return 0;
 }

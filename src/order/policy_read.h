@@ -21,22 +21,23 @@
 /* Different answers that a zone made by others can give: each is an order of its own. */
 #define POLICY_ORDERS_MAX 32
 
-struct policy_read_options {
-    const struct order_policy *policy;
-    int64_t starts; /* of orders whose zone does not say; the same for all generations of a zone,
-                       so that an order that has not changed is equal to its earlier self */
-};
-
 struct policy_orders {
-    struct order *orders[POLICY_ORDERS_MAX];
+    struct order *orders[POLICY_ORDERS_MAX]; /* whoever takes one over leaves NULL */
+    char ids[POLICY_ORDERS_MAX][64];         /* of these orders, also of those taken over */
     size_t count;
     bool has_metadata; /* then it is one order, with an end of its own */
 };
 void policy_orders_clear(struct policy_orders *orders);
 
-/* Reads a generation that has data and that nobody edits meanwhile. Costs a pass over its names and
- * their sorting. A broken record becomes a finding of the (first) order. Metadata that is broken
- * refuses the whole with -EINVAL, signatures that are too few or wrong with -EKEYREJECTED. */
-_must_check_ int policy_zone_read(const struct zone_data *data,
-                                  const struct policy_read_options *options,
+/* What errors and findings call the zone, and the path of its orders: "policy zone NAME". */
+#define POLICY_PATH_MAX 1040
+void policy_zone_path(const uint8_t *apex, char ret_path[POLICY_PATH_MAX]);
+
+/* Reads a generation that has data and that nobody edits meanwhile. `starts` is when orders start
+ * whose zone does not say: the same for all generations of a zone, so that an order that has not
+ * changed is equal to its earlier self. Costs a pass over the names and their sorting.
+ *
+ * A broken record becomes a finding of the (first) order; broken metadata refuses the whole with
+ * -EINVAL. The orders are not verified: signature_check() is the caller's. */
+_must_check_ int policy_zone_read(const struct zone_hold *hold, int64_t starts,
                                   struct policy_orders *ret_orders, struct error *ret_error);

@@ -233,8 +233,6 @@ void config_free(struct config *config)
     keys_free(config);
     zones_free(config);
     texts_free(config->order_files, config->order_file_count);
-    texts_free(config->order_zones, config->order_zone_count);
-    free(config->order_catalog);
     for (size_t i = 0; i < config->signer_count; i++)
         free(config->signers[i].name);
     free(config->signers);

@@ -81,12 +81,32 @@ static struct zone *present_zone(const struct server *server, const struct zone 
     return zone != NULL && zone->name.label_count == wanted->name.label_count ? zone : NULL;
 }
 
+/* Members of the catalog stay until it is read anew, but for those that the configuration has a
+ * zone of that name for. */
+static int plan_members(const struct server *server, struct change *change)
+{
+    struct zone_set *configured;
+    int rc = zone_set_create(change->zones, change->count, &configured);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < server->zone_count; i++) {
+        struct zone *zone = server->zones[i];
+        const struct config_zone *config = zone->config;
+        const struct zone *same = zone_set_find(configured, &zone->name, 0);
+        if (config->is_member && (same == NULL || same->name.label_count != zone->name.label_count))
+            change->zones[change->count++] = zone;
+    }
+    zone_set_free(configured);
+    return 0;
+}
+
 static int plan_zones(const struct server *server, struct change *change)
 {
     const struct config *config = change->config;
-    change->zones = calloc(config->zone_count + 1, sizeof(struct zone *));
-    change->is_new = calloc(config->zone_count + 1, sizeof(bool));
-    change->changed = calloc(config->zone_count + 1, sizeof(struct zone *));
+    size_t count_max = config->zone_count + server->zone_count + 1;
+    change->zones = calloc(count_max, sizeof(struct zone *));
+    change->is_new = calloc(count_max, sizeof(bool));
+    change->changed = calloc(count_max, sizeof(struct zone *));
     if (change->zones == NULL || change->is_new == NULL || change->changed == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < config->zone_count; i++) {
@@ -104,6 +124,9 @@ static int plan_zones(const struct server *server, struct change *change)
         if (keeps)
             server_zone_free(zone);
     }
+    int rc = plan_members(server, change);
+    if (rc < 0)
+        return rc;
     change->set_differs |= change->count != server->zone_count;
     return zone_set_create(change->zones, change->count, &change->set);
 }
@@ -195,7 +218,8 @@ static int publish_zones(struct server *server, struct change *change)
             spare[i] = zone->data;
             inherit(zone, change->changed[i]);
         }
-        rcu_assign_pointer(zone->config, (void *)&change->config->zones[i]);
+        if (i < change->config->zone_count) /* else a member of the catalog, see order_zones.c */
+            rcu_assign_pointer(zone->config, (void *)&change->config->zones[i]);
     }
     rcu_assign_pointer(server->view.zones, change->set);
     server->zones = change->zones;
@@ -224,6 +248,49 @@ static int publish_zones(struct server *server, struct change *change)
     change->changed = NULL;
     change->set = NULL;
     change->count = 0;
+    return 0;
+}
+
+int server_zones_change(struct server *server, struct zone *const *added, size_t added_count,
+                        struct zone *const *removed, size_t removed_count)
+{
+    struct zone **zones = calloc(server->zone_count + added_count + 1, sizeof(struct zone *));
+    struct zone_set *set = NULL;
+    size_t count = 0;
+    if (zones == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < server->zone_count; i++) {
+        bool goes = false;
+        for (size_t k = 0; k < removed_count && !goes; k++)
+            goes = removed[k] == server->zones[i];
+        if (!goes)
+            zones[count++] = server->zones[i];
+    }
+    for (size_t i = 0; i < added_count; i++)
+        zones[count++] = added[i];
+    int rc = zone_set_create(zones, count, &set);
+
+    order_book_marks_lock(server->book);
+    for (size_t i = 0; i < added_count && rc == 0; i++)
+        rc = order_book_mark(server->book, set, added[i]->data);
+    if (rc < 0) {
+        order_book_marks_unlock(server->book);
+        zone_set_free(set);
+        free(zones);
+        return rc;
+    }
+    pthread_mutex_lock(&server->control);
+    struct zone_set *old_set = server->view.zones;
+    struct zone **old_zones = server->zones;
+    size_t old_count = server->zone_count;
+    rcu_assign_pointer(server->view.zones, set);
+    server->zones = zones;
+    server->zone_count = count;
+    pthread_mutex_unlock(&server->control);
+    order_book_marks_unlock(server->book);
+    synchronize_rcu();
+    free_old_zones(old_zones, old_count, set);
+    zone_set_free(old_set);
     return 0;
 }
 
@@ -293,6 +360,13 @@ static void restart_refresher(struct server *server, struct reload_report *repor
         refresher_poke(server->refresher, server->plan.zones[i].zone, 0);
 }
 
+static void restart_order_zones(struct server *server, struct reload_report *report)
+{
+    struct error error;
+    if (order_zones_start(server->order_zones, &error) < 0)
+        add_finding(report, &error);
+}
+
 static int reload_all(struct server *server, struct change *change, struct reload_report *report,
                       struct error *ret_error)
 {
@@ -302,14 +376,21 @@ static int reload_all(struct server *server, struct change *change, struct reloa
 
     /* The refresher works on the zones and on the configuration that go. It is stopped before a
      * lock is taken: its threads may wait for that lock to publish a transfer. */
+    order_zones_stop(server->order_zones);
     server_refresh_stop(server);
     rc = publish_zones(server, change);
+    struct error error;
+    if (rc == 0 && order_zones_configure(server->order_zones, change->config, &error) < 0)
+        add_finding(report, &error);
     restart_refresher(server, report);
-    if (rc < 0)
+    if (rc < 0) {
+        restart_order_zones(server, report);
         return error_set(ret_error, rc, "out of memory: everything stays as it was");
+    }
 
     publish_loads(server, change->loads, change->load_count, report);
     reload_orders(server, change, report);
+    restart_order_zones(server, report); /* with the new keyring */
     report->unchanged = server->zone_count - report->loaded - report->failed;
 
     /* Nothing points into the old configuration any more: zones, refresher and keyring have the new

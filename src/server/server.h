@@ -24,6 +24,7 @@
 #include "server/control.h"
 #include "server/metrics.h"
 #include "server/order_book.h"
+#include "server/order_zones.h"
 #include "server/refresh.h"
 #include "server/responder.h"
 #include "server/snapshot_keeper.h"
@@ -58,6 +59,9 @@ struct server {
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */
     struct refresh_plan plan;
+    struct order_zones *order_zones;
+    struct refresher *member_refresher; /* RCU; of the catalog's members, which come and go */
+    struct refresh_plan member_plan;    /* only order_zones.c uses both */
     struct control_server *control_server;
     struct metrics_server *metrics_server;
     struct metrics_source metrics_source;

@@ -25,8 +25,6 @@
 
 #define STARTS 1700000000
 
-static struct order_policy unsigned_policy;
-
 /* Loads the text as the zone `apex`. */
 static struct zone_data *load_zone(const char *apex, const char *text, size_t size)
 {
@@ -51,9 +49,14 @@ static int read_zone(const char *apex, const char *text, const struct order_poli
                      struct policy_orders *ret_orders, struct error *ret_error)
 {
     struct zone_data *data = load_zone(apex, text, strlen(text));
-    const struct policy_read_options options = {
-        .policy = policy != NULL ? policy : &unsigned_policy, .starts = STARTS};
-    int rc = policy_zone_read(data, &options, ret_orders, ret_error);
+    const struct zone_hold hold = {.data = data, .table = data->table};
+    int rc = policy_zone_read(&hold, STARTS, ret_orders, ret_error);
+
+    if (rc == 0 && policy != NULL) {
+        rc = signature_check(ret_orders->orders[0], policy, ret_error);
+        if (rc < 0)
+            policy_orders_clear(ret_orders);
+    }
 
     zone_data_free(data);
     return rc;
