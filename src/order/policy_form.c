@@ -40,12 +40,12 @@ bool policy_is_other_trigger(const uint8_t *wire)
     return last[0] >= 4 && memcmp(last + 1, "rpz-", 4) == 0;
 }
 
-bool policy_is_extra(const uint8_t *wire)
+bool policy_is_own(const uint8_t *wire)
 {
     const uint8_t *last = policy_last_label(wire);
 
-    return last[0] == POLICY_EXTRA_LABEL[0] &&
-           memcmp(last, POLICY_EXTRA_LABEL, sizeof(POLICY_EXTRA_LABEL) - 1) == 0;
+    return last[0] == POLICY_OWN_LABEL[0] &&
+           memcmp(last, POLICY_OWN_LABEL, sizeof(POLICY_OWN_LABEL) - 1) == 0;
 }
 
 static bool is_alphanumeric(uint8_t octet)

@@ -8,12 +8,13 @@
 
 #include "zone/overlay.h"
 
-/* The first character-string of the TXT record at the apex that holds an order's metadata. */
+/* The first character-string of the TXT record at the owner _tamis that holds an order's metadata.
+ */
 #define POLICY_FORM_KEY "tamis-order"
 #define POLICY_FORM     POLICY_FORM_KEY "=1"
 
-/* Owners N._tamis hold, as TXT, the entries of lists that no trigger can express. */
-#define POLICY_EXTRA_LABEL "\6_tamis"
+/* Below it, owners N._tamis hold, as TXT, the entries of lists that no trigger can express. */
+#define POLICY_OWN_LABEL "\6_tamis"
 
 /* The CNAME target that stands for an action (draft-vixie-dnsop-dns-rpz, section 3) as text; NULL
  * for local data. */
@@ -27,8 +28,8 @@ const uint8_t *policy_last_label(const uint8_t *wire);
  * trigger on addresses, not on a name (draft, section 4). */
 bool policy_is_other_trigger(const uint8_t *wire);
 
-/* Whether the rightmost label is that of the extra entries. `wire` is lower case. */
-bool policy_is_extra(const uint8_t *wire);
+/* Whether the rightmost label is that of the metadata. `wire` is lower case. */
+bool policy_is_own(const uint8_t *wire);
 
 /* Whether a name is a hostname in the narrow sense (RFC 952, RFC 1123, 2.1): only such a name may
  * own address records where BIND loads a primary zone, and one other owner would drop the whole

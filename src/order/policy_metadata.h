@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "order/order.h"
-#include "zone/name_table.h"
+#include "zone/zone_data.h"
 
 /* One character-string (RFC 1035, 3.3). */
 struct policy_string {
@@ -21,9 +21,9 @@ struct policy_string {
 bool policy_string_next(const uint8_t *rdata, size_t size, size_t *at,
                         struct policy_string *ret_string);
 
-/* Finds the TXT record with an order's metadata at the apex. Returns 1 when it is there, 0 when it
+/* Finds the TXT record with an order's metadata. Returns 1 when it is there, 0 when it
  * is not, and -EINVAL when there are two, or one of a later form. */
-int policy_metadata_find(const struct name_entry *apex, const char *path, const uint8_t **ret_rdata,
+int policy_metadata_find(const struct zone_hold *hold, const char *path, const uint8_t **ret_rdata,
                          size_t *ret_size, struct error *ret_error);
 
 /* Makes the order that the metadata describes, without its lists and unverified. What a file would

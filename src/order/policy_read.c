@@ -194,14 +194,13 @@ static int find_part(struct reading *reading, const struct verdict *answer, stru
     return 0;
 }
 
-static int begin(struct reading *reading)
+static int begin(struct reading *reading, const struct zone_hold *hold)
 {
     const uint8_t *rdata = NULL;
     size_t size = 0;
 
     make_id_base(reading);
-    int rc = policy_metadata_find(reading->data->apex_entry, reading->path, &rdata, &size,
-                                  reading->error);
+    int rc = policy_metadata_find(hold, reading->path, &rdata, &size, reading->error);
     if (rc < 0)
         return rc;
     reading->has_metadata = rc > 0;
@@ -372,8 +371,8 @@ static int read_owner(void *context, const struct name_entry *entry, bool marked
         return 0; /* the apex triggers nothing (draft, section 4.1.1) */
     memcpy(trigger, entry->owner, entry->owner_size);
     trigger[entry->owner_size] = 0;
-    if (reading->has_metadata && policy_is_extra(trigger))
-        return add_extra(reading, trigger, entry);
+    if (reading->has_metadata && policy_is_own(trigger))
+        return trigger == policy_last_label(trigger) ? 0 : add_extra(reading, trigger, entry);
 
     policy_rule_read(trigger, entry, &rule);
     if (rule.kind == RULE_NOTHING)
@@ -410,7 +409,7 @@ int policy_zone_read(const struct zone_hold *hold, int64_t starts, struct policy
     _cleanup_(reading_clear) struct reading reading = {
         .data = hold->data, .starts = starts, .error = ret_error};
 
-    int rc = begin(&reading);
+    int rc = begin(&reading, hold);
     if (rc == 0)
         rc = name_table_each(hold->table, read_owner, &reading);
     for (size_t i = 0; i < reading.part_count && rc == 0; i++)

@@ -92,15 +92,15 @@ static void write_signature(FILE *stream, const struct order_signature *signatur
     fprintf(stream, " \"signature=%s %s\"", signature->key, value);
 }
 
-/* What the triggers do not say, for people and programs: at the apex, where no policy and no listed
- * name can stand. One record, so that its strings keep their order. */
+/* What the triggers do not say, in one record, so that its strings keep their order. At the apex,
+ * Knot Resolver would take it for a trigger on the root. */
 static void write_metadata(const struct writing *writing)
 {
     const struct order *order = writing->order;
     FILE *stream = writing->stream;
     char time[TIMESTAMP_SIZE];
 
-    fputs("@ TXT \"" POLICY_FORM "\"", stream);
+    fputs("_tamis TXT \"" POLICY_FORM "\"", stream);
     write_quoted(stream, "id", order->id);
     write_quoted(stream, "kind", order_kind_word(order->kind));
     write_quoted(stream, "authority", order->authority);
@@ -149,7 +149,7 @@ static void write_policy(const struct writing *writing, const char *wildcard, co
 /* Whether the zone has a place for a trigger on the name, with `extra` octets in front of it. */
 static bool has_place(const struct writing *writing, const uint8_t *wire, size_t extra)
 {
-    return !policy_is_other_trigger(wire) && !policy_is_extra(wire) &&
+    return !policy_is_other_trigger(wire) && !policy_is_own(wire) &&
            name_wire_size(wire) - 1 + extra + writing->origin_size <= NAME_SIZE_MAX;
 }
 

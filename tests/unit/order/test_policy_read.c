@@ -391,12 +391,13 @@ static void test_a_record_that_contradicts_the_metadata_is_refused(void **state)
     struct error error = {0};
 
     (void)state;
-    assert_int_equal(read_zone("rpz.example.",
-                               "$ORIGIN rpz.example.\n" OTHERS_HEAD "@ 0 TXT " METADATA "\n"
-                               "@ 0 TXT \"v=other\"\na.example CNAME .\nb.example A 192.0.2.1\n"
-                               "0._tamis 0 TXT \"whatever\" \"x\"\n",
-                               NULL, &orders, &error),
-                     0);
+    assert_int_equal(
+        read_zone("rpz.example.",
+                  "$ORIGIN rpz.example.\n" OTHERS_HEAD "_tamis 0 TXT " METADATA "\n"
+                  "_tamis 0 TXT \"v=other\"\na.example CNAME .\nb.example A 192.0.2.1\n"
+                  "0._tamis 0 TXT \"whatever\" \"x\"\n",
+                  NULL, &orders, &error),
+        0);
     assert_int_equal(orders.count, 1);
     assert_int_equal(orders.orders[0]->names.count, 1);
     assert_true(has_finding(orders.orders[0], "b.example asks for something else than its order"));
@@ -410,7 +411,7 @@ static void test_broken_metadata_refuses_the_zone(void **state)
         const char *txt, *reason;
     } broken[] = {
         {"\"tamis-order=2\" \"id=t-1\"", "a form that this version does not know"},
-        {METADATA "\n@ TXT " METADATA "\"notice=https://x.example\"", "two orders"},
+        {METADATA "\n_tamis TXT " METADATA "\"notice=https://x.example\"", "two orders"},
         {"\"tamis-order=1\" \"id=t-1\"", "kind"},
         {METADATA "\"id=t-2\"", "id"},
         {"\"tamis-order=1\" \"id=t-1\" \"kind=court\" \"authority=x\" "
@@ -426,8 +427,8 @@ static void test_broken_metadata_refuses_the_zone(void **state)
         struct policy_orders orders = {0};
         struct error error = {0};
         char text[2048];
-        snprintf(text, sizeof(text), "$ORIGIN rpz.example.\n$TTL 60\n" OTHERS_HEAD "@ TXT %s\n",
-                 broken[i].txt);
+        snprintf(text, sizeof(text),
+                 "$ORIGIN rpz.example.\n$TTL 60\n" OTHERS_HEAD "_tamis TXT %s\n", broken[i].txt);
         assert_int_equal(read_zone("rpz.example.", text, NULL, &orders, &error), -EINVAL);
         if (strstr(error.text, broken[i].reason) == NULL)
             fail_msg("%zu: %s", i, error.text);

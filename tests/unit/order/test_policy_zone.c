@@ -48,7 +48,7 @@ static void test_a_sinkhole_becomes_local_data(void **state)
                               "$TTL 60\n"
                               "@ SOA localhost. hostmaster.invalid. 7 300 60 86400 60\n"
                               "@ NS localhost.\n"
-                              "@ TXT \"tamis-order=1\" \"id=t-1\" \"kind=court\" \"authority=A \\\"court\\\"\""
+                              "_tamis TXT \"tamis-order=1\" \"id=t-1\" \"kind=court\" \"authority=A \\\"court\\\"\""
                               " \"starts=2014-06-30T12:00:00Z\" \"ends=2014-07-14T12:00:00Z\""
                               " \"action=sinkhole\" \"notice=https://n.example\" \"ttl=60\""
                               " \"a=192.0.2.66\" \"aaaa=2001:db8::66\"\n"
