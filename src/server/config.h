@@ -50,7 +50,7 @@ struct config_zone {
     enum config_zone_kind kind;
     enum config_zone_use use;
     bool is_member; /* not of the file: made for a member of the catalog, with its origins */
-    char *file;                  /* primary: absolute path */
+    char *file;     /* primary: absolute path */
     struct config_address *from; /* secondary: origins; forward: servers */
     size_t from_count;
     const struct config_key *key; /* secondary: TSIG key towards the origins, or NULL */
@@ -93,6 +93,12 @@ struct config {
     char **order_files; /* absolute paths */
     size_t order_file_count;
     const struct config_zone *order_catalog; /* NULL: none */
+    /* Orders served as policy zones; catalog NULL: none are. Wire form, lower case. */
+    uint8_t *publish_catalog, *publish_suffix;
+    struct config_access *publish_allow_transfer;
+    size_t publish_allow_transfer_count;
+    struct config_address *publish_notify;
+    size_t publish_notify_count;
     struct config_signer *signers; /* keyring that orders' signatures are checked against */
     size_t signer_count;
     unsigned

@@ -604,5 +604,7 @@ int config_check_orders(struct config_source *source, struct config *config,
         }
     }
     int rc = order_files_check(source, raw, config, ret_error);
-    return rc < 0 ? rc : order_zones_check(source, raw, config, ret_error);
+    if (rc == 0)
+        rc = order_zones_check(source, raw, config, ret_error);
+    return rc < 0 ? rc : config_check_publish(source, config, ret_error);
 }

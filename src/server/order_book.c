@@ -272,6 +272,16 @@ void order_book_publish(struct order_book *book, struct overlay_set *set)
     rcu_assign_pointer(book->view->orders, set);
     synchronize_rcu();
     overlay_set_free(old);
+    if (book->changed != NULL)
+        book->changed(book->changed_context);
+}
+
+void order_book_watch(struct order_book *book, void (*changed)(void *context), void *context)
+{
+    pthread_mutex_lock(book->control);
+    book->changed = changed;
+    book->changed_context = context;
+    pthread_mutex_unlock(book->control);
 }
 
 int order_book_publish_without(struct order_book *book, const struct order_entry *entry)

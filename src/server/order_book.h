@@ -77,12 +77,11 @@ _must_check_ int order_book_activate(struct order_book *book, const char *path, 
                                      enum order_source source, struct order_result *ret_result,
                                      struct error *ret_error);
 
-/* The same with an order that was read from a policy zone, which it takes over in any case. One that
- * is in force from elsewhere under the same id stays, and the zone's is refused (-EEXIST): neither
- * does a zone overrule a person, nor another zone. */
+/* The same with an order that was read from a policy zone, which it takes over in any case. One
+ * that is in force from elsewhere under the same id stays, and the zone's is refused (-EEXIST):
+ * neither does a zone overrule a person, nor another zone. */
 _must_check_ int order_book_activate_read(struct order_book *book, struct order *order,
-                                          struct order_result *ret_result,
-                                          struct error *ret_error);
+                                          struct order_result *ret_result, struct error *ret_error);
 
 /* Takes the orders that came from the policy zone `path` out of force, but for those of `kept`
  * (NULL: none), and calls `report` for each. Waits for no activation. */
@@ -107,6 +106,10 @@ void order_book_drop_unnamed(struct order_book *book, char *const *paths, size_t
  * itself. Clears the marks of orders that are in force no more. */
 void order_book_tick(struct order_book *book, int64_t now,
                      void (*report)(const struct order *order));
+
+/* Has `changed` (NULL: nobody) called whenever orders come into force or go out of it. It holds the
+ * control lock then, and returns at once. */
+void order_book_watch(struct order_book *book, void (*changed)(void *context), void *context);
 
 /* ---- For those who publish zones ---- */
 

@@ -102,24 +102,36 @@ static int create_member(const struct order_zones *zones, const struct catalog_m
     return 0;
 }
 
-/* Whether there is a zone of that name that stays. */
+/* Whether a zone that is there already keeps a member out: one of its name is not the catalog's to
+ * change (RFC 9432, 5.2), and from an ordinary one above it, it would take names away. The control
+ * lock is held, since zones that others made may go. */
+static bool is_kept_out(const struct order_zones *zones, const uint8_t *apex)
+{
+    knot_dname_txt_storage_t text;
+    struct name name;
+
+    const struct zone *holder = name_parse(&name, apex, NAME_SIZE_MAX) > 0
+                                    ? zone_set_find(zones->server->view.zones, &name, 0)
+                                    : NULL;
+    bool is_same = holder != NULL && name_equal(holder->name.wire, apex);
+    if (holder == NULL || (!is_same && atomic_load(&holder->transfer_only)))
+        return false;
+    (void)knot_dname_to_str(text, apex, sizeof(text));
+    server_log(LOG_WARNING, "catalog %s: its member %s %s the zone %s, which stays as it is",
+               zones->catalog->name, text, is_same ? "is" : "would cut names out of", holder->text);
+    return true;
+}
+
+/* Whether there is a zone in the way of a new member. */
 static bool is_taken(const struct order_zones *zones, const uint8_t *apex)
 {
-    const struct server *server = zones->server;
-
     for (size_t i = 0; i < zones->count; i++)
         if (source_is_member(zones->sources[i]) && name_equal(zones->sources[i]->apex, apex))
             return !zones->sources[i]->is_gone;
-    struct name name;
-    const struct zone *zone = name_parse(&name, apex, NAME_SIZE_MAX) > 0
-                                  ? zone_set_find(server->view.zones, &name, 0)
-                                  : NULL;
-    if (zone == NULL || zone->name.label_count != name.label_count)
-        return false;
-    /* RFC 9432, 5.2: a zone that is there already is not the catalog's to change. */
-    server_log(LOG_WARNING, "catalog %s: its member %s is a zone of the configuration, which stays",
-               zones->catalog->name, zone->text);
-    return true;
+    pthread_mutex_lock(&zones->server->control);
+    bool is_taken = is_kept_out(zones, apex);
+    pthread_mutex_unlock(&zones->server->control);
+    return is_taken;
 }
 
 /* ---- From one state to the next ---- */
@@ -252,11 +264,9 @@ void order_catalog_apply(struct order_zones *zones, bool loads)
 {
     struct catalog_change change = {0};
     struct error error;
-    struct zone *zone = NULL;
-    struct name name;
+    struct zone *zone =
+        zones->catalog != NULL ? server_zone_find(zones->server, zones->catalog->apex) : NULL;
 
-    if (zones->catalog != NULL && name_parse(&name, zones->catalog->apex, NAME_SIZE_MAX) > 0)
-        zone = zone_set_find(zones->server->view.zones, &name, 0);
     int rc = read_catalog(zones, zone, &change.catalog, &error);
     if (rc == 0)
         rc = apply(zones, &change, loads, &error);

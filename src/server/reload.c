@@ -251,7 +251,19 @@ static int publish_zones(struct server *server, struct change *change)
     return 0;
 }
 
-int server_zones_change(struct server *server, struct zone *const *added, size_t added_count,
+struct zone *server_zone_find(struct server *server, const uint8_t *apex)
+{
+    struct name name;
+    if (name_parse(&name, apex, NAME_SIZE_MAX) < 0)
+        return NULL;
+    pthread_mutex_lock(&server->control);
+    struct zone *zone = zone_set_find(server->view.zones, &name, 0);
+    bool found = zone != NULL && zone->name.label_count == name.label_count;
+    pthread_mutex_unlock(&server->control);
+    return found ? zone : NULL;
+}
+
+static int change_zones(struct server *server, struct zone *const *added, size_t added_count,
                         struct zone *const *removed, size_t removed_count)
 {
     struct zone **zones = calloc(server->zone_count + added_count + 1, sizeof(struct zone *));
@@ -292,6 +304,15 @@ int server_zones_change(struct server *server, struct zone *const *added, size_t
     free_old_zones(old_zones, old_count, set);
     zone_set_free(old_set);
     return 0;
+}
+
+int server_zones_change(struct server *server, struct zone *const *added, size_t added_count,
+                        struct zone *const *removed, size_t removed_count)
+{
+    pthread_mutex_lock(&server->membership);
+    int rc = change_zones(server, added, added_count, removed, removed_count);
+    pthread_mutex_unlock(&server->membership);
+    return rc;
 }
 
 static void publish_loads(struct server *server, struct zone_load *loads, size_t count,
@@ -365,6 +386,8 @@ static void restart_order_zones(struct server *server, struct reload_report *rep
     struct error error;
     if (order_zones_start(server->order_zones, &error) < 0)
         add_finding(report, &error);
+    if (order_publisher_start(server->order_publisher, &error) < 0)
+        add_finding(report, &error);
 }
 
 static int reload_all(struct server *server, struct change *change, struct reload_report *report,
@@ -376,12 +399,15 @@ static int reload_all(struct server *server, struct change *change, struct reloa
 
     /* The refresher works on the zones and on the configuration that go. It is stopped before a
      * lock is taken: its threads may wait for that lock to publish a transfer. */
+    order_publisher_stop(server->order_publisher);
     order_zones_stop(server->order_zones);
     server_refresh_stop(server);
     rc = publish_zones(server, change);
     struct error error;
     if (rc == 0 && order_zones_configure(server->order_zones, change->config, &error) < 0)
         add_finding(report, &error);
+    if (rc == 0)
+        order_publisher_configure(server->order_publisher, change->config);
     restart_refresher(server, report);
     if (rc < 0) {
         restart_order_zones(server, report);

@@ -306,8 +306,9 @@ static int plan_zone(struct refresh_plan *plan, struct zone *zone)
 }
 
 /* The secondary zones of the configuration, or the members of the catalog. */
-static int plan_secondaries(const struct server *server, bool members, struct refresh_plan *plan)
+static int plan_secondaries(struct server *server, bool members, struct refresh_plan *plan)
 {
+    pthread_mutex_lock(&server->control); /* zones that are no secondaries may come and go */
     plan->zones = calloc(server->zone_count + 1, sizeof(*plan->zones));
     plan->keys = calloc(server->zone_count + 1, sizeof(*plan->keys));
     int rc = plan->zones == NULL || plan->keys == NULL ? -ENOMEM : 0;
@@ -317,6 +318,7 @@ static int plan_secondaries(const struct server *server, bool members, struct re
         if (zone->role == ZONE_SECONDARY && config->is_member == members)
             rc = plan_zone(plan, zone);
     }
+    pthread_mutex_unlock(&server->control);
     return rc;
 }
 
@@ -548,6 +550,8 @@ static int start_all(struct server *server, struct error *ret_error)
     if (rc == 0)
         order_zones_load(server->order_zones);
     if (rc == 0)
+        rc = order_publisher_create(server, &server->order_publisher, ret_error);
+    if (rc == 0)
         rc = create_responders(server, ret_error);
     if (rc == 0)
         rc = start_workers(server, ret_error);
@@ -565,6 +569,8 @@ static int start_all(struct server *server, struct error *ret_error)
     }
     if (rc == 0)
         rc = order_zones_start(server->order_zones, ret_error);
+    if (rc == 0)
+        rc = order_publisher_start(server->order_publisher, ret_error);
     if (rc == 0)
         rc = server_refresh_start(server, ret_error);
     for (size_t i = 0; rc == 0 && i < server->plan.count; i++) {
@@ -591,6 +597,7 @@ int server_start(struct config *config, struct server **ret_server, struct error
     server->started_at = time(NULL);
     pthread_mutex_init(&server->control, NULL);
     pthread_mutex_init(&server->reload, NULL);
+    pthread_mutex_init(&server->membership, NULL);
 
     int rc = start_all(server, ret_error);
     if (rc < 0) {
@@ -609,7 +616,8 @@ bool server_is_ready(struct server *server)
     if (pthread_mutex_trylock(&server->reload) != 0)
         return false;
     bool ready = (server->refresher == NULL || refresher_has_tried_all(server->refresher)) &&
-                 order_zones_are_settled(server->order_zones);
+                 order_zones_are_settled(server->order_zones) &&
+                 order_publisher_is_settled(server->order_publisher);
     pthread_mutex_unlock(&server->reload);
     return ready;
 }
@@ -622,11 +630,13 @@ void server_stop(struct server *server)
         control_server_stop(server->control_server);
     if (server->metrics_server != NULL)
         metrics_server_stop(server->metrics_server);
+    order_publisher_stop(server->order_publisher);
     order_zones_stop(server->order_zones);
     server_refresh_stop(server);
     worker_pool_stop(server->pool, DRAIN_MS);
     server_snapshots_stop(server);
 
+    order_publisher_free(server->order_publisher);
     order_zones_free(server->order_zones);
     order_book_free(server->book);
     for (unsigned i = 0; server->responders != NULL && i < server->first_config->workers; i++)
@@ -644,5 +654,6 @@ void server_stop(struct server *server)
     config_free(server->first_config);
     pthread_mutex_destroy(&server->control);
     pthread_mutex_destroy(&server->reload);
+    pthread_mutex_destroy(&server->membership);
     free(server);
 }

@@ -24,6 +24,7 @@
 #include "server/control.h"
 #include "server/metrics.h"
 #include "server/order_book.h"
+#include "server/order_publisher.h"
 #include "server/order_zones.h"
 #include "server/refresh.h"
 #include "server/responder.h"
@@ -59,6 +60,8 @@ struct server {
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */
     struct refresh_plan plan;
+    pthread_mutex_t membership; /* in server_zones_change(): two threads make zones */
+    struct order_publisher *order_publisher;
     struct order_zones *order_zones;
     struct refresher *member_refresher; /* RCU; of the catalog's members, which come and go */
     struct refresh_plan member_plan;    /* only order_zones.c uses both */

@@ -43,6 +43,10 @@ void server_refresh_stop(struct server *server);
 _must_check_ int server_members_start(struct server *server, struct error *ret_error);
 void server_members_stop(struct server *server);
 
+/* The zone with that apex; NULL: there is none. Takes the control lock. A zone of the configuration
+ * lives until a reload, any other as long as whoever made it lets it. */
+struct zone *server_zone_find(struct server *server, const uint8_t *apex);
+
 /* Publishes a set of zones without `removed`, which are freed, and with `added`. The caller keeps
  * reloads out, and none of the zones is in a refresher's hands. Returns 0 or -ENOMEM, and then
  * nothing has changed. */

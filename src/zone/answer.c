@@ -490,7 +490,7 @@ static struct zone *find_zone(const struct answer *answer)
     /* A DS lives on the parent's side of a cut (RFC 4035, 3.1.4.1). */
     if (answer->qtype == KNOT_RRTYPE_DS && name->label_count > 0) {
         struct zone *parent = zone_set_find(answer->environment->zones, name, 1);
-        if (parent != NULL)
+        if (parent != NULL && !atomic_load_explicit(&parent->transfer_only, memory_order_relaxed))
             return parent;
     }
     return zone_set_find(answer->environment->zones, name, 0);

@@ -384,6 +384,14 @@ static void test_mistakes_in_orders_name_line_and_remedy(void **state)
         {LISTEN "orders:\n  catalog: p.example\n"
                 "zones: [{ name: p.example, primary: { file: order.yaml } }]\n",
          4, "not a secondary zone"},
+        {LISTEN "orders:\n  publish: { catalog: c.example }\n", 4, "suffix"},
+        {LISTEN "orders:\n  publish: { catalog: c.example, suffix: a..b }\n", 4,
+         "\"a..b\" is not a domain name"},
+        {LISTEN "orders:\n  publish: { catalog: s.example, suffix: o.example }\n" SECONDARY, 4,
+         "zone s.example is configured already"},
+        {LISTEN "orders:\n  publish:\n    catalog: c.example\n    suffix: o.example\n"
+                "    allow-transfer: [nokey]\n",
+         7, "neither an address nor a key"},
         {LISTEN "orders:\n  keyring:\n    - { name: a, public: AAAA }\n", 5,
          "not base64 of 32 octets"},
         {LISTEN "orders:\n  keyring:\n    - { name: \"\", public: " PUBLIC " }\n", 5,
