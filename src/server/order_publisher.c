@@ -37,6 +37,7 @@ struct order_publisher {
     sem_t work;
     uint32_t serial;
     struct published *catalog; /* NULL: none */
+    bool catalog_is_stale;     /* its zone does not list the orders below */
     struct published **orders; /* in no order */
     size_t count, room;
 };
@@ -186,6 +187,13 @@ static int write_catalog(FILE *stream, struct order_publisher *publisher,
     return 0;
 }
 
+/* Without memory it stays stale until the next change. */
+static void publish_catalog(struct order_publisher *publisher)
+{
+    if (publisher->catalog_is_stale && publish(publisher, publisher->catalog, write_catalog) == 0)
+        publisher->catalog_is_stale = false;
+}
+
 /* ---- From orders to zones ---- */
 
 static struct published *find_order(const struct order_publisher *publisher, const char *id)
@@ -216,8 +224,8 @@ static void remove_gone(struct order_publisher *publisher)
     if (kept == count)
         return;
     publisher->count = kept;
-    if (publisher->catalog != NULL)
-        (void)publish(publisher, publisher->catalog, write_catalog); /* logged, and tried again */
+    publisher->catalog_is_stale = true;
+    publish_catalog(publisher);
     for (size_t i = kept; i < count; i++)
         published_remove(publisher, publisher->orders[i]);
 }
@@ -287,8 +295,6 @@ static void change_order(struct order_publisher *publisher, struct published *pu
 static void compare(struct order_publisher *publisher, const struct order_entry *entries,
                     size_t count)
 {
-    bool differs = atomic_load(&publisher->catalog->zone->status) != ZONE_SERVING;
-
     for (size_t i = 0; i < publisher->count; i++)
         publisher->orders[i]->stays = false;
     for (size_t i = 0; i < count; i++) {
@@ -303,12 +309,11 @@ static void compare(struct order_publisher *publisher, const struct order_entry 
             continue;
         struct published *one = find_order(publisher, active_order_get(active)->id);
         if (one == NULL)
-            differs |= add_order(publisher, active);
+            publisher->catalog_is_stale |= add_order(publisher, active);
         else if (one->active != active)
             change_order(publisher, one, active);
     }
-    if (differs)
-        (void)publish(publisher, publisher->catalog, write_catalog); /* logged */
+    publish_catalog(publisher);
 }
 
 static void publish_all(struct order_publisher *publisher)
@@ -321,8 +326,10 @@ static void publish_all(struct order_publisher *publisher)
         atomic_store(&publisher->done, asked);
         return;
     }
-    if (publisher->catalog == NULL)
+    if (publisher->catalog == NULL) {
         publisher->catalog = published_create(publisher, publisher->config->publish_catalog, NULL);
+        publisher->catalog_is_stale = true;
+    }
     if (publisher->catalog != NULL &&
         order_book_snapshot(publisher->server->book, &entries, &count) == 0) {
         compare(publisher, entries, count);

@@ -74,7 +74,8 @@ static void change_clear(struct change *change)
     *change = (struct change){0};
 }
 
-/* The present zone of that name; NULL: there is none. The reload lock alone keeps it alive. */
+/* The present zone of that name; NULL: there is none. The reload lock keeps it alive, and that who
+ * makes zones is stopped. */
 static struct zone *present_zone(const struct server *server, const struct zone *wanted)
 {
     struct zone *zone = zone_set_find(server->view.zones, &wanted->name, 0);
@@ -137,9 +138,7 @@ static int plan(const struct server *server, struct change *change, struct error
     int rc = config_load(server->first_config->path, &change->config, ret_error);
     if (rc < 0)
         return rc;
-    rc = plan_zones(server, change);
-    if (rc == 0)
-        rc = server_order_policy(change->config, &change->keyring, &change->policy);
+    rc = server_order_policy(change->config, &change->keyring, &change->policy);
     if (rc == 0)
         rc = server_plan_loads(change->config, &change->loads, &change->load_count);
     if (rc < 0)
@@ -402,7 +401,9 @@ static int reload_all(struct server *server, struct change *change, struct reloa
     order_publisher_stop(server->order_publisher);
     order_zones_stop(server->order_zones);
     server_refresh_stop(server);
-    rc = publish_zones(server, change);
+    rc = plan_zones(server, change); /* beside members that have come by now */
+    if (rc == 0)
+        rc = publish_zones(server, change);
     struct error error;
     if (rc == 0 && order_zones_configure(server->order_zones, change->config, &error) < 0)
         add_finding(report, &error);
@@ -416,7 +417,6 @@ static int reload_all(struct server *server, struct change *change, struct reloa
 
     publish_loads(server, change->loads, change->load_count, report);
     reload_orders(server, change, report);
-    restart_order_zones(server, report); /* with the new keyring */
     report->unchanged = server->zone_count - report->loaded - report->failed;
 
     /* Nothing points into the old configuration any more: zones, refresher and keyring have the new
@@ -425,6 +425,7 @@ static int reload_all(struct server *server, struct change *change, struct reloa
     server->config = TAKE(change->config);
     if (old != server->first_config)
         config_free(old);
+    restart_order_zones(server, report); /* with the new keyring; from here on zones come and go */
     return 0;
 }
 

@@ -4,6 +4,8 @@
  * Locks, in the order in which they are taken; query threads take none of them:
  * - `reload` serializes reloads, which parse for as long as it takes, and guards what they alone
  *   use: `config`, `keyring`, `plan` and the life of the refresher.
+ * - `membership` makes the two threads take turns that add and remove zones beside the
+ *   configuration's (order_zones.h, order_publisher.h); a reload stops both.
  * - the order book's marks lock (server/order_book.h): who publishes a zone or its data holds it.
  * - a zone's `writer` (zone/zone.h): who changes its data or publishes other data holds it.
  * - `control` guards what the control side shows and changes (the zones, their data, the orders)

@@ -61,11 +61,11 @@ struct answer {
     int ede_code; /* -1: none */
     const char *ede_text;
     uint16_t ede_text_size;
-    bool refused_zone; /* no zone of ours holds the name */
-    bool verdict;      /* an order decided */
-    bool dropped;      /* it says that there is no answer */
+    bool refused_zone;          /* no zone of ours holds the name */
+    bool verdict;               /* an order decided */
+    bool dropped;               /* it says that there is no answer */
     struct zone *transfer_only; /* the zone that refused because of this; else NULL */
-    bool unavailable;  /* the zone has no data that may be served */
+    bool unavailable;           /* the zone has no data that may be served */
 
     /* The work. */
     const struct answer_environment *environment;
