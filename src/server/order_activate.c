@@ -175,10 +175,11 @@ static int put_in_force(struct order_book *book, struct active_order *active,
         return lifted_error(order, ret_error);
 
     if (source == ORDER_FROM_ZONE && !gives_way(order_book_find(book, order->id), order))
-        return error_set_at(ret_error, -EEXIST, order->path, 0,
-                            "order %s is in force from elsewhere, and stays: lift it to let the "
-                            "zone's take its place, or give the zone's another id",
-                            order->id);
+        return error_set_at(
+            ret_error, -EEXIST, order->path, 0,
+            "order %s is in force from elsewhere, and stays: give the zone's another "
+            "id, or lift it before the zone changes next",
+            order->id);
     if (order_book_find(book, order->id) == NULL && book->count >= ORDERS_MAX)
         return error_set(ret_error, -ENOSPC, "%u orders are active: lift one first", ORDERS_MAX);
     if (grow(book) < 0)

@@ -192,6 +192,7 @@ static void take_over(struct order_zones *zones, struct catalog_change *change)
     for (size_t i = 0; i < change->added_count; i++)
         zones->sources[zones->count++] = change->added[i];
     change->added_count = 0;
+    sources_wake(zones);
 }
 
 static void lift_gone(struct order_zones *zones)

@@ -53,6 +53,15 @@ void source_lift(struct order_zones *zones, const struct policy_source *source)
     order_book_drop_of_zone(zones->server->book, source->path, NULL, report_dropped);
 }
 
+void sources_wake(struct order_zones *zones)
+{
+    for (size_t i = 0; i < zones->count; i++) {
+        zones->sources[i]->changed |= zones->sources[i]->waits;
+        zones->sources[i]->waits = false;
+    }
+    pthread_cond_signal(&zones->work);
+}
+
 bool order_zones_hold(struct order_zones *zones, const struct zone *zone,
                       struct zone_hold *ret_hold)
 {
@@ -84,25 +93,38 @@ static void log_active(const struct order_result *result)
                (unsigned long long)result->refused, result->took_ms);
 }
 
+/* Puts one in force. `ret_waits` is set when one of its id is in force that came from elsewhere. */
+static int activate_one(struct order_zones *zones, struct policy_source *source,
+                        struct order *order, bool *ret_waits)
+{
+    struct order_result result;
+    struct error error;
+
+    int rc = order_book_activate_read(zones->server->book, order, &result, &error);
+    if (rc < 0) {
+        *ret_waits |= rc == -EEXIST;
+        log_problem(source->zone, &error);
+        return rc;
+    }
+    *ret_waits |= strcmp(order_result_order(&result)->path, source->path) != 0;
+    log_active(&result);
+    order_result_clear(&result);
+    return 0;
+}
+
 /* Puts each in force, then takes those out that the zone no more holds or that have ended. */
 static void activate(struct order_zones *zones, struct policy_source *source,
                      struct policy_orders *orders)
 {
-    for (size_t i = 0; i < orders->count; i++) {
-        struct order_result result;
-        struct error error;
-        int rc =
-            order_book_activate_read(zones->server->book, TAKE(orders->orders[i]), &result, &error);
-        if (rc == 0) {
-            log_active(&result);
-            order_result_clear(&result);
-            continue;
-        }
-        log_problem(source->zone, &error);
-        if (rc == -ETIME)
+    bool waits = false;
+
+    for (size_t i = 0; i < orders->count; i++)
+        if (activate_one(zones, source, TAKE(orders->orders[i]), &waits) == -ETIME)
             orders->ids[i][0] = '\0'; /* what it was before is not kept either */
-    }
     order_book_drop_of_zone(zones->server->book, source->path, orders, report_dropped);
+    pthread_mutex_lock(&zones->lock);
+    source->waits = waits;
+    pthread_mutex_unlock(&zones->lock);
 }
 
 static void read_source(struct order_zones *zones, struct policy_source *source)

@@ -18,6 +18,7 @@ struct policy_source {
     int64_t starts;             /* of orders whose zone does not say */
     bool is_endless;            /* so were those that were read last */
     bool changed;               /* under the lock: to be read */
+    bool waits;                 /* under the lock: an order of its id came from elsewhere before */
 
     /* Of a member of the catalog: its label there, "" of a zone of the configuration. */
     uint8_t label[64];
@@ -53,6 +54,10 @@ _must_check_ int sources_reserve(struct order_zones *zones, size_t count);
 
 /* Takes its orders out of force. */
 void source_lift(struct order_zones *zones, const struct policy_source *source);
+
+/* After orders of a zone are out of force: another zone may have one of the same id. The lock is
+ * held. */
+void sources_wake(struct order_zones *zones);
 
 /* Holds the generation that a zone serves; false when it has none, or has expired. */
 bool order_zones_hold(struct order_zones *zones, const struct zone *zone,

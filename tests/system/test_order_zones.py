@@ -303,6 +303,21 @@ def test_a_member_added_is_active_and_one_removed_is_lifted(farm):
     eventually(lambda: address(tamisd, "h1.a.example") == orders.SINKHOLE_A, "back again")
 
 
+def test_an_order_that_was_kept_out_by_another_zones_takes_its_place(farm):
+    one, other = "one.orders.example.", "other.orders.example."
+    origin = Origin(farm, {one: compiled(farm, "t-1", ["h1.a.example"], one, 1),
+                           other: compiled(farm, "t-1", ["h2.a.example"], other, 1)}, [one])
+    tamisd = start(farm, origin, catalog=CATALOG)
+    origin.write_catalog([one, other])
+    origin.publish(tamisd, CATALOG)
+    tamisd.process.wait_until(lambda: "in force from elsewhere" in tamisd.process.log(), "refusal", PATIENCE_S)
+    assert address(tamisd, "h1.a.example") == orders.SINKHOLE_A
+    origin.write_catalog([other])
+    origin.publish(tamisd, CATALOG)
+    eventually(lambda: address(tamisd, "h2.a.example") == orders.SINKHOLE_A, "the other zone's order")
+    assert address(tamisd, "h1.a.example") == "198.51.100.1"
+
+
 def test_a_broken_catalog_changes_nothing_and_says_why(farm):
     zones = policy_zones(farm, 2)
     one, two = zones
