@@ -31,6 +31,10 @@ class ServerFarm:
         self.servers.append(server)
         return server
 
+    def add(self, kind):
+        """A server of a class of its own, which the caller starts."""
+        return self._add(kind)
+
     def tamisd(self, config=None, **options):
         """Starts tamisd with `config`, a dict in the form of its YAML file."""
         return self._add(Tamisd).start(config, **options)

@@ -24,7 +24,7 @@ static void print_findings(const struct order *order, const struct policy_zone_s
                 order->path, order->finding_total);
     if (summary->left_out > 0)
         fprintf(stderr,
-                "tamis: %s: %" PRIu64 " names have no place in a policy zone and are left out: "
+                "tamis: %s: %" PRIu64 " names have no trigger, and stand in the metadata alone: "
                 "over 255 octets with the origin, or below a label 'rpz-...'\n",
                 order->path, summary->left_out);
     if (summary->without_address > 0)

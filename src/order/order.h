@@ -79,6 +79,7 @@ struct order_keyring_entry {
 struct order_policy {
     bool strict;     /* any finding refuses the order */
     bool unverified; /* signatures are not looked at: for tools that show or sign an order */
+    bool listless;   /* the document has no lists: who loads it adds them, and then verifies */
     const struct order_keyring_entry *keyring;
     size_t keyring_count;
     unsigned signatures_min; /* valid signatures by different signers; subtrees need at least 2 */

@@ -12,10 +12,13 @@ static const cyaml_strval_t kinds[] = {
     {"registry", ORDER_REGISTRY},
 };
 
+/* In the order of the enumeration; the last two are no words of a file. */
 static const cyaml_strval_t actions[] = {
     {"sinkhole", VERDICT_SINKHOLE}, {"nxdomain", VERDICT_NXDOMAIN}, {"nodata", VERDICT_NODATA},
-    {"refuse", VERDICT_REFUSE},     {"observe", VERDICT_OBSERVE},
+    {"refuse", VERDICT_REFUSE},     {"observe", VERDICT_OBSERVE},   {"drop", VERDICT_DROP},
+    {"tcp-only", VERDICT_TCP_ONLY},
 };
+#define FILE_ACTIONS (VERDICT_OBSERVE + 1)
 
 static const cyaml_schema_field_t sinkhole_fields[] = {
     CYAML_FIELD_SEQUENCE("a", OPTIONAL_POINTER, struct document_sinkhole, a, &string_schema, 0,
@@ -59,7 +62,7 @@ static const cyaml_schema_field_t order_fields[] = {
     CYAML_FIELD_STRING_PTR("ends", OPTIONAL_POINTER, struct order_document, ends, 0,
                            CYAML_UNLIMITED),
     CYAML_FIELD_ENUM("action", CYAML_FLAG_STRICT, struct order_document, action, actions,
-                     CYAML_ARRAY_LEN(actions)),
+                     FILE_ACTIONS),
     CYAML_FIELD_MAPPING_PTR("sinkhole", OPTIONAL_POINTER, struct order_document, sinkhole,
                             sinkhole_fields),
     CYAML_FIELD_STRING_PTR("notice", OPTIONAL_POINTER, struct order_document, notice, 0,
@@ -91,4 +94,19 @@ const char *order_kind_word(enum order_kind kind)
 const char *order_action_word(enum verdict_action action)
 {
     return actions[action].str;
+}
+
+void order_document_quote(FILE *stream, const char *text)
+{
+    fputc('"', stream);
+    for (const char *at = text; *at != '\0'; at++) {
+        unsigned char octet = (unsigned char)*at;
+        if (octet == '"' || octet == '\\')
+            fprintf(stream, "\\%c", octet);
+        else if (octet < 0x20 || octet == 0x7f)
+            fprintf(stream, "\\x%02x", octet);
+        else
+            fputc(octet, stream);
+    }
+    fputc('"', stream);
 }

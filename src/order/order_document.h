@@ -3,6 +3,7 @@
 
 #include <cyaml/cyaml.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "order/order.h"
 
@@ -46,3 +47,10 @@ struct order_document {
 };
 
 extern const cyaml_schema_value_t order_document_schema;
+
+/* Makes order->verdict whole, as the answer path needs it: from what the order says, beside the
+ * addresses and the TTL, which are set. */
+void order_make_verdict(struct order *order);
+
+/* Writes a string in YAML's double-quoted form, which takes any octet. */
+void order_document_quote(FILE *stream, const char *text);

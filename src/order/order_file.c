@@ -34,6 +34,7 @@ struct loading {
     const struct order_document *document;
     struct order *order;
     struct error *error;
+    bool listless;
 };
 
 #define REFUSE(loading, place, ...)                                  \
@@ -354,6 +355,8 @@ static int load_lists(struct loading *loading)
     const struct order_document *document = loading->document;
     struct order *order = loading->order;
 
+    if (loading->listless)
+        return 0;
     if (document->names == NULL && document->names_file == NULL && document->subtrees == NULL)
         return error_set_at(loading->error, -EINVAL, loading->source->path, 0,
                             "lists nothing; add 'names-file', 'names' or 'subtrees'");
@@ -369,8 +372,7 @@ static int load_lists(struct loading *loading)
     return rc;
 }
 
-/* What the answer path needs, in one value. */
-static void make_verdict(struct order *order)
+void order_make_verdict(struct order *order)
 {
     struct verdict *verdict = &order->verdict;
 
@@ -399,7 +401,7 @@ static int load_document(struct loading *loading)
     for (size_t i = 0; rc == 0 && i < sizeof(steps) / sizeof(steps[0]); i++)
         rc = steps[i](loading);
     if (rc == 0)
-        make_verdict(order);
+        order_make_verdict(order);
     return rc;
 }
 
@@ -443,6 +445,7 @@ static int load_source(const struct yaml_source *source, const struct order_poli
         .document = document,
         .order = order,
         .error = ret_error,
+        .listless = policy->listless,
     };
     rc = order != NULL ? load_document(&loading) : out_of_memory(&loading);
     yaml_value_free(&order_document_schema, document, 0);

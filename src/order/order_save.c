@@ -12,23 +12,8 @@
 #include <unistd.h>
 
 #include "order/name_text.h"
+#include "order/order_document.h"
 #include "order/timestamp.h"
-
-/* A string in YAML's double-quoted form, which takes any octet. */
-static void write_quoted(FILE *stream, const char *text)
-{
-    fputc('"', stream);
-    for (const char *at = text; *at != '\0'; at++) {
-        unsigned char octet = (unsigned char)*at;
-        if (octet == '"' || octet == '\\')
-            fprintf(stream, "\\%c", octet);
-        else if (octet < 0x20 || octet == 0x7f)
-            fprintf(stream, "\\x%02x", octet);
-        else
-            fputc(octet, stream);
-    }
-    fputc('"', stream);
-}
 
 static void write_name_list(FILE *stream, const char *key, const struct order_names *names)
 {
@@ -39,7 +24,7 @@ static void write_name_list(FILE *stream, const char *key, const struct order_na
         char text[NAME_TEXT_MAX + 1];
         (void)name_text_write(order_names_at(names, i), text);
         fprintf(stream, "  - ");
-        write_quoted(stream, text);
+        order_document_quote(stream, text);
         fputc('\n', stream);
     }
 }
@@ -90,7 +75,7 @@ static int write_document(FILE *stream, const void *context)
             "# Kept by tamisd: an order that was activated. Lift it with \"tamis ctl lift %s\".\n",
             order->id);
     fprintf(stream, "id: %s\nkind: %s\nauthority: ", order->id, order_kind_word(order->kind));
-    write_quoted(stream, order->authority);
+    order_document_quote(stream, order->authority);
     fprintf(stream, "\nstarts: %s\n", timestamp_write(order->starts, time));
     fprintf(stream, "ends: %s\n", timestamp_write(order->ends, time));
     fprintf(stream, "action: %s\n", order_action_word(order->action));
@@ -98,7 +83,7 @@ static int write_document(FILE *stream, const void *context)
         write_sinkhole(stream, &order->verdict);
     if (order->notice != NULL) {
         fprintf(stream, "notice: ");
-        write_quoted(stream, order->notice);
+        order_document_quote(stream, order->notice);
         fputc('\n', stream);
     }
     fprintf(stream, "names-file: \"%s\"\n", saved->names_file);
@@ -112,7 +97,7 @@ static int write_document(FILE *stream, const void *context)
         sodium_bin2base64(value, sizeof(value), order->signatures[i].value, 64,
                           sodium_base64_VARIANT_ORIGINAL);
         fprintf(stream, "  - key: ");
-        write_quoted(stream, order->signatures[i].key);
+        order_document_quote(stream, order->signatures[i].key);
         fprintf(stream, "\n    value: %s\n", value);
     }
     return 0;

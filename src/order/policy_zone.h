@@ -17,8 +17,8 @@ struct policy_zone_options {
 /* What was written. */
 struct policy_zone_summary {
     uint64_t names;    /* owners that carry the action, wildcards not counted */
-    uint64_t left_out; /* names that no policy zone can hold: over 255 octets with the origin behind
-                          them, or below a top-level label that begins with "rpz-" */
+    uint64_t left_out; /* names without a trigger, in the metadata alone: over 255 octets with the
+                          origin behind them, or below a top-level label that begins with "rpz-" */
     uint64_t without_address; /* of `names`, those that get NODATA instead of the sinkhole's
                                  addresses, because they are no hostnames ("_x.example") */
 };

@@ -124,10 +124,19 @@ static const cyaml_schema_value_t signer_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_signer, signer_fields),
 };
 
+static const cyaml_schema_field_t publish_fields[] = {
+    TEXT("catalog", struct raw_publish, catalog),
+    TEXT("suffix", struct raw_publish, suffix),
+    OPTIONAL_TEXTS("allow-transfer", struct raw_publish, allow_transfer),
+    OPTIONAL_TEXTS("notify", struct raw_publish, notify),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t orders_fields[] = {
     OPTIONAL_TEXTS("files", struct raw_orders, files),
     OPTIONAL_TEXTS("zones", struct raw_orders, zones),
     OPTIONAL_TEXT("catalog", struct raw_orders, catalog),
+    OPTIONAL_MAP("publish", struct raw_orders, publish, publish_fields),
     OPTIONAL_LIST("keyring", struct raw_orders, keyring, &signer_schema, CYAML_UNLIMITED),
     OPTIONAL_NUMBER("signatures-min", struct raw_orders, signatures_min),
     CYAML_FIELD_END,
@@ -263,8 +272,10 @@ void config_free(struct config *config)
     keys_free(config);
     zones_free(config);
     texts_free(config->order_files, config->order_file_count);
-    texts_free(config->order_zones, config->order_zone_count);
-    free(config->order_catalog);
+    free(config->publish_catalog);
+    free(config->publish_suffix);
+    free(config->publish_allow_transfer);
+    free(config->publish_notify);
     for (size_t i = 0; i < config->signer_count; i++)
         free(config->signers[i].name);
     free(config->signers);

@@ -34,6 +34,13 @@ struct config_access {
     const struct config_key *key; /* NULL: no key asked for */
 };
 
+/* What a zone is for. Of all but ordinary ones only who may transfer them gets answers. */
+enum config_zone_use {
+    CONFIG_ORDINARY,
+    CONFIG_POLICY,  /* an order (orders.zones, or a member of the catalog) */
+    CONFIG_CATALOG, /* lists policy zones (orders.catalog) */
+};
+
 enum config_zone_kind { CONFIG_PRIMARY, CONFIG_SECONDARY, CONFIG_FORWARD };
 
 /* How the origins of a zone are recognised when it is transferred over TLS (RFC 9103). */
@@ -52,7 +59,9 @@ struct config_zone {
     uint8_t *apex; /* wire form, lower case */
     uint32_t line; /* where it stands in the file */
     enum config_zone_kind kind;
-    char *file;                  /* primary: absolute path */
+    enum config_zone_use use;
+    bool is_member; /* not of the file: made for a member of the catalog, with its origins */
+    char *file;     /* primary: absolute path */
     struct config_address *from; /* secondary: origins; forward: servers */
     size_t from_count;
     const struct config_key *key; /* secondary: TSIG key towards the origins, or NULL */
@@ -99,9 +108,13 @@ struct config {
 
     char **order_files; /* absolute paths */
     size_t order_file_count;
-    char **order_zones; /* policy zones that arrive by transfer */
-    size_t order_zone_count;
-    char *order_catalog;           /* "" or NULL: none */
+    const struct config_zone *order_catalog; /* NULL: none */
+    /* Orders served as policy zones; catalog NULL: none are. Wire form, lower case. */
+    uint8_t *publish_catalog, *publish_suffix;
+    struct config_access *publish_allow_transfer;
+    size_t publish_allow_transfer_count;
+    struct config_address *publish_notify;
+    size_t publish_notify_count;
     struct config_signer *signers; /* keyring that orders' signatures are checked against */
     size_t signer_count;
     unsigned

@@ -549,6 +549,64 @@ static int order_files_check(const struct config_source *source, const struct ra
     return 0;
 }
 
+/* The configured zone of that name, which is to be used for orders. */
+static int order_zone_find(const struct config_source *source, struct config_place place,
+                           const char *name, struct config *config, struct config_zone **ret_zone,
+                           struct error *ret_error)
+{
+    uint8_t apex[KNOT_DNAME_MAXLEN];
+
+    if (name[0] == '\0' || knot_dname_from_str(apex, name, sizeof(apex)) == NULL)
+        return config_fail(source, place, ret_error, "\"%.200s\" is not a domain name", name);
+    knot_dname_to_lower(apex);
+    struct config_zone *zone = NULL;
+    for (size_t i = 0; i < config->zone_count && zone == NULL; i++)
+        if (knot_dname_is_equal(config->zones[i].apex, apex))
+            zone = &config->zones[i];
+    if (zone == NULL)
+        return config_fail(source, place, ret_error,
+                           "zone %.200s is not under \"zones\": add it there as a secondary zone",
+                           name);
+    if (zone->kind == CONFIG_FORWARD)
+        return config_fail(source, place, ret_error,
+                           "zone %s is forwarded: orders come from zones that are held here; make "
+                           "it secondary",
+                           zone->name);
+    if (zone->use != CONFIG_ORDINARY)
+        return config_fail(source, place, ret_error,
+                           "zone %s is there twice, under \"zones\" or \"catalog\": remove one",
+                           zone->name);
+    *ret_zone = zone;
+    return 0;
+}
+
+static int order_zones_check(const struct config_source *source, const struct raw_orders *raw,
+                             struct config *config, struct error *ret_error)
+{
+    struct config_zone *zone = NULL;
+
+    for (unsigned i = 0; i < raw->zones_count; i++) {
+        int rc = order_zone_find(source, config_place("orders.zones.%u", i), raw->zones[i], config,
+                                 &zone, ret_error);
+        if (rc < 0)
+            return rc;
+        zone->use = CONFIG_POLICY;
+    }
+    if (raw->catalog == NULL || raw->catalog[0] == '\0')
+        return 0;
+    struct config_place place = config_place("orders.catalog");
+    int rc = order_zone_find(source, place, raw->catalog, config, &zone, ret_error);
+    if (rc < 0)
+        return rc;
+    if (zone->kind != CONFIG_SECONDARY)
+        return config_fail(source, place, ret_error,
+                           "catalog %s is not a secondary zone: its members come from its origins",
+                           zone->name);
+    zone->use = CONFIG_CATALOG;
+    config->order_catalog = zone;
+    return 0;
+}
+
 int config_check_orders(struct config_source *source, struct config *config,
                         struct error *ret_error)
 {
@@ -556,14 +614,6 @@ int config_check_orders(struct config_source *source, struct config *config,
 
     if (raw == NULL)
         return 0;
-    if (raw->zones_count > 0)
-        return config_fail(source, config_place("orders.zones"), ret_error,
-                           "policy zones by transfer are not supported in this version: list the "
-                           "orders under \"files\"");
-    if (raw->catalog != NULL && raw->catalog[0] != '\0')
-        return config_fail(source, config_place("orders.catalog"), ret_error,
-                           "a catalog zone of orders is not supported in this version: list the "
-                           "orders under \"files\"");
     if (raw->signatures_min != NULL && *raw->signatures_min > SIGNATURES_MAX)
         return config_fail(source, config_place("orders.signatures-min"), ret_error,
                            "signatures-min is %u: write a number from 0 to %u",
@@ -586,5 +636,8 @@ int config_check_orders(struct config_source *source, struct config *config,
                 return rc;
         }
     }
-    return order_files_check(source, raw, config, ret_error);
+    int rc = order_files_check(source, raw, config, ret_error);
+    if (rc == 0)
+        rc = order_zones_check(source, raw, config, ret_error);
+    return rc < 0 ? rc : config_check_publish(source, config, ret_error);
 }

@@ -62,10 +62,17 @@ struct raw_signer {
     char *name, *public_key;
 };
 
+struct raw_publish {
+    char *catalog, *suffix;
+    char **allow_transfer, **notify;
+    unsigned allow_transfer_count, notify_count;
+};
+
 struct raw_orders {
     char **files, **zones;
     unsigned files_count, zones_count;
     char *catalog;
+    struct raw_publish *publish;
     struct raw_signer *keyring;
     unsigned keyring_count;
     unsigned *signatures_min;
@@ -155,3 +162,7 @@ _must_check_ int config_keys_sort(const struct config *config, const struct conf
 /* After the keys, which zones refer to. */
 _must_check_ int config_check_zones(struct config_source *source, struct config *config,
                                     struct error *ret_error);
+
+/* The orders that are served as zones; after the keys and the zones. */
+_must_check_ int config_check_publish(struct config_source *source, struct config *config,
+                                      struct error *ret_error);

@@ -118,7 +118,7 @@ static int access_parse(const struct zones_check *check, struct config_place pla
 }
 
 /* `extra_count` entries more than the file has are left free at the end of the list. */
-static int access_check(const struct zones_check *check, size_t zone, const char *key,
+static int access_check(const struct zones_check *check, struct config_place place,
                         char *const *texts, size_t count, size_t extra_count,
                         struct config_access **ret_list, size_t *ret_count)
 {
@@ -128,8 +128,7 @@ static int access_check(const struct zones_check *check, size_t zone, const char
     if (list == NULL)
         return config_out_of_memory(check->error);
     for (size_t i = 0; i < count; i++) {
-        int rc =
-            access_parse(check, config_place("zones.%zu.%s.%zu", zone, key, i), texts[i], &list[i]);
+        int rc = access_parse(check, config_place("%s.%zu", place.path, i), texts[i], &list[i]);
         if (rc < 0) {
             free(list);
             return rc;
@@ -242,16 +241,18 @@ static int zone_check(const struct zones_check *check, size_t index, struct raw_
     if (rc == 0)
         rc = role_check(check, index, raw, zone);
     if (rc == 0)
-        rc = access_check(check, index, "allow-transfer", raw->allow_transfer,
-                          raw->allow_transfer_count, 0, &zone->allow_transfer,
+        rc = access_check(check, config_place("zones.%zu.allow-transfer", index),
+                          raw->allow_transfer, raw->allow_transfer_count, 0, &zone->allow_transfer,
                           &zone->allow_transfer_count);
     if (rc == 0)
-        rc = access_check(check, index, "allow-update", raw->allow_update, raw->allow_update_count,
-                          0, &zone->allow_update, &zone->allow_update_count);
+        rc = access_check(check, config_place("zones.%zu.allow-update", index), raw->allow_update,
+                          raw->allow_update_count, 0, &zone->allow_update,
+                          &zone->allow_update_count);
     size_t origin_count = zone->kind == CONFIG_SECONDARY ? zone->from_count : 0;
     if (rc == 0)
-        rc = access_check(check, index, "allow-notify", raw->allow_notify, raw->allow_notify_count,
-                          origin_count, &zone->allow_notify, &zone->allow_notify_count);
+        rc = access_check(check, config_place("zones.%zu.allow-notify", index), raw->allow_notify,
+                          raw->allow_notify_count, origin_count, &zone->allow_notify,
+                          &zone->allow_notify_count);
     if (rc == 0 && origin_count > 0)
         origins_allow_notify(zone);
     if (rc == 0)
@@ -324,6 +325,53 @@ int config_check_zones(struct config_source *source, struct config *config, stru
         rc = zone_check(&check, i, &raw->zones[i], &config->zones[i]);
     if (rc == 0)
         rc = zones_check_unique(&check);
+    free(check.keys);
+    return rc;
+}
+
+/* A name of orders.publish, in wire form. */
+static int publish_name_check(const struct zones_check *check, const char *key, const char *text,
+                              uint8_t **ret_name)
+{
+    struct config_place place = config_place("orders.publish.%s", key);
+
+    if (text[0] != '\0')
+        *ret_name = knot_dname_from_str_alloc(text);
+    if (*ret_name == NULL)
+        return config_fail(check->source, place, check->error, "\"%.200s\" is not a domain name",
+                           text);
+    knot_dname_to_lower(*ret_name);
+    for (size_t i = 0; i < check->config->zone_count; i++)
+        if (knot_dname_is_equal(check->config->zones[i].apex, *ret_name) &&
+            strcmp(key, "catalog") == 0)
+            return config_fail(check->source, place, check->error,
+                               "zone %s is configured already: the catalog is made by the server; "
+                               "give it a name of its own",
+                               check->config->zones[i].name);
+    return 0;
+}
+
+int config_check_publish(struct config_source *source, struct config *config,
+                         struct error *ret_error)
+{
+    const struct raw_publish *raw = source->raw->orders->publish;
+    struct zones_check check = {.source = source, .config = config, .error = ret_error};
+
+    if (raw == NULL)
+        return 0;
+    int rc = config_keys_sort(config, &check.keys, ret_error);
+    if (rc == 0)
+        rc = publish_name_check(&check, "suffix", raw->suffix, &config->publish_suffix);
+    if (rc == 0)
+        rc = publish_name_check(&check, "catalog", raw->catalog, &config->publish_catalog);
+    if (rc == 0)
+        rc = access_check(&check, config_place("orders.publish.allow-transfer"),
+                          raw->allow_transfer, raw->allow_transfer_count, 0,
+                          &config->publish_allow_transfer, &config->publish_allow_transfer_count);
+    if (rc == 0)
+        rc = config_addresses_check(source, config_place("orders.publish.notify"), raw->notify,
+                                    raw->notify_count, DNS_PORT, &config->publish_notify,
+                                    &config->publish_notify_count, ret_error);
     free(check.keys);
     return rc;
 }

@@ -9,6 +9,7 @@
 #include "order/canonical.h"
 #include "order/order_save.h"
 #include "order/order_scope.h"
+#include "order/signature.h"
 #include "order/timestamp.h"
 #include "server/order_book_internal.h"
 
@@ -44,6 +45,21 @@ static int lifted_error(const struct order *order, struct error *ret_error)
                         "order %s was lifted: \"tamis ctl activate\" brings it back", order->id);
 }
 
+/* Whether an order that is in force may give way to one from a zone: when it is that zone's. */
+static bool gives_way(const struct order_entry *entry, const struct order *order)
+{
+    return entry == NULL || entry->ended ||
+           (entry->from_zone && strcmp(order_entry_order(entry)->path, order->path) == 0);
+}
+
+static int ended_error(const struct order *order, struct error *ret_error)
+{
+    char ends[TIMESTAMP_SIZE];
+    return error_set_at(ret_error, -ETIME, order->path, 0,
+                        "order %s ended at %s: there is nothing to activate", order->id,
+                        timestamp_write(order->ends, ends));
+}
+
 /* Loads an order and says what would refuse it whole. */
 static int load(struct order_book *book, const char *path, bool strict, enum order_source source,
                 struct order **ret_order, struct error *ret_error)
@@ -57,13 +73,10 @@ static int load(struct order_book *book, const char *path, bool strict, enum ord
     if (rc < 0)
         return rc;
 
-    char ends[TIMESTAMP_SIZE];
     if (order->ends <= time(NULL)) {
         if (source == ORDER_FROM_CONFIG)
             end_now(book, order->id);
-        return error_set_at(ret_error, -ETIME, path, 0,
-                            "order %s ended at %s: there is nothing to activate", order->id,
-                            timestamp_write(order->ends, ends));
+        return ended_error(order, ret_error);
     }
     if (source != ORDER_FROM_COMMAND && is_lifted(book, order->id))
         return lifted_error(order, ret_error);
@@ -161,6 +174,12 @@ static int put_in_force(struct order_book *book, struct active_order *active,
     if (source != ORDER_FROM_COMMAND && is_lifted(book, order->id))
         return lifted_error(order, ret_error);
 
+    if (source == ORDER_FROM_ZONE && !gives_way(order_book_find(book, order->id), order))
+        return error_set_at(
+            ret_error, -EEXIST, order->path, 0,
+            "order %s is in force from elsewhere, and stays: give the zone's another "
+            "id, or lift it before the zone changes next",
+            order->id);
     if (order_book_find(book, order->id) == NULL && book->count >= ORDERS_MAX)
         return error_set(ret_error, -ENOSPC, "%u orders are active: lift one first", ORDERS_MAX);
     if (grow(book) < 0)
@@ -189,6 +208,7 @@ static int put_in_force(struct order_book *book, struct active_order *active,
     *entry = (struct order_entry){
         .active = active,
         .from_config = source == ORDER_FROM_CONFIG,
+        .from_zone = source == ORDER_FROM_ZONE,
         .activated_at = time(NULL),
         .marked = order->names.count + order->subtrees.count - refused,
         .refused = refused,
@@ -283,6 +303,29 @@ int order_book_activate(struct order_book *book, const char *path, bool strict,
         return rc;
     pthread_mutex_lock(&book->marks);
     rc = activate(book, order, strict, source, &start, ret_result, ret_error);
+    pthread_mutex_unlock(&book->marks);
+    return rc;
+}
+
+int order_book_activate_read(struct order_book *book, struct order *order,
+                             struct order_result *ret_result, struct error *ret_error)
+{
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+
+    pthread_mutex_lock(&book->loading);
+    int rc = signature_check(order, &book->policy, ret_error);
+    pthread_mutex_unlock(&book->loading);
+    if (rc == 0 && order->ends <= time(NULL))
+        rc = ended_error(order, ret_error);
+    if (rc == 0 && is_lifted(book, order->id))
+        rc = lifted_error(order, ret_error);
+    if (rc < 0) {
+        order_free(order);
+        return rc;
+    }
+    pthread_mutex_lock(&book->marks);
+    rc = activate(book, order, false, ORDER_FROM_ZONE, &start, ret_result, ret_error);
     pthread_mutex_unlock(&book->marks);
     return rc;
 }

@@ -272,6 +272,16 @@ void order_book_publish(struct order_book *book, struct overlay_set *set)
     rcu_assign_pointer(book->view->orders, set);
     synchronize_rcu();
     overlay_set_free(old);
+    if (book->changed != NULL)
+        book->changed(book->changed_context);
+}
+
+void order_book_watch(struct order_book *book, void (*changed)(void *context), void *context)
+{
+    pthread_mutex_lock(book->control);
+    book->changed = changed;
+    book->changed_context = context;
+    pthread_mutex_unlock(book->control);
 }
 
 int order_book_publish_without(struct order_book *book, const struct order_entry *entry)
@@ -329,10 +339,10 @@ static int lift(struct order_book *book, const char *id, struct order_result *re
 
     /* From here on the names answer rightly. What follows keeps it so after a restart. */
     order_result_fill(ret_result, entry->active, entry->refused, &start);
-    bool from_config = entry->from_config;
+    bool comes_back = entry->from_config || entry->from_zone;
     order_book_remove(book, entry);
     const char *name = order_result_order(ret_result)->id;
-    int rc = from_config ? remember_lift(book, name, ret_error) : 0;
+    int rc = comes_back ? remember_lift(book, name, ret_error) : 0;
     return rc < 0 ? rc : order_unsave(name, book->directory, ret_error);
 }
 
@@ -362,6 +372,31 @@ void order_book_drop_unnamed(struct order_book *book, char *const *paths, size_t
         /* A person may have activated it as well: that copy would bring it back at a restart. */
         int rc = order_unsave(order->id, book->directory, &ignored);
         (void)rc;
+        report(order);
+        order_book_remove(book, entry);
+    }
+    pthread_mutex_unlock(book->control);
+}
+
+static bool keeps(const struct policy_orders *kept, const char *id)
+{
+    for (size_t i = 0; kept != NULL && i < kept->count; i++)
+        if (strcmp(kept->ids[i], id) == 0)
+            return true;
+    return false;
+}
+
+void order_book_drop_of_zone(struct order_book *book, const char *path,
+                             const struct policy_orders *kept,
+                             void (*report)(const struct order *order))
+{
+    pthread_mutex_lock(book->control);
+    for (size_t i = book->count; i-- > 0;) {
+        struct order_entry *entry = &book->entries[i];
+        const struct order *order = order_entry_order(entry);
+        if (!entry->from_zone || strcmp(order->path, path) != 0 || keeps(kept, order->id) ||
+            order_book_publish_without(book, entry) < 0)
+            continue;
         report(order);
         order_book_remove(book, entry);
     }

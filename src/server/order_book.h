@@ -21,6 +21,7 @@
 
 #include "order/order.h"
 #include "order/overlay_set.h"
+#include "order/policy_read.h"
 #include "server/responder.h"
 #include "zone/zone.h"
 
@@ -31,13 +32,14 @@ enum order_source {
     ORDER_FROM_COMMAND, /* a person activates it: it is kept in the state folder */
     ORDER_FROM_CONFIG,  /* the configuration names its file */
     ORDER_FROM_STATE,   /* kept since an earlier run */
+    ORDER_FROM_ZONE,    /* a policy zone holds it: the path of its order names the zone */
 };
 
 struct order_entry {
     struct active_order *active;
     char *config_path; /* under which the configuration names it; NULL: it does not, or this is a
                           copy of the entry */
-    bool from_config;
+    bool from_config, from_zone;
     bool ended; /* its time is up: in no overlay any more */
     int64_t activated_at;
     uint64_t marked;  /* names and subtrees that it is in force for */
@@ -75,6 +77,18 @@ _must_check_ int order_book_activate(struct order_book *book, const char *path, 
                                      enum order_source source, struct order_result *ret_result,
                                      struct error *ret_error);
 
+/* The same with an order that was read from a policy zone, which it takes over in any case. One
+ * that is in force from elsewhere under the same id stays, and the zone's is refused (-EEXIST):
+ * neither does a zone overrule a person, nor another zone. */
+_must_check_ int order_book_activate_read(struct order_book *book, struct order *order,
+                                          struct order_result *ret_result, struct error *ret_error);
+
+/* Takes the orders that came from the policy zone `path` out of force, but for those of `kept`
+ * (NULL: none), and calls `report` for each. Waits for no activation. */
+void order_book_drop_of_zone(struct order_book *book, const char *path,
+                             const struct policy_orders *kept,
+                             void (*report)(const struct order *order));
+
 /* Takes an order out of force, for good. The caller clears the result, also when the order is
  * lifted and only the record of it failed: then result.active is set. */
 _must_check_ int order_book_lift(struct order_book *book, const char *id,
@@ -92,6 +106,10 @@ void order_book_drop_unnamed(struct order_book *book, char *const *paths, size_t
  * itself. Clears the marks of orders that are in force no more. */
 void order_book_tick(struct order_book *book, int64_t now,
                      void (*report)(const struct order *order));
+
+/* Has `changed` (NULL: nobody) called whenever orders come into force or go out of it. It holds the
+ * control lock then, and returns at once. */
+void order_book_watch(struct order_book *book, void (*changed)(void *context), void *context);
 
 /* ---- For those who publish zones ---- */
 

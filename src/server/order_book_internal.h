@@ -15,6 +15,8 @@ struct order_book {
     char *directory;
     unsigned workers;
     struct order_policy policy;
+    void (*changed)(void *context); /* NULL: nobody watches */
+    void *changed_context;
     struct order_entry *entries;
     size_t count, room;
 

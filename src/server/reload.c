@@ -86,19 +86,40 @@ static void change_clear(struct change *change)
     *change = (struct change){0};
 }
 
-/* The present zone of that name; NULL: there is none. The reload lock alone keeps it alive. */
+/* The present zone of that name; NULL: there is none. The reload lock keeps it alive, and that who
+ * makes zones is stopped. */
 static struct zone *present_zone(const struct server *server, const struct zone *wanted)
 {
     struct zone *zone = zone_set_find(server->view.zones, &wanted->name, 0);
     return zone != NULL && zone->name.label_count == wanted->name.label_count ? zone : NULL;
 }
 
+/* Members of the catalog stay until it is read anew, but for those that the configuration has a
+ * zone of that name for. */
+static int plan_members(const struct server *server, struct change *change)
+{
+    struct zone_set *configured;
+    int rc = zone_set_create(change->zones, change->count, &configured);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < server->zone_count; i++) {
+        struct zone *zone = server->zones[i];
+        const struct config_zone *config = zone->config;
+        const struct zone *same = zone_set_find(configured, &zone->name, 0);
+        if (config->is_member && (same == NULL || same->name.label_count != zone->name.label_count))
+            change->zones[change->count++] = zone;
+    }
+    zone_set_free(configured);
+    return 0;
+}
+
 static int plan_zones(const struct server *server, struct change *change)
 {
     const struct config *config = change->config;
-    change->zones = calloc(config->zone_count + 1, sizeof(struct zone *));
-    change->is_new = calloc(config->zone_count + 1, sizeof(bool));
-    change->changed = calloc(config->zone_count + 1, sizeof(struct zone *));
+    size_t count_max = config->zone_count + server->zone_count + 1;
+    change->zones = calloc(count_max, sizeof(struct zone *));
+    change->is_new = calloc(count_max, sizeof(bool));
+    change->changed = calloc(count_max, sizeof(struct zone *));
     if (change->zones == NULL || change->is_new == NULL || change->changed == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < config->zone_count; i++) {
@@ -116,6 +137,9 @@ static int plan_zones(const struct server *server, struct change *change)
         if (keeps)
             server_zone_free(zone);
     }
+    int rc = plan_members(server, change);
+    if (rc < 0)
+        return rc;
     change->set_differs |= change->count != server->zone_count;
     return zone_set_create(change->zones, change->count, &change->set);
 }
@@ -126,9 +150,7 @@ static int plan(const struct server *server, struct change *change, struct error
     int rc = config_load(server->first_config->path, &change->config, ret_error);
     if (rc < 0)
         return rc;
-    rc = plan_zones(server, change);
-    if (rc == 0)
-        rc = server_order_policy(change->config, &change->keyring, &change->policy);
+    rc = server_order_policy(change->config, &change->keyring, &change->policy);
     if (rc == 0)
         rc = server_plan_loads(change->config, &change->loads, &change->load_count);
     if (rc < 0)
@@ -207,7 +229,8 @@ static int publish_zones(struct server *server, struct change *change)
             spare[i] = zone->data;
             inherit(zone, change->changed[i]);
         }
-        rcu_assign_pointer(zone->config, (void *)&change->config->zones[i]);
+        if (i < change->config->zone_count) /* else a member of the catalog, see order_zones.c */
+            rcu_assign_pointer(zone->config, (void *)&change->config->zones[i]);
     }
     rcu_assign_pointer(server->view.zones, change->set);
     server->zones = change->zones;
@@ -237,6 +260,70 @@ static int publish_zones(struct server *server, struct change *change)
     change->set = NULL;
     change->count = 0;
     return 0;
+}
+
+struct zone *server_zone_find(struct server *server, const uint8_t *apex)
+{
+    struct name name;
+    if (name_parse(&name, apex, NAME_SIZE_MAX) < 0)
+        return NULL;
+    pthread_mutex_lock(&server->control);
+    struct zone *zone = zone_set_find(server->view.zones, &name, 0);
+    bool found = zone != NULL && zone->name.label_count == name.label_count;
+    pthread_mutex_unlock(&server->control);
+    return found ? zone : NULL;
+}
+
+static int change_zones(struct server *server, struct zone *const *added, size_t added_count,
+                        struct zone *const *removed, size_t removed_count)
+{
+    struct zone **zones = calloc(server->zone_count + added_count + 1, sizeof(struct zone *));
+    struct zone_set *set = NULL;
+    size_t count = 0;
+    if (zones == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < server->zone_count; i++) {
+        bool goes = false;
+        for (size_t k = 0; k < removed_count && !goes; k++)
+            goes = removed[k] == server->zones[i];
+        if (!goes)
+            zones[count++] = server->zones[i];
+    }
+    for (size_t i = 0; i < added_count; i++)
+        zones[count++] = added[i];
+    int rc = zone_set_create(zones, count, &set);
+
+    order_book_marks_lock(server->book);
+    for (size_t i = 0; i < added_count && rc == 0; i++)
+        rc = order_book_mark(server->book, set, added[i]->data);
+    if (rc < 0) {
+        order_book_marks_unlock(server->book);
+        zone_set_free(set);
+        free(zones);
+        return rc;
+    }
+    pthread_mutex_lock(&server->control);
+    struct zone_set *old_set = server->view.zones;
+    struct zone **old_zones = server->zones;
+    size_t old_count = server->zone_count;
+    rcu_assign_pointer(server->view.zones, set);
+    server->zones = zones;
+    server->zone_count = count;
+    pthread_mutex_unlock(&server->control);
+    order_book_marks_unlock(server->book);
+    synchronize_rcu();
+    free_old_zones(old_zones, old_count, set);
+    zone_set_free(old_set);
+    return 0;
+}
+
+int server_zones_change(struct server *server, struct zone *const *added, size_t added_count,
+                        struct zone *const *removed, size_t removed_count)
+{
+    pthread_mutex_lock(&server->membership);
+    int rc = change_zones(server, added, added_count, removed, removed_count);
+    pthread_mutex_unlock(&server->membership);
+    return rc;
 }
 
 static void publish_loads(struct server *server, struct zone_load *loads, size_t count,
@@ -305,6 +392,15 @@ static void restart_refresher(struct server *server, struct reload_report *repor
         refresher_poke(server->refresher, server->plan.zones[i].zone, 0);
 }
 
+static void restart_order_zones(struct server *server, struct reload_report *report)
+{
+    struct error error;
+    if (order_zones_start(server->order_zones, &error) < 0)
+        add_finding(report, &error);
+    if (order_publisher_start(server->order_publisher, &error) < 0)
+        add_finding(report, &error);
+}
+
 static int reload_all(struct server *server, struct change *change, struct reload_report *report,
                       struct error *ret_error)
 {
@@ -314,11 +410,22 @@ static int reload_all(struct server *server, struct change *change, struct reloa
 
     /* The refresher works on the zones and on the configuration that go. It is stopped before a
      * lock is taken: its threads may wait for that lock to publish a transfer. */
+    order_publisher_stop(server->order_publisher);
+    order_zones_stop(server->order_zones);
     server_refresh_stop(server);
-    rc = publish_zones(server, change);
+    rc = plan_zones(server, change); /* beside members that have come by now */
+    if (rc == 0)
+        rc = publish_zones(server, change);
+    struct error error;
+    if (rc == 0 && order_zones_configure(server->order_zones, change->config, &error) < 0)
+        add_finding(report, &error);
+    if (rc == 0)
+        order_publisher_configure(server->order_publisher, change->config);
     restart_refresher(server, report);
-    if (rc < 0)
+    if (rc < 0) {
+        restart_order_zones(server, report);
         return error_set(ret_error, rc, "out of memory: everything stays as it was");
+    }
 
     publish_loads(server, change->loads, change->load_count, report);
     reload_orders(server, change, report);
@@ -331,6 +438,7 @@ static int reload_all(struct server *server, struct change *change, struct reloa
     server->config = TAKE(change->config);
     if (old != server->first_config)
         config_free(old);
+    restart_order_zones(server, report); /* with the new keyring; from here on zones come and go */
     return 0;
 }
 

@@ -32,6 +32,7 @@ struct exchange {
     uint16_t counts[3];
     uint16_t rcode; /* with the extended bits */
     bool authoritative, truncated, with_edns;
+    bool dropped; /* an order says that there is no answer */
     int ede_code;
     const char *ede_text;
     uint16_t ede_text_size;
@@ -189,6 +190,14 @@ static void answer_internet(struct responder *responder, struct exchange *exchan
         question_find_zone(&answer->question, exchange->environment->zones);
     answer->judgement = exchange->judgement;
     answer_question(answer, exchange->environment, response);
+    if (answer->transfer_only != NULL && responder->options.transfer_allowed != NULL &&
+        responder->options.transfer_allowed(responder->options.context, answer->transfer_only,
+                                            exchange->client, exchange->tsig.key_name)) {
+        struct answer_environment permitted = *exchange->environment;
+        permitted.may_transfer = true;
+        answer_question(answer, &permitted, response);
+    }
+    exchange->dropped = answer->dropped;
     if (answer->truncated)
         count(&responder->counters.truncated);
     if (answer->truncated && exchange->transport != TRANSPORT_UDP) {
@@ -490,10 +499,16 @@ static void respond(struct responder *responder, const struct answer_environment
             copy_question(request, datagram->spare);
         respond_generally(responder, &exchange, prepared, datagram->spare);
     }
+    if (exchange.dropped) {
+        responder_tsig_release(&exchange.tsig);
+        datagram->response_size = 0;
+        return;
+    }
     datagram->response_size = finish(responder, &exchange, datagram->response, response_max);
 }
 
-static struct answer_environment make_environment(const struct responder *responder, int64_t now)
+static struct answer_environment make_environment(const struct responder *responder,
+                                                  enum transport transport, int64_t now)
 {
     const struct responder_view *view = responder->options.view;
     const struct overlay_set *orders = rcu_dereference(view->orders);
@@ -502,6 +517,7 @@ static struct answer_environment make_environment(const struct responder *respon
         .overlay = orders == NULL ? NULL : overlay_set_overlay(orders),
         .now = now,
         .worker = responder->options.worker,
+        .over_tcp = transport != TRANSPORT_UDP,
     };
 }
 
@@ -509,7 +525,7 @@ size_t responder_answer(struct responder *responder, const uint8_t *request, siz
                         const struct sockaddr *client, enum transport transport, int64_t now,
                         uint8_t *response, size_t response_max)
 {
-    const struct answer_environment environment = make_environment(responder, now);
+    const struct answer_environment environment = make_environment(responder, transport, now);
     struct prepared *prepared = &responder->prepared[0];
     struct responder_datagram datagram = {
         .request = (uint8_t *)request, /* only read, as the response goes elsewhere */
@@ -545,7 +561,7 @@ static void answer_group(struct responder *responder, const struct answer_enviro
 void responder_answer_batch(struct responder *responder, struct responder_datagram *datagrams,
                             size_t count, int64_t now, size_t response_max)
 {
-    const struct answer_environment environment = make_environment(responder, now);
+    const struct answer_environment environment = make_environment(responder, TRANSPORT_UDP, now);
     while (count > 0) {
         size_t part = count < GROUP_MAX ? count : GROUP_MAX;
         answer_group(responder, &environment, datagrams, part, response_max);

@@ -54,6 +54,9 @@ struct responder_options {
                            const char *key_name);
     /* A NOTIFY that was allowed; returns at once. `serial` 0: none was given. */
     void (*notified)(void *context, struct zone *zone, uint32_t serial);
+    /* Whether the client may transfer `zone`; NULL: nobody may. */
+    bool (*transfer_allowed)(void *context, const struct zone *zone, const struct sockaddr *client,
+                             const char *key_name);
     void *context;
 };
 

@@ -38,6 +38,7 @@ int server_zone_create(const struct config_zone *config, struct zone **ret_zone)
                  : config->kind == CONFIG_SECONDARY ? ZONE_SECONDARY
                                                     : ZONE_FORWARD;
     zone->config = (void *)config;
+    atomic_store(&zone->transfer_only, config->use != CONFIG_ORDINARY);
     int rc = name_parse(&zone->name, config->apex, NAME_SIZE_MAX);
     if (rc > 0)
         rc = zone_data_create_empty(config->apex, &zone->data);
@@ -91,6 +92,8 @@ int server_publish(struct server *server, struct zone *zone, struct zone_data *d
     zone_last_error_set(zone, "");
     /* Whoever else looked at the old generation did so under one of the locks, and is done. */
     zone_data_retire(old);
+    if (server->order_zones != NULL)
+        order_zones_changed(server->order_zones, zone);
     return 0;
 }
 
@@ -159,7 +162,7 @@ int server_order_policy(const struct config *config, struct order_keyring_entry 
     return 0;
 }
 
-static void log_order_findings(const struct order_result *result)
+void server_log_order_findings(const struct order_result *result)
 {
     /* A list of a million bad lines must not become a log of a million lines. */
     const size_t shown_max = 20;
@@ -193,7 +196,7 @@ void server_orders_from_config(struct server *server, const struct config *confi
             order_result_clear(&result);
             continue;
         }
-        log_order_findings(&result);
+        server_log_order_findings(&result);
         server_log(LOG_INFO, "order %s: active, %llu names marked, %llu refused, in %.1f ms",
                    order_result_order(&result)->id, (unsigned long long)result.marked,
                    (unsigned long long)result.refused, result.took_ms);
@@ -249,13 +252,17 @@ void server_tick(struct server *server)
 
 static int refresh_publish(void *context, struct zone *zone, struct zone_data *data)
 {
-    return server_publish(context, zone, data);
+    struct server *server = context;
+    /* A publication may wait for an activation; what the catalog lists no more does not. */
+    order_zones_arrives(server->order_zones, zone, data);
+    return server_publish(server, zone, data);
 }
 
 static void refresh_expire(void *context, struct zone *zone)
 {
-    (void)context;
+    struct server *server = context;
     atomic_store(&zone->status, ZONE_EXPIRED);
+    order_zones_changed(server->order_zones, zone);
 }
 
 static void refresh_log(void *context, int level, const char *text)
@@ -299,17 +306,28 @@ static int plan_zone(struct refresh_plan *plan, struct zone *zone)
     return 0;
 }
 
-int server_refresh_start(struct server *server, struct error *ret_error)
+/* The secondary zones of the configuration, or the members of the catalog. */
+static int plan_secondaries(struct server *server, bool members, struct refresh_plan *plan)
 {
-    struct refresh_plan plan = {
-        .zones = calloc(server->zone_count + 1, sizeof(*plan.zones)),
-        .keys = calloc(server->zone_count + 1, sizeof(*plan.keys)),
-    };
-    int rc = plan.zones == NULL || plan.keys == NULL ? -ENOMEM : 0;
+    pthread_mutex_lock(&server->control); /* zones that are no secondaries may come and go */
+    plan->zones = calloc(server->zone_count + 1, sizeof(*plan->zones));
+    plan->keys = calloc(server->zone_count + 1, sizeof(*plan->keys));
+    int rc = plan->zones == NULL || plan->keys == NULL ? -ENOMEM : 0;
     for (size_t i = 0; i < server->zone_count && rc == 0; i++) {
-        if (server->zones[i]->role == ZONE_SECONDARY)
-            rc = plan_zone(&plan, server->zones[i]);
+        struct zone *zone = server->zones[i];
+        const struct config_zone *config = zone->config;
+        if (zone->role == ZONE_SECONDARY && config->is_member == members)
+            rc = plan_zone(plan, zone);
     }
+    pthread_mutex_unlock(&server->control);
+    return rc;
+}
+
+static int start_refresher(struct server *server, bool members, struct refresh_plan *ret_plan,
+                           struct refresher **ret_refresher, struct error *ret_error)
+{
+    struct refresh_plan plan = {0};
+    int rc = plan_secondaries(server, members, &plan);
     if (rc < 0) {
         plan_free(&plan);
         return error_set(ret_error, rc, "out of memory");
@@ -330,23 +348,51 @@ int server_refresh_start(struct server *server, struct error *ret_error)
         plan_free(&plan);
         return rc;
     }
-    server->plan = plan;
-    rcu_assign_pointer(server->refresher, refresher);
+    *ret_plan = plan;
+    rcu_assign_pointer(*ret_refresher, refresher);
     return 0;
 }
 
-void server_refresh_stop(struct server *server)
+static void stop_refresher(struct refresh_plan *plan, struct refresher **published)
 {
-    struct refresher *refresher = server->refresher;
+    struct refresher *refresher = *published;
     if (refresher == NULL)
         return;
     /* A worker that found the refresher before this is done with it after the grace period. A
      * NOTIFY that comes until the next one starts is answered and not acted upon: who starts that
      * one asks for a check of every zone. */
-    rcu_assign_pointer(server->refresher, NULL);
+    rcu_assign_pointer(*published, NULL);
     synchronize_rcu();
     refresher_stop(refresher);
-    plan_free(&server->plan);
+    plan_free(plan);
+}
+
+int server_refresh_start(struct server *server, struct error *ret_error)
+{
+    return start_refresher(server, false, &server->plan, &server->refresher, ret_error);
+}
+
+void server_refresh_stop(struct server *server)
+{
+    stop_refresher(&server->plan, &server->refresher);
+}
+
+int server_members_start(struct server *server, struct error *ret_error)
+{
+    int rc =
+        start_refresher(server, true, &server->member_plan, &server->member_refresher, ret_error);
+    for (size_t i = 0; i < server->member_plan.count; i++) {
+        /* Of one that waits for its first data there is nothing to be missed. */
+        const struct zone *zone = server->member_plan.zones[i].zone;
+        if (atomic_load(&zone->loaded_at) != 0)
+            refresher_poke(server->member_refresher, zone, 0);
+    }
+    return rc;
+}
+
+void server_members_stop(struct server *server)
+{
+    stop_refresher(&server->member_plan, &server->member_refresher);
 }
 
 /* ---- Responders ---- */
@@ -359,12 +405,23 @@ static bool notify_allowed(void *context, const struct zone *zone, const struct 
     return config_access_allows(config->allow_notify, config->allow_notify_count, client, key_name);
 }
 
+static bool transfer_allowed(void *context, const struct zone *zone, const struct sockaddr *client,
+                             const char *key_name)
+{
+    (void)context;
+    const struct config_zone *config = rcu_dereference(zone->config);
+    return config_access_allows(config->allow_transfer, config->allow_transfer_count, client,
+                                key_name);
+}
+
 static void notified(void *context, struct zone *zone, uint32_t serial)
 {
     struct server *server = context;
-    struct refresher *refresher = rcu_dereference(server->refresher);
-    if (refresher != NULL)
-        refresher_poke(refresher, zone, serial);
+    struct refresher *const refreshers[] = {rcu_dereference(server->refresher),
+                                            rcu_dereference(server->member_refresher)};
+    for (size_t i = 0; i < 2; i++)
+        if (refreshers[i] != NULL)
+            refresher_poke(refreshers[i], zone, serial); /* who does not have it ignores it */
 }
 
 /* NSID is text, or octets written as 0x and hexadecimal digits, which the configuration has
@@ -428,6 +485,7 @@ static int create_responders(struct server *server, struct error *ret_error)
             .key_count = config->key_count,
             .notify_allowed = notify_allowed,
             .notified = notified,
+            .transfer_allowed = transfer_allowed,
             .context = server,
         };
         int rc = responder_create(&options, &server->responders[i], ret_error);
@@ -499,9 +557,15 @@ static int start_all(struct server *server, struct error *ret_error)
     if (rc == 0)
         rc = server_snapshots_create(server, ret_error);
     if (rc == 0)
-        rc = server_load_zones(server, ret_error);
+        rc = server_load_zones(server, server->zones, server->zone_count, ret_error);
     if (rc == 0)
         rc = create_orders(server, ret_error);
+    if (rc == 0)
+        rc = order_zones_create(server, &server->order_zones, ret_error);
+    if (rc == 0)
+        order_zones_load(server->order_zones);
+    if (rc == 0)
+        rc = order_publisher_create(server, &server->order_publisher, ret_error);
     if (rc == 0)
         rc = create_responders(server, ret_error);
     if (rc == 0)
@@ -520,6 +584,10 @@ static int start_all(struct server *server, struct error *ret_error)
                                   server->config->metrics.size, &server->metrics_source,
                                   &server->metrics_server, ret_error);
     }
+    if (rc == 0)
+        rc = order_zones_start(server->order_zones, ret_error);
+    if (rc == 0)
+        rc = order_publisher_start(server->order_publisher, ret_error);
     if (rc == 0)
         rc = server_refresh_start(server, ret_error);
     for (size_t i = 0; rc == 0 && i < server->plan.count; i++) {
@@ -546,6 +614,7 @@ int server_start(struct config *config, struct server **ret_server, struct error
     server->started_at = time(NULL);
     pthread_mutex_init(&server->control, NULL);
     pthread_mutex_init(&server->reload, NULL);
+    pthread_mutex_init(&server->membership, NULL);
 
     int rc = start_all(server, ret_error);
     if (rc < 0) {
@@ -563,7 +632,9 @@ bool server_is_ready(struct server *server)
     /* A reload may be about to stop the refresher; what it starts instead is asked next time. */
     if (pthread_mutex_trylock(&server->reload) != 0)
         return false;
-    bool ready = server->refresher == NULL || refresher_has_tried_all(server->refresher);
+    bool ready = (server->refresher == NULL || refresher_has_tried_all(server->refresher)) &&
+                 order_zones_are_settled(server->order_zones) &&
+                 order_publisher_is_settled(server->order_publisher);
     pthread_mutex_unlock(&server->reload);
     return ready;
 }
@@ -576,11 +647,15 @@ void server_stop(struct server *server)
         control_server_stop(server->control_server);
     if (server->metrics_server != NULL)
         metrics_server_stop(server->metrics_server);
+    order_publisher_stop(server->order_publisher);
+    order_zones_stop(server->order_zones);
     server_refresh_stop(server);
     worker_pool_stop(server->pool, DRAIN_MS);
     tls_server_free(server->tls);
     server_snapshots_stop(server);
 
+    order_publisher_free(server->order_publisher);
+    order_zones_free(server->order_zones);
     order_book_free(server->book);
     for (unsigned i = 0; server->responders != NULL && i < server->first_config->workers; i++)
         responder_free(server->responders[i]);
@@ -597,5 +672,6 @@ void server_stop(struct server *server)
     config_free(server->first_config);
     pthread_mutex_destroy(&server->control);
     pthread_mutex_destroy(&server->reload);
+    pthread_mutex_destroy(&server->membership);
     free(server);
 }

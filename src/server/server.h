@@ -4,6 +4,8 @@
  * Locks, in the order in which they are taken; query threads take none of them:
  * - `reload` serializes reloads, which parse for as long as it takes, and guards what they alone
  *   use: `config`, `keyring`, `plan` and the life of the refresher.
+ * - `membership` makes the two threads take turns that add and remove zones beside the
+ *   configuration's (order_zones.h, order_publisher.h); a reload stops both.
  * - the order book's marks lock (server/order_book.h): who publishes a zone or its data holds it.
  * - a zone's `writer` (zone/zone.h): who changes its data or publishes other data holds it.
  * - `control` guards what the control side shows and changes (the zones, their data, the orders)
@@ -24,6 +26,8 @@
 #include "server/control.h"
 #include "server/metrics.h"
 #include "server/order_book.h"
+#include "server/order_publisher.h"
+#include "server/order_zones.h"
 #include "server/refresh.h"
 #include "server/responder.h"
 #include "server/snapshot_keeper.h"
@@ -60,6 +64,11 @@ struct server {
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */
     struct refresh_plan plan;
+    pthread_mutex_t membership; /* in server_zones_change(): two threads make zones */
+    struct order_publisher *order_publisher;
+    struct order_zones *order_zones;
+    struct refresher *member_refresher; /* RCU; of the catalog's members, which come and go */
+    struct refresh_plan member_plan;    /* only order_zones.c uses both */
     struct control_server *control_server;
     struct metrics_server *metrics_server;
     struct metrics_source metrics_source;

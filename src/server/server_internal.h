@@ -41,7 +41,8 @@ _must_check_ int server_plan_loads(const struct config *config, struct zone_load
 /* Snapshots: the keeper made and not yet started, all zones loaded, the keeper told of checks once
  * a second, and stopped after what is pending. */
 _must_check_ int server_snapshots_create(struct server *server, struct error *ret_error);
-_must_check_ int server_load_zones(struct server *server, struct error *ret_error);
+_must_check_ int server_load_zones(struct server *server, struct zone *const *zones, size_t count,
+                                   struct error *ret_error);
 void server_snapshots_tick(struct server *server);
 void server_snapshots_stop(struct server *server);
 
@@ -50,7 +51,25 @@ void server_snapshots_stop(struct server *server);
 _must_check_ int server_refresh_start(struct server *server, struct error *ret_error);
 void server_refresh_stop(struct server *server);
 
+/* The same for the members of the catalog; the caller is order_zones.c. */
+_must_check_ int server_members_start(struct server *server, struct error *ret_error);
+void server_members_stop(struct server *server);
+
+/* The zone with that apex; NULL: there is none. Takes the control lock. A zone of the configuration
+ * lives until a reload, any other as long as whoever made it lets it. */
+struct zone *server_zone_find(struct server *server, const uint8_t *apex);
+
+/* Publishes a set of zones without `removed`, which are freed, and with `added`. The caller keeps
+ * reloads out, and none of the zones is in a refresher's hands. Returns 0 or -ENOMEM, and then
+ * nothing has changed. */
+_must_check_ int server_zones_change(struct server *server, struct zone *const *added,
+                                     size_t added_count, struct zone *const *removed,
+                                     size_t removed_count);
+
 /* Activates the orders that the configuration names; what fails is told to `report`. */
 void server_orders_from_config(struct server *server, const struct config *config,
                                void (*report)(void *context, const struct error *error),
                                void *context);
+
+/* The first findings of an order that was put in force. */
+void server_log_order_findings(const struct order_result *result);

@@ -162,14 +162,15 @@ static void publish_load(struct server *server, struct zone *zone, struct zone_l
                (unsigned long long)names, load->took_s);
 }
 
-int server_load_zones(struct server *server, struct error *ret_error)
+int server_load_zones(struct server *server, struct zone *const *zones, size_t zone_count,
+                      struct error *ret_error)
 {
-    struct zone_load *loads = calloc(server->zone_count + 1, sizeof(*loads));
+    struct zone_load *loads = calloc(zone_count + 1, sizeof(*loads));
     if (loads == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
     size_t count = 0;
-    for (size_t i = 0; i < server->zone_count; i++) {
-        struct zone *zone = server->zones[i];
+    for (size_t i = 0; i < zone_count; i++) {
+        struct zone *zone = zones[i];
         if (zone->role == ZONE_FORWARD)
             continue;
         const struct config_zone *config = zone->config;

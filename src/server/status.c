@@ -148,6 +148,11 @@ static const char *state_word(const struct order_entry *entry, int64_t now)
     return now < order->starts ? "waiting" : "in force";
 }
 
+static const char *source_word(const struct order_entry *entry)
+{
+    return entry->from_config ? "configuration" : entry->from_zone ? "zone" : "command";
+}
+
 static json_t *order_json(const struct order_entry *entry, int64_t now)
 {
     const struct order *order = active_order_get(entry->active);
@@ -162,9 +167,8 @@ static json_t *order_json(const struct order_entry *entry, int64_t now)
         (json_int_t)entry->marked, "refused", (json_int_t)order->finding_total, "subtrees",
         (json_int_t)order->subtrees.count, "exempt", (json_int_t)order->exempt.count, "hits",
         (json_int_t)active_order_hits(entry->active), "notice", order->notice, "activated_at",
-        (json_int_t)entry->activated_at, "source", entry->from_config ? "configuration" : "command",
-        "finding_total", (json_int_t)order->finding_total, "findings",
-        findings_json(order, ORDER_FINDINGS_MAX));
+        (json_int_t)entry->activated_at, "source", source_word(entry), "finding_total",
+        (json_int_t)order->finding_total, "findings", findings_json(order, ORDER_FINDINGS_MAX));
 }
 
 static int command_orders(void *context, const json_t *request, json_t **ret_result,

@@ -168,6 +168,9 @@ static enum step apply_verdict(struct answer *answer, const struct answer_hop *h
                                const struct verdict *verdict)
 {
     answer->verdict = true;
+    if (verdict->action == VERDICT_TCP_ONLY)
+        return STEP_TRUNCATED;
+    answer->dropped = verdict->action == VERDICT_DROP;
     answer->ede_code = verdict->ede_code;
     answer->ede_text = verdict->text;
     answer->ede_text_size = verdict->text_size;
@@ -189,8 +192,11 @@ static enum step apply_verdict(struct answer *answer, const struct answer_hop *h
             return put_verdict_addresses(answer, hop, verdict, type) ? STEP_STOP : STEP_TRUNCATED;
         break;
     }
+    case VERDICT_DROP:
+        return STEP_STOP;
     case VERDICT_NODATA:
     case VERDICT_OBSERVE:
+    case VERDICT_TCP_ONLY:
         break;
     }
     return put_soa(answer, hop, verdict->ttl_s) ? STEP_STOP : STEP_TRUNCATED;
@@ -199,8 +205,8 @@ static enum step apply_verdict(struct answer *answer, const struct answer_hop *h
 /* The verdict on a hop's name that was probed as `hit`; NULL: none. Names that are asked for or
  * that an alias leads to count with `worker`; one beside an answer is looked up with
  * OVERLAY_UNCOUNTED, so that an order's numbers are questions. */
-static const struct verdict *find_verdict(const struct answer *answer, const struct answer_hop *hop,
-                                          struct name_hit hit, unsigned worker)
+static const struct verdict *ask_overlay(const struct answer *answer, const struct answer_hop *hop,
+                                         struct name_hit hit, unsigned worker)
 {
     if (hop == &answer->hops[0] && answer->judgement.is_known)
         return answer->judgement.verdict;
@@ -212,6 +218,15 @@ static const struct verdict *find_verdict(const struct answer *answer, const str
         apex_label(hop) == 0 || (hit.entry != NULL && (hit.entry->flags & ENTRY_CUT) != 0);
     return overlay->find(overlay, hop->name, is_cut_or_apex, answer->environment->now, worker)
         .verdict;
+}
+
+static const struct verdict *find_verdict(const struct answer *answer, const struct answer_hop *hop,
+                                          struct name_hit hit, unsigned worker)
+{
+    const struct verdict *verdict = ask_overlay(answer, hop, hit, worker);
+    bool passes =
+        verdict != NULL && verdict->action == VERDICT_TCP_ONLY && answer->environment->over_tcp;
+    return passes ? NULL : verdict;
 }
 
 /* ---- Aliases ---- */
@@ -493,6 +508,11 @@ static enum step answer_missing(struct answer *answer, struct answer_hop *hop,
     return STEP_NXDOMAIN;
 }
 
+static bool is_for_transfer_only(const struct zone *zone)
+{
+    return atomic_load_explicit(&zone->transfer_only, memory_order_relaxed);
+}
+
 void question_find_zone(struct question *question, const struct zone_set *zones)
 {
     const struct name *name = question->name;
@@ -500,7 +520,7 @@ void question_find_zone(struct question *question, const struct zone_set *zones)
     /* A DS lives on the parent's side of a cut (RFC 4035, 3.1.4.1). */
     if (question->type == KNOT_RRTYPE_DS && name->label_count > 0)
         zone = zone_set_find(zones, name, 1);
-    if (zone == NULL)
+    if (zone == NULL || is_for_transfer_only(zone))
         zone = zone_set_find(zones, name, 0);
     question->zone = zone;
     question->data = zone == NULL ? NULL : rcu_dereference(zone->data);
@@ -553,6 +573,13 @@ static enum step answer_first_hop(struct answer *answer, const struct name_entry
     }
 
     struct answer_hop *hop = &answer->hops[0];
+    if (is_for_transfer_only(zone) && !answer->environment->may_transfer) {
+        answer->rcode = KNOT_RCODE_REFUSED;
+        answer->transfer_only = zone;
+        answer->authoritative = false;
+        answer->ede_code = KNOT_EDNS_EDE_PROHIBITED;
+        return STEP_STOP;
+    }
     int status = atomic_load_explicit(&zone->status, memory_order_relaxed);
     answer->unavailable = status != ZONE_SERVING || rcu_dereference(hop->data->apex_entry) == NULL;
     enum step step = answer_hop(answer, hop, ret_entry);
@@ -706,6 +733,8 @@ void answer_question(struct answer *answer, const struct answer_environment *env
     answer->refused_zone = false;
     answer->unavailable = false;
     answer->verdict = false;
+    answer->dropped = false;
+    answer->transfer_only = NULL;
     answer->ede_code = -1;
     answer->ede_text = NULL;
     answer->ede_text_size = 0;

@@ -29,6 +29,8 @@ struct answer_environment {
     const struct overlay *overlay; /* NULL: no order */
     int64_t now;                   /* Unix seconds */
     unsigned worker;
+    bool over_tcp;
+    bool may_transfer; /* the client may also ask zones that are for transfer only */
 };
 
 /* A question for zone data, and the zone that it belongs to. */
@@ -78,9 +80,11 @@ struct answer {
     int ede_code; /* -1: none */
     const char *ede_text;
     uint16_t ede_text_size;
-    bool refused_zone; /* no zone of ours holds the name */
-    bool verdict;      /* an order decided */
-    bool unavailable;  /* the zone has no data that may be served */
+    bool refused_zone;                /* no zone of ours holds the name */
+    bool verdict;                     /* an order decided */
+    bool dropped;                     /* it says that there is no answer */
+    const struct zone *transfer_only; /* the zone that refused because of this; else NULL */
+    bool unavailable;                 /* the zone has no data that may be served */
 
     /* The work. */
     const struct answer_environment *environment;

@@ -117,6 +117,9 @@ static bool write_verdict(const struct question *question, const struct zone_neg
             (type == KNOT_RRTYPE_AAAA && verdict->aaaa_count > 0))
             return write_verdict_addresses(verdict, type, at, room, answer);
         break;
+    case VERDICT_DROP:
+    case VERDICT_TCP_ONLY:
+        return false;
     case VERDICT_NODATA:
     case VERDICT_OBSERVE:
         break;
@@ -202,7 +205,8 @@ bool answer_direct(const struct question *question, const struct answer_environm
     const struct zone_data *data = question->data;
     const struct zone_negative *negative = rcu_dereference(data->negative);
     int status = atomic_load_explicit(&question->zone->status, memory_order_relaxed);
-    if (negative == NULL || status != ZONE_SERVING || question->type == KNOT_RRTYPE_ANY)
+    if (negative == NULL || status != ZONE_SERVING || question->type == KNOT_RRTYPE_ANY ||
+        atomic_load_explicit(&question->zone->transfer_only, memory_order_relaxed))
         return false;
 
     struct name_hit hit = zone_data_find(data, question->name);

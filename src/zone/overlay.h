@@ -19,6 +19,10 @@ enum verdict_action {
     VERDICT_NODATA,
     VERDICT_REFUSE,
     VERDICT_OBSERVE, /* counted, changes nothing */
+
+    /* Only policy zones say these; an order's file does not. */
+    VERDICT_DROP,     /* no answer at all */
+    VERDICT_TCP_ONLY, /* over UDP an empty, truncated answer; over TCP nothing changes */
 };
 
 #define VERDICT_ADDRESSES_MAX \

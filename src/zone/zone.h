@@ -23,6 +23,8 @@ struct zone {
     char text[1025]; /* the name as text, without the trailing dot except for the root */
     enum zone_role role;
     _Atomic(int) status;    /* enum zone_status */
+    /* A policy or catalog zone: only who may transfer it may ask about it. */
+    _Atomic(bool) transfer_only;
     struct zone_data *data; /* rcu_dereference() by readers */
     /* Held by who edits the data, opens a view of it or publishes other data. Taken behind the
      * order book's marks lock and before the control lock, and held around the journal's write. */

@@ -209,7 +209,7 @@ def test_bind_takes_the_policy_zone_of_every_action(order, tmp_path, action):
     )
     run = tamis("order", "compile", "--serial", 7, path)
     assert run.returncode == 1, "the wildcard and the rpz- label are left out, which is told"
-    assert "1 names have no place in a policy zone" in run.stderr
+    assert "1 names have no trigger" in run.stderr
     zone = tmp_path / "zone"
     zone.write_text(run.stdout)
     check = subprocess.run(

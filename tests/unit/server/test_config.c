@@ -416,12 +416,30 @@ static void test_origins_over_tls_have_their_port_and_neighbours_share_what_is_t
 
 static void test_mistakes_in_orders_name_line_and_remedy(void **state)
 {
-#define PUBLIC "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+#define PUBLIC    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+#define FORWARD   "zones: [{ name: f.example, forward: { to: [192.0.2.1] } }]\n"
+#define SECONDARY "zones: [{ name: s.example, secondary: { from: [192.0.2.1] } }]\n"
     static const struct mistake mistakes[] = {
         {LISTEN "orders:\n  files:\n    - order.yaml\n    - gone.yaml\n", 6,
          "gone.yaml cannot be read"},
-        {LISTEN "orders:\n  zones: [rpz.example]\n", 4, "not supported in this version"},
-        {LISTEN "orders:\n  catalog: catalog.example\n", 4, "not supported in this version"},
+        {LISTEN "orders:\n  zones: [rpz.example]\n", 4,
+         "zone rpz.example is not under \"zones\": add it there"},
+        {LISTEN "orders:\n  catalog: c..example\n", 4, "not a domain name"},
+        {LISTEN "orders:\n  zones: [f.example]\n" FORWARD, 4, "is forwarded"},
+        {LISTEN "orders:\n  zones: [s.example]\n  catalog: S.example.\n" SECONDARY, 5,
+         "there twice"},
+        {LISTEN "orders:\n  zones: [s.example, s.example]\n" SECONDARY, 4, "there twice"},
+        {LISTEN "orders:\n  catalog: p.example\n"
+                "zones: [{ name: p.example, primary: { file: order.yaml } }]\n",
+         4, "not a secondary zone"},
+        {LISTEN "orders:\n  publish: { catalog: c.example }\n", 4, "suffix"},
+        {LISTEN "orders:\n  publish: { catalog: c.example, suffix: a..b }\n", 4,
+         "\"a..b\" is not a domain name"},
+        {LISTEN "orders:\n  publish: { catalog: s.example, suffix: o.example }\n" SECONDARY, 4,
+         "zone s.example is configured already"},
+        {LISTEN "orders:\n  publish:\n    catalog: c.example\n    suffix: o.example\n"
+                "    allow-transfer: [nokey]\n",
+         7, "neither an address nor a key"},
         {LISTEN "orders:\n  keyring:\n    - { name: a, public: AAAA }\n", 5,
          "not base64 of 32 octets"},
         {LISTEN "orders:\n  keyring:\n    - { name: \"\", public: " PUBLIC " }\n", 5,

@@ -380,6 +380,102 @@ static void test_responses_and_scraps_get_no_answer(void **state)
     assert_int_equal(after.ignored - before.ignored, 13);
 }
 
+/* ---- Orders that only policy zones make, and these zones themselves ---- */
+
+/* Puts an order for ns1.a.example in force, with that action; NULL lifts it. */
+static void set_order(const enum verdict_action *action)
+{
+    static const char text[] = "id: t-1\nkind: court\nauthority: x\n"
+                               "starts: 2014-06-30T12:00:00Z\nends: 2034-07-14T12:00:00Z\n"
+                               "action: nodata\nnames: [ns1.a.example]\n";
+    static const struct order_policy unverified = {.unverified = true};
+    struct order *order;
+    struct active_order *active;
+    struct error error;
+
+    overlay_set_free(fixture.view.orders);
+    fixture.view.orders = NULL;
+    if (action == NULL)
+        return;
+    assert_int_equal(order_load_text("t", text, sizeof(text) - 1, &unverified, &order, &error), 0);
+    order->action = order->verdict.action = *action;
+    assert_int_equal(zone_data_mark(fixture.zones[0].data, order_names_at(&order->names, 0)), 0);
+    assert_int_equal(active_order_create(order, 1, &active), 0);
+    assert_int_equal(overlay_set_create(&active, 1, &fixture.view.orders), 0);
+    active_order_unref(active);
+}
+
+static void test_a_dropped_name_gets_no_answer_and_others_do(void **state)
+{
+    static const struct sockaddr_in client = {.sin_family = AF_INET};
+    static const enum verdict_action action = VERDICT_DROP;
+    uint8_t query[100];
+    size_t size = make_query(query, "ns1.a.example.", KNOT_RRTYPE_A, 0, 0, "", 0);
+
+    (void)state;
+    set_order(&action);
+    for (enum transport transport = TRANSPORT_UDP; transport <= TRANSPORT_TCP; transport++)
+        assert_int_equal(responder_answer(fixture.responder, query, size,
+                                          (const struct sockaddr *)&client, transport, NOW,
+                                          response, 4096),
+                         0);
+    knot_pkt_free(ask("a.example.", KNOT_RRTYPE_SOA, TRANSPORT_UDP, 1232));
+    assert_int_equal(knot_wire_get_ancount(response), 1);
+    set_order(NULL);
+}
+
+static void test_a_tcp_only_name_is_truncated_over_udp_and_whole_over_tcp(void **state)
+{
+    static const enum verdict_action action = VERDICT_TCP_ONLY;
+    size_t size;
+
+    (void)state;
+    set_order(&action);
+    knot_pkt_t *packet = ask("ns1.a.example.", KNOT_RRTYPE_A, TRANSPORT_UDP, 1232);
+    assert_true(knot_wire_get_tc(response));
+    assert_int_equal(knot_wire_get_ancount(response), 0);
+    assert_null(option_of(packet, KNOT_EDNS_OPTION_EDE, &size));
+    knot_pkt_free(packet);
+    knot_pkt_free(ask("ns1.a.example.", KNOT_RRTYPE_A, TRANSPORT_TCP, 1232));
+    assert_false(knot_wire_get_tc(response));
+    assert_true(knot_wire_get_aa(response));
+    assert_int_equal(knot_wire_get_ancount(response), 1);
+    set_order(NULL);
+}
+
+static bool everybody(void *context, const struct zone *zone, const struct sockaddr *client,
+                      const char *key_name)
+{
+    return !nobody(context, zone, client, key_name);
+}
+
+static void test_a_zone_for_transfer_answers_only_who_may_transfer_it(void **state)
+{
+    struct responder_options options = fixture.options;
+    struct responder *usual = fixture.responder;
+    struct error error;
+    size_t size;
+
+    (void)state;
+    options.transfer_allowed = everybody;
+    fixture.zones[0].transfer_only = true;
+    knot_pkt_t *packet = ask("ns1.a.example.", KNOT_RRTYPE_A, TRANSPORT_UDP, 1232);
+    assert_int_equal(knot_wire_get_rcode(response), KNOT_RCODE_REFUSED);
+    assert_int_equal(packet->rrset_count, 1); /* the OPT */
+    const uint8_t *data = option_of(packet, KNOT_EDNS_OPTION_EDE, &size);
+    assert_non_null(data);
+    assert_int_equal(knot_wire_read_u16(data), KNOT_EDNS_EDE_PROHIBITED);
+    knot_pkt_free(packet);
+
+    assert_int_equal(responder_create(&options, &fixture.responder, &error), 0);
+    knot_pkt_free(ask("a.example.", KNOT_RRTYPE_SOA, TRANSPORT_UDP, 1232));
+    assert_int_equal(knot_wire_get_rcode(response), KNOT_RCODE_NOERROR);
+    assert_int_equal(knot_wire_get_ancount(response), 1);
+    responder_free(fixture.responder);
+    fixture.responder = usual;
+    fixture.zones[0].transfer_only = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +490,9 @@ int main(void)
         cmocka_unit_test(test_a_zone_without_data_says_why_it_does_not_answer),
         cmocka_unit_test(test_what_is_not_ours_is_refused_without_records),
         cmocka_unit_test(test_responses_and_scraps_get_no_answer),
+        cmocka_unit_test(test_a_dropped_name_gets_no_answer_and_others_do),
+        cmocka_unit_test(test_a_tcp_only_name_is_truncated_over_udp_and_whole_over_tcp),
+        cmocka_unit_test(test_a_zone_for_transfer_answers_only_who_may_transfer_it),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
