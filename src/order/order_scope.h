@@ -2,20 +2,37 @@
  * that lead the answer path to the overlay. */
 #pragma once
 
-#include "order/order.h"
+#include "order/overlay_set.h"
 #include "zone/zone.h"
 
 /* The zone that a listed name belongs to, with the name parsed; NULL: outside of every zone. */
 struct zone *order_scope_zone(const struct zone_set *zones, const uint8_t *wire,
                               struct name *ret_name);
 
-/* Makes a finding of each listed name that cannot be blocked as it is listed: one outside of every
- * zone, an apex, a zone cut. Returns how many there are. */
-uint64_t order_scope_check(const struct zone_set *zones, struct order *order);
+/* Listed names that stand side by side and belong to one zone. */
+struct scope_run {
+    struct zone *zone; /* NULL: outside of every zone */
+    size_t end;        /* index behind the last of them */
+    uint64_t missing;  /* of them, those that the zone has no place for yet */
+};
 
-/* The same number without findings, of an order that is in force already. */
-uint64_t order_scope_refused(const struct zone_set *zones, const struct order *order);
+/* What zones say about an order's names. Holds as long as the zones keep their data. */
+struct order_scope {
+    uint64_t refused; /* names and subtrees that cannot be blocked as they are listed */
+    uint64_t *hashes; /* of each name */
+    struct scope_run *runs;
+    size_t run_count, run_room;
+};
+void order_scope_clear(struct order_scope *scope);
+
+/* Makes a finding of each listed name that cannot be blocked as it is listed: one outside of every
+ * zone, an apex, a zone cut. Returns 0 or -ENOMEM; the caller clears the scope. */
+_must_check_ int order_scope_check(const struct zone_set *zones, struct order *order,
+                                   struct order_scope *ret_scope);
 
 /* Marks the listed names in the present generations. Writer only. Returns 0 or -ENOMEM; marks
  * without an order say nothing, so that those that were set may stay. */
-_must_check_ int order_scope_mark(const struct zone_set *zones, const struct order *order);
+_must_check_ int order_scope_mark(const struct order_scope *scope, const struct order *order);
+
+/* The number of refused ones without findings, of an order that is in force already. */
+uint64_t order_scope_refused(const struct zone_set *zones, const struct active_order *active);

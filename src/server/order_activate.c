@@ -1,12 +1,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "order/canonical.h"
 #include "order/order_save.h"
 #include "order/order_scope.h"
 #include "order/timestamp.h"
@@ -73,19 +73,6 @@ static int load(struct order_book *book, const char *path, bool strict, enum ord
 
 /* ---- Putting it in force ---- */
 
-/* Whether two orders say the same, by the form that is signed (tamis-order(5)). */
-static bool is_same(const struct order *one, const struct order *other)
-{
-    char *texts[2] = {NULL, NULL};
-    size_t sizes[2];
-    bool same = canonical_write(one, &texts[0], &sizes[0]) == 0 &&
-                canonical_write(other, &texts[1], &sizes[1]) == 0 && sizes[0] == sizes[1] &&
-                memcmp(texts[0], texts[1], sizes[0]) == 0;
-    free(texts[0]);
-    free(texts[1]);
-    return same;
-}
-
 /* Whether an order says what one in force says already: then that one goes on, with its counters.
  */
 static bool goes_on(struct order_book *book, const struct order *order, enum order_source source,
@@ -99,7 +86,7 @@ static bool goes_on(struct order_book *book, const struct order *order, enum ord
     if (active == NULL)
         return false;
 
-    bool same = is_same(active_order_get(active), order);
+    bool same = active_order_is(active, order) > 0;
     char *config_path = NULL;
     if (same && source == ORDER_FROM_CONFIG)
         same = (config_path = strdup(order->path)) != NULL;
@@ -190,7 +177,7 @@ static int put_in_force(struct order_book *book, struct active_order *active,
         .active = active,
         .from_config = source == ORDER_FROM_CONFIG,
         .activated_at = time(NULL),
-        .marked = order->names.count + order->subtrees.count - refused,
+        .marked = active_order_entries(active) - refused,
         .refused = refused,
     };
     if (source == ORDER_FROM_CONFIG) {
@@ -200,6 +187,65 @@ static int put_in_force(struct order_book *book, struct active_order *active,
     return 0;
 }
 
+/* The writing of an order to the state folder, beside the work in memory: it takes as long. */
+struct keeping {
+    const struct order *order;
+    const char *directory;
+    pthread_t thread;
+    bool has_thread;
+    struct order_saving saving;
+    struct error error;
+    int rc;
+};
+
+static void *keep(void *context)
+{
+    struct keeping *keeping = context;
+    keeping->rc =
+        order_save_prepare(keeping->order, keeping->directory, &keeping->saving, &keeping->error);
+    return NULL;
+}
+
+static void keeping_begin(struct keeping *keeping, const struct order *order, const char *directory)
+{
+    *keeping = (struct keeping){.order = order, .directory = directory};
+    keeping->has_thread = pthread_create(&keeping->thread, NULL, keep, keeping) == 0;
+}
+
+/* Where no thread could be started, this one does all of it. */
+static int keeping_end(struct keeping *keeping)
+{
+    if (keeping->has_thread)
+        pthread_join(keeping->thread, NULL);
+    else
+        (void)keep(keeping);
+    return keeping->rc;
+}
+
+/* Marks and indexes the names of an order, and takes it over on success. */
+static int make_active(struct order_book *book, struct order *order, bool strict,
+                       struct active_order **ret_active, uint64_t *ret_refused,
+                       struct error *ret_error)
+{
+    struct order_scope scope;
+    int rc = order_scope_check(book->view->zones, order, &scope);
+    if (rc == 0 && strict && scope.refused > 0) {
+        char text[400];
+        order_scope_clear(&scope);
+        return error_set_at(
+            ret_error, -EINVAL, order->path, 0, "refused as strict was asked for: %s",
+            order_finding_format(&order->findings[order->finding_count - 1], text, sizeof(text)));
+    }
+    if (rc == 0)
+        rc = order_scope_mark(&scope, order);
+    if (rc == 0)
+        rc = active_order_create_hashed(order, book->workers, scope.hashes, ret_active);
+    if (rc == 0)
+        *ret_refused = scope.refused;
+    order_scope_clear(&scope);
+    return rc < 0 ? error_set(ret_error, rc, "out of memory: nothing has changed") : 0;
+}
+
 /* The long part of an activation, under the marks lock alone: answers, lifts and all else go on.
  * Takes the order over. */
 static int prepare(struct order_book *book, struct order *loaded, bool strict,
@@ -207,31 +253,29 @@ static int prepare(struct order_book *book, struct order *loaded, bool strict,
                    uint64_t *ret_refused, struct order_saving *ret_saving, struct error *ret_error)
 {
     _cleanup_(order_freep) struct order *order = loaded;
-    const struct zone_set *zones = book->view->zones;
+    struct active_order *active = NULL;
+    struct keeping keeping;
+    bool keeps = source == ORDER_FROM_COMMAND;
 
-    uint64_t refused = order_scope_check(zones, order);
-    if (strict && refused > 0) {
-        char text[400];
-        return error_set_at(
-            ret_error, -EINVAL, order->path, 0, "refused as strict was asked for: %s",
-            order_finding_format(&order->findings[order->finding_count - 1], text, sizeof(text)));
+    if (keeps)
+        keeping_begin(&keeping, order, book->directory);
+    int rc = make_active(book, order, strict, &active, ret_refused, ret_error);
+    int kept = keeps ? keeping_end(&keeping) : 0;
+    if (rc < 0) {
+        if (keeps && kept == 0)
+            order_save_cancel(&keeping.saving, book->directory);
+        return rc;
     }
-    struct active_order *active;
-    if (order_scope_mark(zones, order) < 0 ||
-        active_order_create(order, book->workers, &active) < 0)
-        return error_set(ret_error, -ENOMEM, "out of memory: nothing has changed");
     order = NULL; /* the active order's */
-
-    if (source == ORDER_FROM_COMMAND) {
-        int rc =
-            order_save_prepare(active_order_get(active), book->directory, ret_saving, ret_error);
-        if (rc < 0) {
-            active_order_unref(active);
-            return rc;
-        }
+    if (kept < 0) {
+        active_order_unref(active);
+        *ret_error = keeping.error;
+        return kept;
     }
+    active_order_drop_list(active);
+    if (keeps)
+        *ret_saving = keeping.saving;
     *ret_active = active;
-    *ret_refused = refused;
     return 0;
 }
 

@@ -87,6 +87,11 @@ struct name_hit name_table_find(const struct name_table *table, uint64_t hash, c
     return (struct name_hit){.entry = slot_entry(slot), .marked = (slot & SLOT_MARK) != 0};
 }
 
+void name_table_prefetch(const struct name_table *table, uint64_t hash)
+{
+    __builtin_prefetch(&table->slots[slot_index(hash, table->capacity)]);
+}
+
 bool name_table_has_room(const struct name_table *table, uint64_t count)
 {
     return (table->used + count) * LOAD_LIMIT_DENOMINATOR <= table->capacity * LOAD_LIMIT_NUMERATOR;

@@ -92,6 +92,9 @@ void name_table_clear(struct name_table *table);
 struct name_hit name_table_find(const struct name_table *table, uint64_t hash, const uint8_t *owner,
                                 size_t owner_size);
 
+/* Asks for the memory that a probe for `hash` will want first. */
+void name_table_prefetch(const struct name_table *table, uint64_t hash);
+
 /* Whether `count` more entries fit without passing the load limit. */
 bool name_table_has_room(const struct name_table *table, uint64_t count);
 

@@ -15,6 +15,9 @@
 
 #define CHUNK_SIZE ((size_t)64 * 1024)
 
+/* Names that are marked together: enough for the memory to be asked for ahead. */
+#define MARK_BATCH 16
+
 static int table_create(uint64_t names, struct name_table **ret_table)
 {
     struct name_table *table = malloc(sizeof(*table));
@@ -119,6 +122,11 @@ struct name_hit zone_data_find_suffix(const struct zone_data *data, const struct
 struct name_hit zone_data_find(const struct zone_data *data, const struct name *name)
 {
     return zone_data_find_suffix(data, name, 0);
+}
+
+void zone_data_prefetch(const struct zone_data *data, const struct name *name)
+{
+    name_table_prefetch(rcu_dereference(data->table), name->hashes[0]);
 }
 
 enum name_state zone_data_name_state(const struct zone_data *data, const struct name *name)
@@ -232,19 +240,13 @@ int zone_data_reserve(struct zone_data *data, uint64_t count)
     return 0;
 }
 
-int zone_data_mark(struct zone_data *data, const uint8_t *owner)
+static int mark_name(struct zone_data *data, const struct name *name)
 {
-    struct name name;
-    int rc = name_parse(&name, owner, NAME_SIZE_MAX);
-    if (rc < 0)
-        return rc;
-    assert(zone_data_holds(data, &name));
-
-    size_t owner_size = (size_t)name.size - data->apex.size;
-    if (name_table_mark(data->table, name.hashes[0], name.wire, owner_size, true))
+    size_t owner_size = (size_t)name->size - data->apex.size;
+    if (name_table_mark(data->table, name->hashes[0], name->wire, owner_size, true))
         return 0;
 
-    rc = zone_data_reserve(data, 1);
+    int rc = zone_data_reserve(data, 1);
     if (rc < 0)
         return rc;
     uint64_t held = arena_held(data->arena);
@@ -255,9 +257,34 @@ int zone_data_mark(struct zone_data *data, const uint8_t *owner)
     phantom->flags = ENTRY_PHANTOM;
     phantom->rrset_count = 0;
     phantom->owner_size = (uint8_t)owner_size;
-    memcpy(phantom->owner, name.wire, owner_size);
-    name_table_insert(data->table, name.hashes[0], phantom, true);
+    memcpy(phantom->owner, name->wire, owner_size);
+    name_table_insert(data->table, name->hashes[0], phantom, true);
     return 0;
+}
+
+int zone_data_mark_all(struct zone_data *data, const uint8_t *const *owners, size_t count)
+{
+    struct name names[MARK_BATCH];
+    int rc = 0;
+    for (size_t at = 0; at < count && rc == 0; at += MARK_BATCH) {
+        size_t batch = count - at < MARK_BATCH ? count - at : MARK_BATCH;
+        for (size_t i = 0; i < batch; i++) {
+            rc = name_parse(&names[i], owners[at + i], NAME_SIZE_MAX);
+            if (rc < 0)
+                return rc;
+            assert(zone_data_holds(data, &names[i]));
+            zone_data_prefetch(data, &names[i]);
+        }
+        rc = 0;
+        for (size_t i = 0; i < batch && rc == 0; i++)
+            rc = mark_name(data, &names[i]);
+    }
+    return rc;
+}
+
+int zone_data_mark(struct zone_data *data, const uint8_t *owner)
+{
+    return zone_data_mark_all(data, &owner, 1);
 }
 
 void zone_data_unmark(struct zone_data *data, const uint8_t *owner)

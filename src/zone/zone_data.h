@@ -79,6 +79,10 @@ void zone_data_retire(struct zone_data *data);
  * -ENOMEM. */
 _must_check_ int zone_data_mark(struct zone_data *data, const uint8_t *owner);
 
+/* The same for many, at a fraction of the time: the memory that they want is asked for ahead. */
+_must_check_ int zone_data_mark_all(struct zone_data *data, const uint8_t *const *owners,
+                                    size_t count);
+
 /* Clears the mark; a phantom stays and is passed over. Writer only. */
 void zone_data_unmark(struct zone_data *data, const uint8_t *owner);
 
@@ -89,6 +93,9 @@ struct name_hit zone_data_find(const struct zone_data *data, const struct name *
  * apex. */
 struct name_hit zone_data_find_suffix(const struct zone_data *data, const struct name *name,
                                       size_t label);
+
+/* Asks for the memory that zone_data_find() will want first. */
+void zone_data_prefetch(const struct zone_data *data, const struct name *name);
 
 /* Whether `name` is at or below the apex. */
 bool zone_data_holds(const struct zone_data *data, const struct name *name);
