@@ -8,31 +8,26 @@
 
 #include "order/name_list.h"
 
-/* `hashes`: of the names, or NULL: they are made here. */
-static int list_index(struct active_list *list, const struct order_names *names,
-                      const uint64_t *hashes)
+static int list_index(struct active_list *list, const struct order_names *names)
 {
-    if (hashes != NULL)
-        return name_index_create(&list->names, hashes, &list->index);
-    uint64_t *made = reallocarray(NULL, names->count, sizeof(*made));
-    if (made == NULL)
+    uint64_t *hashes = reallocarray(NULL, names->count, sizeof(*hashes));
+    if (hashes == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < names->count; i++)
-        made[i] = name_hash(order_names_at(names, i));
-    int rc = name_index_create(&list->names, made, &list->index);
-    free(made);
+        hashes[i] = name_hash(order_names_at(names, i));
+    int rc = name_index_create(&list->names, hashes, &list->index);
+    free(hashes);
     return rc;
 }
 
-static int list_init(struct active_list *list, const struct order_names *names,
-                     const uint64_t *hashes, bool counted)
+static int list_init(struct active_list *list, const struct order_names *names, bool counted)
 {
     int rc = packed_names_create(names, &list->names);
     if (rc == 0 && counted)
         rc = hit_counters_init(&list->hits, names->count);
-    if (rc < 0 || names->count == 0) /* an index has no empty lists */
-        return rc;
-    return list_index(list, names, hashes);
+    if (rc == 0 && names->count > 0) /* an index has no empty lists */
+        rc = list_index(list, names);
+    return rc;
 }
 
 static void list_clear(struct active_list *list)
@@ -43,12 +38,6 @@ static void list_clear(struct active_list *list)
 }
 
 int active_order_create(struct order *order, unsigned workers, struct active_order **ret_active)
-{
-    return active_order_create_hashed(order, workers, NULL, ret_active);
-}
-
-int active_order_create_hashed(struct order *order, unsigned workers, const uint64_t *hashes,
-                               struct active_order **ret_active)
 {
     struct active_order *active = calloc(1, sizeof(*active));
     if (active == NULL)
@@ -61,12 +50,12 @@ int active_order_create_hashed(struct order *order, unsigned workers, const uint
     if (rc == 0) {
         for (unsigned i = 0; i < active->workers; i++)
             atomic_init(&active->worker_hits[i].hits, 0);
-        rc = list_init(&active->names, &order->names, hashes, true);
+        rc = list_init(&active->names, &order->names, true);
     }
     if (rc == 0)
-        rc = list_init(&active->subtrees, &order->subtrees, NULL, true);
+        rc = list_init(&active->subtrees, &order->subtrees, true);
     if (rc == 0)
-        rc = list_init(&active->exempt, &order->exempt, NULL, false);
+        rc = list_init(&active->exempt, &order->exempt, false);
     if (rc == 0)
         rc = canonical_fingerprint(order, active->fingerprint);
     if (rc < 0) {

@@ -86,7 +86,6 @@ static int judge(struct order_scope *scope, struct order *order, size_t index,
     if (run == NULL)
         return -ENOMEM;
     run->end = index + 1;
-    scope->hashes[index] = looked->name.hashes[0];
     if (looked->zone != NULL) {
         struct name_hit hit = zone_data_find(looked->zone->data, &looked->name);
         run->missing += hit.entry == NULL && !hit.marked;
@@ -123,7 +122,6 @@ static int check_names(const struct zone_set *zones, struct order *order, struct
 
 void order_scope_clear(struct order_scope *scope)
 {
-    free(scope->hashes);
     free(scope->runs);
     *scope = (struct order_scope){0};
 }
@@ -131,11 +129,7 @@ void order_scope_clear(struct order_scope *scope)
 int order_scope_check(const struct zone_set *zones, struct order *order,
                       struct order_scope *ret_scope)
 {
-    *ret_scope = (struct order_scope){
-        .hashes = reallocarray(NULL, order->names.count + 1, sizeof(uint64_t)),
-    };
-    if (ret_scope->hashes == NULL)
-        return -ENOMEM;
+    *ret_scope = (struct order_scope){0};
     int rc = check_names(zones, order, ret_scope);
     ret_scope->refused += check_subtrees(zones, order, order);
     return rc;

@@ -19,7 +19,6 @@ struct scope_run {
 /* What zones say about an order's names. Holds as long as the zones keep their data. */
 struct order_scope {
     uint64_t refused; /* names and subtrees that cannot be blocked as they are listed */
-    uint64_t *hashes; /* of each name */
     struct scope_run *runs;
     size_t run_count, run_room;
 };

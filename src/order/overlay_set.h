@@ -20,10 +20,6 @@ struct overlay_set;  /* one generation; its first member is a struct overlay */
 /* Packs and indexes the names; takes the order over. `workers`: how many threads count. */
 _must_check_ int active_order_create(struct order *order, unsigned workers,
                                      struct active_order **ret_active);
-/* The same with the hash of each name, which who has looked at the names has. */
-_must_check_ int active_order_create_hashed(struct order *order, unsigned workers,
-                                            const uint64_t *hashes,
-                                            struct active_order **ret_active);
 void active_order_unref(struct active_order *active);
 struct active_order *active_order_ref(struct active_order *active);
 const struct order *active_order_get(const struct active_order *active);

@@ -187,63 +187,80 @@ static int put_in_force(struct order_book *book, struct active_order *active,
     return 0;
 }
 
-/* The writing of an order to the state folder, beside the work in memory: it takes as long. */
-struct keeping {
-    const struct order *order;
-    const char *directory;
+/* What needs the order alone: to keep it and to index its names. It is done beside the marking,
+ * which takes as long. */
+struct making {
+    struct order *order;
+    const char *directory; /* NULL: the order is not kept */
+    unsigned workers;
     pthread_t thread;
     bool has_thread;
+
     struct order_saving saving;
+    struct active_order *active; /* NULL: it failed, and the order is nobody's */
     struct error error;
     int rc;
 };
 
-static void *keep(void *context)
+static void *make(void *context)
 {
-    struct keeping *keeping = context;
-    keeping->rc =
-        order_save_prepare(keeping->order, keeping->directory, &keeping->saving, &keeping->error);
+    struct making *making = context;
+    making->rc = making->directory == NULL ? 0
+                                           : order_save_prepare(making->order, making->directory,
+                                                                &making->saving, &making->error);
+    if (making->rc < 0)
+        return NULL;
+    making->rc = active_order_create(making->order, making->workers, &making->active);
+    if (making->rc == 0)
+        return NULL;
+    if (making->directory != NULL)
+        order_save_cancel(&making->saving, making->directory);
+    making->rc = error_set(&making->error, making->rc, "out of memory: nothing has changed");
     return NULL;
 }
 
-static void keeping_begin(struct keeping *keeping, const struct order *order, const char *directory)
+static void making_begin(struct making *making)
 {
-    *keeping = (struct keeping){.order = order, .directory = directory};
-    keeping->has_thread = pthread_create(&keeping->thread, NULL, keep, keeping) == 0;
+    making->has_thread = pthread_create(&making->thread, NULL, make, making) == 0;
 }
 
 /* Where no thread could be started, this one does all of it. */
-static int keeping_end(struct keeping *keeping)
+static int making_end(struct making *making)
 {
-    if (keeping->has_thread)
-        pthread_join(keeping->thread, NULL);
+    if (making->has_thread)
+        pthread_join(making->thread, NULL);
     else
-        (void)keep(keeping);
-    return keeping->rc;
+        (void)make(making);
+    return making->rc;
 }
 
-/* Marks and indexes the names of an order, and takes it over on success. */
-static int make_active(struct order_book *book, struct order *order, bool strict,
-                       struct active_order **ret_active, uint64_t *ret_refused,
-                       struct error *ret_error)
+/* Forgets what was made; the order goes with it. */
+static void making_cancel(struct making *making)
+{
+    active_order_unref(making->active);
+    if (making->directory != NULL)
+        order_save_cancel(&making->saving, making->directory);
+}
+
+/* Marks the names of an order in the zones, which hold still. */
+static int mark(const struct order_book *book, struct order *order, bool strict,
+                uint64_t *ret_refused, struct error *ret_error)
 {
     struct order_scope scope;
     int rc = order_scope_check(book->view->zones, order, &scope);
-    if (rc == 0 && strict && scope.refused > 0) {
-        char text[400];
-        order_scope_clear(&scope);
-        return error_set_at(
-            ret_error, -EINVAL, order->path, 0, "refused as strict was asked for: %s",
-            order_finding_format(&order->findings[order->finding_count - 1], text, sizeof(text)));
-    }
-    if (rc == 0)
+    bool refuses = rc == 0 && strict && scope.refused > 0;
+    if (rc == 0 && !refuses)
         rc = order_scope_mark(&scope, order);
-    if (rc == 0)
-        rc = active_order_create_hashed(order, book->workers, scope.hashes, ret_active);
-    if (rc == 0)
-        *ret_refused = scope.refused;
+    *ret_refused = scope.refused;
     order_scope_clear(&scope);
-    return rc < 0 ? error_set(ret_error, rc, "out of memory: nothing has changed") : 0;
+    if (rc < 0)
+        return error_set(ret_error, rc, "out of memory: nothing has changed");
+    if (!refuses)
+        return 0;
+    char text[400];
+    return error_set_at(
+        ret_error, -EINVAL, order->path, 0, "refused as strict was asked for: %s",
+        order_finding_format(&order->findings[order->finding_count - 1], text, sizeof(text)));
 }
 
 /* The long part of an activation, under the marks lock alone: answers, lifts and all else go on.
@@ -253,29 +270,28 @@ static int prepare(struct order_book *book, struct order *loaded, bool strict,
                    uint64_t *ret_refused, struct order_saving *ret_saving, struct error *ret_error)
 {
     _cleanup_(order_freep) struct order *order = loaded;
-    struct active_order *active = NULL;
-    struct keeping keeping;
-    bool keeps = source == ORDER_FROM_COMMAND;
+    struct making making = {
+        .order = order,
+        .directory = source == ORDER_FROM_COMMAND ? book->directory : NULL,
+        .workers = book->workers,
+    };
 
-    if (keeps)
-        keeping_begin(&keeping, order, book->directory);
-    int rc = make_active(book, order, strict, &active, ret_refused, ret_error);
-    int kept = keeps ? keeping_end(&keeping) : 0;
-    if (rc < 0) {
-        if (keeps && kept == 0)
-            order_save_cancel(&keeping.saving, book->directory);
-        return rc;
+    making_begin(&making);
+    int rc = mark(book, order, strict, ret_refused, ret_error);
+    int made = making_end(&making);
+    if (made < 0) {
+        if (rc == 0)
+            *ret_error = making.error;
+        return rc < 0 ? rc : made;
     }
     order = NULL; /* the active order's */
-    if (kept < 0) {
-        active_order_unref(active);
-        *ret_error = keeping.error;
-        return kept;
+    if (rc < 0) {
+        making_cancel(&making);
+        return rc;
     }
-    active_order_drop_list(active);
-    if (keeps)
-        *ret_saving = keeping.saving;
-    *ret_active = active;
+    active_order_drop_list(making.active);
+    *ret_active = making.active;
+    *ret_saving = making.saving;
     return 0;
 }
 
