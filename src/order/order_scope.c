@@ -76,29 +76,53 @@ static struct scope_run *take_run(struct order_scope *scope, struct zone *zone)
     return &scope->runs[scope->run_count++];
 }
 
+static int leave_name(struct order_scope *scope, size_t index)
+{
+    if (scope->left_count == scope->left_room) {
+        size_t room = scope->left_room + scope->left_room / 2 + 64;
+        uint32_t *left = reallocarray(scope->left, room, sizeof(*left));
+        if (left == NULL)
+            return -ENOMEM;
+        scope->left = left;
+        scope->left_room = room;
+    }
+    scope->left[scope->left_count++] = (uint32_t)index;
+    return 0;
+}
+
+/* Marks a name of a zone, or leaves it for later. */
+static int take_name(struct order_scope *scope, struct scope_run *run, size_t index,
+                     const struct name *name, bool marks)
+{
+    struct zone_data *data = run->zone->data;
+
+    if (marks && zone_data_mark_present(data, name))
+        return 0;
+    struct name_hit hit = zone_data_find(data, name);
+    run->missing += hit.entry == NULL && !hit.marked;
+    run->left++;
+    return leave_name(scope, index);
+}
+
 /* Takes a name, the next one, into the scope. */
 static int judge(struct order_scope *scope, struct order *order, size_t index,
-                 const struct looked *looked)
+                 const struct looked *looked, bool marks)
 {
     const char *detail;
 
     struct scope_run *run = take_run(scope, looked->zone);
     if (run == NULL)
         return -ENOMEM;
-    run->end = index + 1;
-    if (looked->zone != NULL) {
-        struct name_hit hit = zone_data_find(looked->zone->data, &looked->name);
-        run->missing += hit.entry == NULL && !hit.marked;
-    }
     const char *reason = refusal(looked->zone, &looked->name, &detail);
     if (reason != NULL) {
         scope->refused++;
         order_add_name_finding(order, &order->names, index, reason, detail);
     }
-    return 0;
+    return run->zone != NULL ? take_name(scope, run, index, &looked->name, marks) : 0;
 }
 
-static int check_names(const struct zone_set *zones, struct order *order, struct order_scope *scope)
+static int check_names(const struct zone_set *zones, struct order *order, bool marks,
+                       struct order_scope *scope)
 {
     struct looked looked[LOOK_BATCH];
     size_t count = order->names.count;
@@ -112,8 +136,11 @@ static int check_names(const struct zone_set *zones, struct order *order, struct
             if (looked[i].zone != NULL)
                 zone_data_prefetch(looked[i].zone->data, &looked[i].name);
         }
+        for (size_t i = 0; i < batch; i++)
+            if (looked[i].zone != NULL)
+                zone_data_prefetch_entry(looked[i].zone->data, &looked[i].name);
         for (size_t i = 0; i < batch && rc == 0; i++)
-            rc = judge(scope, order, at + i, &looked[i]);
+            rc = judge(scope, order, at + i, &looked[i], marks);
         if (rc < 0)
             return rc;
     }
@@ -123,14 +150,15 @@ static int check_names(const struct zone_set *zones, struct order *order, struct
 void order_scope_clear(struct order_scope *scope)
 {
     free(scope->runs);
+    free(scope->left);
     *scope = (struct order_scope){0};
 }
 
-int order_scope_check(const struct zone_set *zones, struct order *order,
+int order_scope_check(const struct zone_set *zones, struct order *order, bool marks,
                       struct order_scope *ret_scope)
 {
     *ret_scope = (struct order_scope){0};
-    int rc = check_names(zones, order, ret_scope);
+    int rc = check_names(zones, order, marks, ret_scope);
     ret_scope->refused += check_subtrees(zones, order, order);
     return rc;
 }
@@ -138,33 +166,33 @@ int order_scope_check(const struct zone_set *zones, struct order *order,
 /* Names whose places are handed over together. */
 #define MARK_BATCH 256
 
-static int mark_run(struct zone_data *data, const struct order_names *names, size_t from,
-                    size_t end)
+static int mark_names(struct zone_data *data, const struct order_names *names,
+                      const uint32_t *indices, size_t count)
 {
     const uint8_t *owners[MARK_BATCH];
 
-    while (from < end) {
-        size_t batch = 0;
-        while (batch < MARK_BATCH && from < end)
-            owners[batch++] = order_names_at(names, from++);
+    while (count > 0) {
+        size_t batch = count < MARK_BATCH ? count : MARK_BATCH;
+        for (size_t i = 0; i < batch; i++)
+            owners[i] = order_names_at(names, indices[i]);
         int rc = zone_data_mark_all(data, owners, batch);
         if (rc < 0)
             return rc;
+        indices += batch;
+        count -= batch;
     }
     return 0;
 }
 
 int order_scope_mark(const struct order_scope *scope, const struct order *order)
 {
-    size_t from = 0;
+    const uint32_t *left = scope->left;
 
-    for (size_t i = 0; i < scope->run_count; from = scope->runs[i++].end) {
+    for (size_t i = 0; i < scope->run_count; left += scope->runs[i++].left) {
         const struct scope_run *run = &scope->runs[i];
-        if (run->zone == NULL)
-            continue;
         int rc = run->missing > 0 ? zone_data_reserve(run->zone->data, run->missing) : 0;
-        if (rc == 0)
-            rc = mark_run(run->zone->data, &order->names, from, run->end);
+        if (rc == 0 && run->left > 0)
+            rc = mark_names(run->zone->data, &order->names, left, run->left);
         if (rc < 0)
             return rc;
     }

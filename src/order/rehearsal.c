@@ -78,7 +78,7 @@ static int create(const struct zone_set *zones, struct order *order, struct rehe
     if (rehearsal->names == NULL || rehearsal->subtrees == NULL)
         return -ENOMEM;
     struct order_scope scope;
-    int rc = order_scope_check(zones, order, &scope);
+    int rc = order_scope_check(zones, order, false, &scope);
     rehearsal->refused = scope.refused;
     if (rc == 0) {
         look_at_names(rehearsal);

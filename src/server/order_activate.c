@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,7 +248,7 @@ static int mark(const struct order_book *book, struct order *order, bool strict,
                 uint64_t *ret_refused, struct error *ret_error)
 {
     struct order_scope scope;
-    int rc = order_scope_check(book->view->zones, order, &scope);
+    int rc = order_scope_check(book->view->zones, order, !strict, &scope);
     bool refuses = rc == 0 && strict && scope.refused > 0;
     if (rc == 0 && !refuses)
         rc = order_scope_mark(&scope, order);
@@ -344,6 +345,8 @@ int order_book_activate(struct order_book *book, const char *path, bool strict,
     pthread_mutex_lock(&book->marks);
     rc = activate(book, order, strict, source, &start, ret_result, ret_error);
     pthread_mutex_unlock(&book->marks);
+    /* What the list took while it was read and sorted goes back to the system. */
+    (void)malloc_trim(0);
     return rc;
 }
 

@@ -92,6 +92,18 @@ void name_table_prefetch(const struct name_table *table, uint64_t hash)
     __builtin_prefetch(&table->slots[slot_index(hash, table->capacity)]);
 }
 
+void name_table_prefetch_entry(const struct name_table *table, uint64_t hash)
+{
+    uint64_t index = slot_index(hash, table->capacity), tag = slot_tag(hash);
+
+    /* In its own place or in the next: there most names are. */
+    for (uint64_t last = index + 1; index <= last && index < table->capacity; index++) {
+        uint64_t slot = __atomic_load_n(&table->slots[index], __ATOMIC_RELAXED);
+        if ((slot & SLOT_TAG) == tag)
+            __builtin_prefetch(slot_entry(slot));
+    }
+}
+
 bool name_table_has_room(const struct name_table *table, uint64_t count)
 {
     return (table->used + count) * LOAD_LIMIT_DENOMINATOR <= table->capacity * LOAD_LIMIT_NUMERATOR;

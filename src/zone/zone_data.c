@@ -129,6 +129,11 @@ void zone_data_prefetch(const struct zone_data *data, const struct name *name)
     name_table_prefetch(rcu_dereference(data->table), name->hashes[0]);
 }
 
+void zone_data_prefetch_entry(const struct zone_data *data, const struct name *name)
+{
+    name_table_prefetch_entry(rcu_dereference(data->table), name->hashes[0]);
+}
+
 enum name_state zone_data_name_state(const struct zone_data *data, const struct name *name)
 {
     if (!zone_data_holds(data, name))
@@ -240,12 +245,18 @@ int zone_data_reserve(struct zone_data *data, uint64_t count)
     return 0;
 }
 
+bool zone_data_mark_present(struct zone_data *data, const struct name *name)
+{
+    return name_table_mark(data->table, name->hashes[0], name->wire,
+                           (size_t)name->size - data->apex.size, true);
+}
+
 static int mark_name(struct zone_data *data, const struct name *name)
 {
-    size_t owner_size = (size_t)name->size - data->apex.size;
-    if (name_table_mark(data->table, name->hashes[0], name->wire, owner_size, true))
+    if (zone_data_mark_present(data, name))
         return 0;
 
+    size_t owner_size = (size_t)name->size - data->apex.size;
     int rc = zone_data_reserve(data, 1);
     if (rc < 0)
         return rc;
