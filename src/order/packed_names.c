@@ -3,6 +3,7 @@
  * of its own behind. The first name of a block loses nothing of a key of no octets. */
 #include "order/packed_names.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,28 @@ static void read_key(const struct packed_key *key, uint8_t *ret_wire)
     *ret_wire = 0;
 }
 
+/* How many octets two runs of `limit` begin with alike. */
+static inline size_t equal_octets(const uint8_t *one, const uint8_t *other, size_t limit)
+{
+    size_t equal = 0;
+
+    for (; limit - equal >= 8; equal += 8) {
+        uint64_t left, right;
+        memcpy(&left, one + equal, 8);
+        memcpy(&right, other + equal, 8);
+        if (left != right)
+            return equal + (size_t)__builtin_ctzll(le64toh(left ^ right)) / 8;
+    }
+    while (equal < limit && one[equal] == other[equal])
+        equal++;
+    return equal;
+}
+
+static inline size_t smaller(size_t one, size_t other)
+{
+    return one < other ? one : other;
+}
+
 /* ---- Writing ---- */
 
 struct packing {
@@ -87,15 +110,6 @@ static int make_room(struct packing *packing)
     return 0;
 }
 
-static size_t shared_size(const struct packed_key *one, const struct packed_key *other)
-{
-    size_t limit = one->size < other->size ? one->size : other->size, shared = 0;
-
-    while (shared < limit && one->octets[shared] == other->octets[shared])
-        shared++;
-    return shared;
-}
-
 static unsigned half_of(size_t number)
 {
     return number < HALF_ESCAPE ? (unsigned)number : HALF_ESCAPE;
@@ -110,7 +124,7 @@ static void pack_name(struct packing *packing, size_t index, const uint8_t *wire
         packing->names.blocks[index / PACKED_BLOCK] = (uint32_t)packing->used;
         before->size = 0;
     }
-    size_t shared = shared_size(before, key);
+    size_t shared = equal_octets(before->octets, key->octets, smaller(before->size, key->size));
     size_t lost = before->size - shared, added = key->size - shared;
     uint8_t *at = packing->names.octets + packing->used;
     *at++ = (uint8_t)(half_of(lost) << 4 | half_of(added));
@@ -183,16 +197,14 @@ size_t packed_names_find_in(const struct packed_names *names, size_t block,
     size_t size = 0;  /* of the key before */
     size_t equal = 0; /* octets that it begins with like the one that is looked for */
 
-    for (left = left < PACKED_BLOCK ? left : PACKED_BLOCK; left > 0; left--, index++) {
+    for (left = smaller(left, PACKED_BLOCK); left > 0; left--, index++) {
         size_t lost, added;
         at = read_header(at, &lost, &added);
         size -= lost;
         if (size < equal) { /* what comes in the place of the equal octets differs */
             equal = size;
         } else if (size == equal) {
-            size_t limit = added < key->size - equal ? added : key->size - equal, same = 0;
-            while (same < limit && at[same] == key->octets[equal + same])
-                same++;
+            size_t same = equal_octets(at, key->octets + equal, smaller(added, key->size - equal));
             equal += same;
             if (equal == key->size && same == added)
                 return index;
