@@ -160,7 +160,7 @@ struct lines {
     int rc;
 };
 
-static int add_lines(struct lines *lines)
+static int add_lines(const struct lines *lines)
 {
     const char *text = lines->text;
 
@@ -211,25 +211,27 @@ static int append(struct name_list *list, const struct name_list *other)
 }
 
 /* Has a second thread read `second` into a list of its own, which then follows the first. */
-static int add_both(struct lines *first, struct lines *second)
+static int add_both(const struct lines *first, const struct lines *second)
 {
     struct name_list *list = first->list;
     struct order order = {.path = list->order->path, .names_path = list->order->names_path};
     struct name_list rest = {.order = &order};
+    struct lines aside = *second;
     pthread_t thread;
 
     int rc = reserve_lines(&rest, (size_t)(second->end - second->text),
                            count_newlines(second->text, second->end) + 1);
-    second->list = &rest;
-    bool has_thread = rc == 0 && pthread_create(&thread, NULL, add_lines_aside, second) == 0;
-    if (rc == 0)
-        rc = add_lines(first);
+    if (rc < 0)
+        return rc;
+    aside.list = &rest;
+    bool has_thread = pthread_create(&thread, NULL, add_lines_aside, &aside) == 0;
+    rc = add_lines(first);
     if (has_thread)
         pthread_join(thread, NULL);
     else if (rc == 0)
-        (void)add_lines_aside(second);
+        (void)add_lines_aside(&aside);
     if (rc == 0)
-        rc = second->rc;
+        rc = aside.rc;
     order_take_findings(list->order, &order);
     if (rc == 0)
         rc = append(list, &rest);

@@ -31,7 +31,7 @@ static void random_name(unsigned *seed, char *text)
 
     for (unsigned i = 0; i < labels; i++)
         text += sprintf(text, "%c.", 'a' + rand_r(seed) % 4);
-    strcpy(text, "example");
+    memcpy(text, "example", sizeof("example"));
 }
 
 static size_t write_list(unsigned *seed, const char *key, unsigned count, char *text)
@@ -65,7 +65,7 @@ static void make_order(unsigned *seed, unsigned number, struct model *ret_model)
     if (rand_r(seed) % 3 == 0)
         used += write_list(seed, "subtrees", 1 + (unsigned)rand_r(seed) % 2, text + used);
     if (rand_r(seed) % 3 == 0)
-        used += write_list(seed, "exempt", 1 + (unsigned)rand_r(seed) % 2, text + used);
+        (void)write_list(seed, "exempt", 1 + (unsigned)rand_r(seed) % 2, text + used);
     if (order_from_text(text, NULL, &order, &error) < 0)
         fail_msg("%s", error.text);
     *ret_model = (struct model){

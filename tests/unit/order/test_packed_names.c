@@ -61,7 +61,7 @@ static size_t find(const struct name_index *index, uint32_t list, const uint8_t 
 {
     struct name_probe probe;
     struct name_place place;
-    struct packed_key key;
+    struct packed_key key = {0};
     struct name name;
     size_t found = SIZE_MAX;
 
@@ -185,7 +185,7 @@ static void test_no_names_are_no_names(void **state)
 }
 
 /* Writes a label of `size` times `octet` and what ends it. */
-static size_t write_label(char *text, char octet, size_t size, char end)
+static size_t write_label(char *text, int octet, size_t size, char end)
 {
     memset(text, octet, size);
     text[size] = end;
@@ -202,7 +202,7 @@ static void test_the_longest_names_fit(void **state)
     size_t used = 0;
 
     (void)state;
-    for (char octet = 'a'; octet <= 'z'; octet++)
+    for (int octet = 'a'; octet <= 'z'; octet++)
         for (size_t shape = 0; shape < 3; shape++)
             for (size_t i = 0; i < 4; i++)
                 used += write_label(text + used, i == shape ? octet : 'm', sizes[shape][i],
