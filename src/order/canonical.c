@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sodium.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "dns/name.h"
 #include "order/name_text.h"
 #include "order/timestamp.h"
 
@@ -66,7 +68,7 @@ static void write_share(FILE *stream, const char *key, double share)
         fprintf(stream, "%s: %u\n", key, (unsigned)(share * 1e6 + 0.5));
 }
 
-static void write_order(FILE *stream, const struct order *order)
+static void write_order(FILE *stream, const struct order *order, bool with_lists)
 {
     char time[TIMESTAMP_SIZE];
 
@@ -81,9 +83,11 @@ static void write_order(FILE *stream, const struct order *order)
     fprintf(stream, "ttl: %" PRIu32 "\n", order->verdict.ttl_s);
     if (order->notice != NULL)
         fprintf(stream, "notice: %s\n", order->notice);
-    write_names(stream, "names", &order->names);
-    write_names(stream, "subtrees", &order->subtrees);
-    write_names(stream, "exempt", &order->exempt);
+    if (with_lists) {
+        write_names(stream, "names", &order->names);
+        write_names(stream, "subtrees", &order->subtrees);
+        write_names(stream, "exempt", &order->exempt);
+    }
     write_bound(stream, "budget-live", order->budget.live_max);
     write_bound(stream, "budget-shared", order->budget.shared_max);
     write_bound(stream, "budget-cuts", order->budget.cuts_max);
@@ -91,7 +95,7 @@ static void write_order(FILE *stream, const struct order *order)
     write_share(stream, "budget-client-share-ppm", order->budget.client_share_max);
 }
 
-int canonical_write(const struct order *order, char **ret_text, size_t *ret_size)
+static int write_text(const struct order *order, bool with_lists, char **ret_text, size_t *ret_size)
 {
     char *text = NULL;
     size_t size = 0;
@@ -99,7 +103,7 @@ int canonical_write(const struct order *order, char **ret_text, size_t *ret_size
     FILE *stream = open_memstream(&text, &size);
     if (stream == NULL)
         return -ENOMEM;
-    write_order(stream, order);
+    write_order(stream, order, with_lists);
     int failed = ferror(stream);
     if (fclose(stream) != 0 || failed != 0) {
         free(text);
@@ -107,5 +111,43 @@ int canonical_write(const struct order *order, char **ret_text, size_t *ret_size
     }
     *ret_text = text;
     *ret_size = size;
+    return 0;
+}
+
+int canonical_write(const struct order *order, char **ret_text, size_t *ret_size)
+{
+    return write_text(order, true, ret_text, ret_size);
+}
+
+/* A name ends itself, and the count tells where the list does. */
+static void hash_names(crypto_generichash_state *state, const struct order_names *names)
+{
+    uint64_t count = names->count;
+    size_t size = 0;
+
+    if (count > 0) {
+        const uint8_t *last = order_names_at(names, count - 1);
+        size = (size_t)(last - names->octets) + name_wire_size(last);
+    }
+    crypto_generichash_update(state, (const unsigned char *)&count, sizeof(count));
+    crypto_generichash_update(state, names->octets, size);
+}
+
+int canonical_fingerprint(const struct order *order, uint8_t ret_fingerprint[FINGERPRINT_SIZE])
+{
+    crypto_generichash_state state;
+    char *text;
+    size_t size;
+
+    int rc = write_text(order, false, &text, &size);
+    if (rc < 0)
+        return rc;
+    crypto_generichash_init(&state, NULL, 0, FINGERPRINT_SIZE);
+    hash_names(&state, &order->names);
+    hash_names(&state, &order->subtrees);
+    hash_names(&state, &order->exempt);
+    crypto_generichash_update(&state, (const unsigned char *)text, size);
+    crypto_generichash_final(&state, ret_fingerprint, FINGERPRINT_SIZE);
+    free(text);
     return 0;
 }

@@ -100,6 +100,23 @@ void order_add_finding(struct order *order, const char *file, uint32_t line, con
     order->findings[order->finding_count++] = finding;
 }
 
+void order_take_findings(struct order *order, struct order *from)
+{
+    for (size_t i = 0; i < from->finding_count; i++) {
+        if (make_room(order)) {
+            order->findings[order->finding_count++] = from->findings[i];
+        } else {
+            free(from->findings[i].entry);
+            free(from->findings[i].detail);
+        }
+    }
+    order->finding_total += from->finding_total;
+    free(from->findings);
+    from->findings = NULL;
+    from->finding_count = 0;
+    from->finding_total = 0;
+}
+
 uint32_t order_name_place(const struct order *order, const struct order_names *names, size_t index,
                           const char **ret_file)
 {

@@ -1,6 +1,7 @@
 #include "order/name_key.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,31 +171,111 @@ static void sort_windows(struct name_key_entry *entries, size_t count, uint64_t 
         memcpy(entries, from, count * sizeof(*entries));
 }
 
+/* A range of entries, of which the first `depth` octets of the keys are equal. */
+struct sorting {
+    struct name_key_entry *entries;
+    size_t count;
+    const uint8_t *keys;
+    size_t depth;
+    struct name_key_entry *spare; /* room for as many, or NULL */
+    bool forks;                   /* a second thread may take a part */
+};
+
+/* Below this a thread costs more than it spares. */
+#define FORK_COUNT_MIN 65536
+
+static void sort_from(const struct sorting *sorting);
+
+/* Sorts each group of equal windows, of which `sorting` has a whole number, by what follows them.
+ */
+static void sort_groups(const struct sorting *sorting)
+{
+    const struct name_key_entry *entries = sorting->entries;
+
+    for (size_t begin = 0, end; begin < sorting->count; begin = end) {
+        uint64_t window = entries[begin].window;
+        for (end = begin + 1; end < sorting->count && entries[end].window == window; end++)
+            ;
+        if (end - begin == 1 || window_ends(window))
+            continue;
+        struct sorting group = {
+            .entries = sorting->entries + begin,
+            .count = end - begin,
+            .keys = sorting->keys,
+            .depth = sorting->depth + sizeof(window),
+            .spare = sorting->spare != NULL ? sorting->spare + begin : NULL,
+            .forks = sorting->forks && end - begin > sorting->count / 2,
+        };
+        sort_from(&group);
+    }
+}
+
+static void *sort_part(void *context)
+{
+    sort_groups(context);
+    return NULL;
+}
+
+/* Where the groups may be parted, at the end of the one in the middle; 0: it is too large for that.
+ */
+static size_t part_groups(const struct sorting *sorting)
+{
+    const struct name_key_entry *entries = sorting->entries;
+    size_t at = sorting->count / 2;
+
+    while (at < sorting->count && entries[at].window == entries[at - 1].window)
+        at++;
+    return at <= sorting->count - sorting->count / 4 ? at : 0;
+}
+
+/* Parts the groups among two threads. Returns false when they cannot be parted. */
+static bool sort_forked(const struct sorting *sorting)
+{
+    size_t parted = sorting->count >= FORK_COUNT_MIN ? part_groups(sorting) : 0;
+    struct sorting first = *sorting, second = *sorting;
+    pthread_t thread;
+
+    if (parted == 0)
+        return false;
+    first.count = parted;
+    second.entries += parted;
+    second.count -= parted;
+    if (second.spare != NULL)
+        second.spare += parted;
+    first.forks = second.forks = false;
+    if (pthread_create(&thread, NULL, sort_part, &second) != 0)
+        return false;
+    sort_groups(&first);
+    pthread_join(thread, NULL);
+    return true;
+}
+
 /* Sorts by eight octets at a time: names of one zone share their first windows, which then cost one
  * pass and no comparison. Recursion is as deep as the longest key has windows. */
-static void sort_from(struct name_key_entry *entries, size_t count, const uint8_t *keys,
-                      size_t depth, struct name_key_entry *spare)
+static void sort_from(const struct sorting *sorting)
 {
-    uint64_t differing = load_windows(entries, count, keys, depth);
+    uint64_t differing =
+        load_windows(sorting->entries, sorting->count, sorting->keys, sorting->depth);
 
     if (differing != 0)
-        sort_windows(entries, count, differing, spare);
-    for (size_t begin = 0, end; begin < count; begin = end) {
-        uint64_t window = entries[begin].window;
-        for (end = begin + 1; end < count && entries[end].window == window; end++)
-            ;
-        if (end - begin > 1 && !window_ends(window))
-            sort_from(entries + begin, end - begin, keys, depth + sizeof(window), spare);
-    }
+        sort_windows(sorting->entries, sorting->count, differing, sorting->spare);
+    if (!sorting->forks || !sort_forked(sorting))
+        sort_groups(sorting);
 }
 
 void name_key_sort(struct name_key_entry *entries, size_t count, const uint8_t *keys)
 {
     /* Without memory for the spare entries it is slower, not wrong. */
-    struct name_key_entry *spare =
-        count >= RADIX_COUNT_MIN ? reallocarray(NULL, count, sizeof(*spare)) : NULL;
+    struct sorting sorting = {
+        .entries = entries,
+        .count = count,
+        .keys = keys,
+        .spare = count >= RADIX_COUNT_MIN ? reallocarray(NULL, count, sizeof(struct name_key_entry))
+                                          : NULL,
+        .forks = true,
+    };
 
     if (count > 0)
-        sort_from(entries, count, keys, 0, spare);
-    free(spare);
+        sort_from(&sorting);
+    free(sorting.spare);
 }

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,43 +143,129 @@ static void trim(const char **text, size_t *size)
     *size = (size_t)(end - begin);
 }
 
-static size_t count_lines(const char *text, size_t size)
+static size_t count_newlines(const char *text, const char *end)
 {
-    size_t count = 1;
+    size_t count = 0;
 
-    for (const char *end = text + size; (text = memchr(text, '\n', (size_t)(end - text))) != NULL;
-         text++)
+    for (; (text = memchr(text, '\n', (size_t)(end - text))) != NULL; text++)
         count++;
     return count;
 }
 
-int name_list_add_lines(struct name_list *list, const char *text, size_t size)
+/* Some lines of a names-file, the first of which has the number `line`. */
+struct lines {
+    struct name_list *list;
+    const char *text, *end;
+    uint32_t line;
+    int rc;
+};
+
+static int add_lines(const struct lines *lines)
 {
-    static const char byte_order_mark[] = "\xef\xbb\xbf";
-    const char *end = text + size;
-    size_t lines = count_lines(text, size);
+    const char *text = lines->text;
 
-    if (lines > LINE_MAX_NUMBER)
-        return -E2BIG;
-    /* A key is two octets longer than the text it came from at most, and a line has its end. */
-    int rc = reserve(list, list->keys_size + size + lines + NAME_KEY_MAX, list->count + lines);
-    if (rc < 0)
-        return rc;
-    if (size >= 3 && memcmp(text, byte_order_mark, 3) == 0)
-        text += 3;
-
-    for (uint32_t line = 1; text < end; line++) {
-        const char *newline = memchr(text, '\n', (size_t)(end - text));
-        const char *next = newline != NULL ? newline + 1 : end;
+    for (uint32_t line = lines->line; text < lines->end; line++) {
+        const char *newline = memchr(text, '\n', (size_t)(lines->end - text));
+        const char *next = newline != NULL ? newline + 1 : lines->end;
         const char *entry = text;
-        size_t entry_size = (size_t)((newline != NULL ? newline : end) - text);
+        size_t entry_size = (size_t)((newline != NULL ? newline : lines->end) - text);
         trim(&entry, &entry_size);
-        rc = entry_size > 0 ? name_list_add(list, entry, entry_size, line) : 0;
+        int rc = entry_size > 0 ? name_list_add(lines->list, entry, entry_size, line) : 0;
         if (rc < 0)
             return rc;
         text = next;
     }
     return 0;
+}
+
+static void *add_lines_aside(void *context)
+{
+    struct lines *lines = context;
+    lines->rc = add_lines(lines);
+    return NULL;
+}
+
+/* A key is two octets longer than the text it came from at most, and a line has its end. */
+static int reserve_lines(struct name_list *list, size_t size, size_t lines)
+{
+    return reserve(list, list->keys_size + size + lines + NAME_KEY_MAX, list->count + lines);
+}
+
+/* Puts the entries of another list behind those of this one. */
+static int append(struct name_list *list, const struct name_list *other)
+{
+    if (list->keys_size + other->keys_size > KEYS_SIZE_MAX)
+        return -E2BIG;
+    int rc = reserve(list, list->keys_size + other->keys_size, list->count + other->count);
+    if (rc < 0)
+        return rc;
+    memcpy(list->keys + list->keys_size, other->keys, other->keys_size);
+    for (size_t i = 0; i < other->count; i++) {
+        struct name_key_entry entry = other->entries[i];
+        entry.key += (uint32_t)list->keys_size;
+        list->entries[list->count++] = entry;
+    }
+    list->keys_size += other->keys_size;
+    list->wire_size += other->wire_size;
+    return 0;
+}
+
+/* Has a second thread read `second` into a list of its own, which then follows the first. */
+static int add_both(const struct lines *first, const struct lines *second)
+{
+    struct name_list *list = first->list;
+    struct order order = {.path = list->order->path, .names_path = list->order->names_path};
+    struct name_list rest = {.order = &order};
+    struct lines aside = *second;
+    pthread_t thread;
+
+    int rc = reserve_lines(&rest, (size_t)(second->end - second->text),
+                           count_newlines(second->text, second->end) + 1);
+    if (rc < 0)
+        return rc;
+    aside.list = &rest;
+    bool has_thread = pthread_create(&thread, NULL, add_lines_aside, &aside) == 0;
+    rc = add_lines(first);
+    if (has_thread)
+        pthread_join(thread, NULL);
+    else if (rc == 0)
+        (void)add_lines_aside(&aside);
+    if (rc == 0)
+        rc = aside.rc;
+    order_take_findings(list->order, &order);
+    if (rc == 0)
+        rc = append(list, &rest);
+    name_list_reset(&rest);
+    return rc;
+}
+
+/* Below this a thread costs more than it spares. */
+#define PARTED_SIZE_MIN ((size_t)1024 * 1024)
+
+int name_list_add_lines(struct name_list *list, const char *text, size_t size)
+{
+    static const char byte_order_mark[] = "\xef\xbb\xbf";
+    const char *end = text + size;
+    size_t newlines = count_newlines(text, end);
+
+    if (newlines >= LINE_MAX_NUMBER)
+        return -E2BIG;
+    int rc = reserve_lines(list, size, newlines + 1);
+    if (rc < 0)
+        return rc;
+    if (size >= 3 && memcmp(text, byte_order_mark, 3) == 0)
+        text += 3;
+
+    struct lines all = {.list = list, .text = text, .end = end, .line = 1};
+    const char *newline = size >= PARTED_SIZE_MIN
+                              ? memchr(text + size / 2, '\n', (size_t)(end - text) - size / 2)
+                              : NULL;
+    if (newline == NULL)
+        return add_lines(&all);
+    struct lines first = all, second = all;
+    first.end = second.text = newline + 1;
+    second.line += (uint32_t)count_newlines(first.text, first.end);
+    return add_both(&first, &second);
 }
 
 /* What is left of the repeated entries while the list is sorted out. */

@@ -1,6 +1,7 @@
 /* A list of hostnames in the making: parsed line by line, refused entries named, sorted at the end.
  *
- * Costs 18 octets a name beside the name itself until name_list_finish(), which leaves 8.
+ * A second thread helps to read and to sort a long one. Costs 18 octets a name beside the name
+ * itself until name_list_finish(), which leaves 8.
  */
 #pragma once
 

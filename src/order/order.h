@@ -113,6 +113,9 @@ void order_add_finding(struct order *order, const char *file, uint32_t line, con
 void order_add_name_finding(struct order *order, const struct order_names *names, size_t index,
                             const char *reason, const char *detail);
 
+/* Moves the findings of `from` behind those of `order`, with the same bound. */
+void order_take_findings(struct order *order, struct order *from);
+
 /* The file and line where a name of one of the order's lists stands. */
 uint32_t order_name_place(const struct order *order, const struct order_names *names, size_t index,
                           const char **ret_file);

@@ -1,266 +1,178 @@
-/* How a name finds its verdict: for each order in force, a probe of the order's names, and for
+/* How a name finds its verdict: one probe of the indexes for all orders that list it, and for
  * orders with subtrees a probe for each of the name's suffixes. Only names that carry a mark come
- * here, so that the cost of many orders falls on listed names alone. */
+ * here, so that the cost of orders falls on listed names alone. */
 #include "order/overlay_set.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dns/name.h"
+#include "order/active_order.h"
 
-/* One worker's counter of an order: alone on its cache line, so that workers don't share lines for
- * the count that every hit makes. */
-struct worker_hits {
-    _Alignas(64) atomic_uint_fast64_t hits;
+/* What a decision asks first of an order, side by side. */
+struct ranked_order {
+    struct active_order *active;
+    int64_t starts, ends;
+    bool observes;
 };
 
-/* A slot: the name's index plus one, 0 for an empty slot, and 32 bits of its hash that spare most
- * comparisons. */
-struct slot {
-    uint32_t index_plus_one;
-    uint32_t tag;
-};
+#define RANK_NONE UINT32_MAX
 
-/* Names by hash, with open addressing at a load of 3/4: eleven octets a name, and eight for its
- * counter. */
-struct name_index {
-    const struct order_names *names;
-    struct slot *slots;
-    uint32_t capacity;
-    atomic_uint_fast64_t *hits; /* of each name; NULL when nobody counts */
-};
-
-struct active_order {
-    struct order *order;
-    struct name_index names, subtrees, exempt;
-    unsigned workers;
-    struct worker_hits *worker_hits;
-    atomic_uint references;
+/* An index of names, and whose its lists are. */
+struct set_index {
+    struct name_index *index;
+    uint32_t *ranks; /* of each list: place in orders[]; RANK_NONE: of none of this generation */
 };
 
 struct overlay_set {
     struct overlay overlay; /* first: the answer path knows only this */
     size_t count;
-    struct active_order *orders[]; /* in order of precedence */
+    struct ranked_order *orders; /* in order of precedence */
+    struct set_index *indexes;
+    size_t index_count;
+    bool has_exemptions;
 };
 
-/* The slot where a probe begins: the upper half of the hash scaled to the table, so that its size
- * needs no power of two; the lower half is the tag. */
-static uint32_t slot_of(const struct name_index *index, uint64_t hash)
+/* ---- Asking ---- */
+
+/* A question to a generation, and what is known of its answer. */
+struct asking {
+    const struct overlay_set *set;
+    const struct name *name;
+    bool is_cut_or_apex;
+    bool exempt; /* a blocking order in force carves the name out */
+    int64_t now;
+    unsigned worker;
+    uint32_t winner; /* RANK_NONE: none so far */
+    struct order_listing listing;
+};
+
+static bool is_in_force(const struct ranked_order *ranked, int64_t now)
 {
-    return (uint32_t)(((hash >> 32) * index->capacity) >> 32);
-}
-
-/* Returns the name's index, or SIZE_MAX. `wire` is lower case. */
-static size_t index_find(const struct name_index *index, uint64_t hash, const uint8_t *wire,
-                         size_t size)
-{
-    if (index->capacity == 0)
-        return SIZE_MAX;
-    for (uint32_t at = slot_of(index, hash);; at = at + 1 == index->capacity ? 0 : at + 1) {
-        const struct slot *slot = &index->slots[at];
-        if (slot->index_plus_one == 0)
-            return SIZE_MAX;
-        if (slot->tag != (uint32_t)hash)
-            continue;
-        const uint8_t *name = order_names_at(index->names, slot->index_plus_one - 1);
-        /* A name ends itself: one of another size differs before either ends. */
-        if (name_wire_size(name) == size && memcmp(name, wire, size) == 0)
-            return slot->index_plus_one - 1;
-    }
-}
-
-static void index_insert(struct name_index *index, uint64_t hash, uint32_t name)
-{
-    uint32_t at = slot_of(index, hash);
-
-    while (index->slots[at].index_plus_one != 0)
-        at = at + 1 == index->capacity ? 0 : at + 1;
-    index->slots[at] = (struct slot){.index_plus_one = name + 1, .tag = (uint32_t)hash};
-}
-
-static int index_init(struct name_index *index, const struct order_names *names, bool counted)
-{
-    uint64_t capacity = (uint64_t)names->count + names->count / 3 + 1;
-
-    *index = (struct name_index){.names = names};
-    if (names->count == 0)
-        return 0;
-    if (capacity > UINT32_MAX)
-        return -E2BIG;
-    index->slots = calloc(capacity, sizeof(*index->slots));
-    index->hits = counted ? calloc(names->count, sizeof(*index->hits)) : NULL;
-    if (index->slots == NULL || (counted && index->hits == NULL))
-        return -ENOMEM;
-    index->capacity = (uint32_t)capacity;
-    for (uint32_t i = 0; i < names->count; i++)
-        index_insert(index, name_hash(order_names_at(names, i)), i);
-    return 0;
-}
-
-static void index_clear(struct name_index *index)
-{
-    free(index->slots);
-    free(index->hits);
-}
-
-int active_order_create(struct order *order, unsigned workers, struct active_order **ret_active)
-{
-    struct active_order *active = calloc(1, sizeof(*active));
-    if (active == NULL)
-        return -ENOMEM;
-    atomic_init(&active->references, 1);
-    active->workers = workers > 0 ? workers : 1;
-    active->worker_hits =
-        aligned_alloc(_Alignof(struct worker_hits), active->workers * sizeof(struct worker_hits));
-    int rc = active->worker_hits != NULL ? 0 : -ENOMEM;
-    if (rc == 0) {
-        for (unsigned i = 0; i < active->workers; i++)
-            atomic_init(&active->worker_hits[i].hits, 0);
-        rc = index_init(&active->names, &order->names, true);
-    }
-    if (rc == 0)
-        rc = index_init(&active->subtrees, &order->subtrees, true);
-    if (rc == 0)
-        rc = index_init(&active->exempt, &order->exempt, false);
-    if (rc < 0) {
-        active_order_unref(active);
-        return rc;
-    }
-    active->order = order;
-    *ret_active = active;
-    return 0;
-}
-
-struct active_order *active_order_ref(struct active_order *active)
-{
-    atomic_fetch_add_explicit(&active->references, 1, memory_order_relaxed);
-    return active;
-}
-
-void active_order_unref(struct active_order *active)
-{
-    if (active == NULL ||
-        atomic_fetch_sub_explicit(&active->references, 1, memory_order_acq_rel) != 1)
-        return;
-    index_clear(&active->names);
-    index_clear(&active->subtrees);
-    index_clear(&active->exempt);
-    free(active->worker_hits);
-    order_free(active->order);
-    free(active);
-}
-
-const struct order *active_order_get(const struct active_order *active)
-{
-    return active->order;
-}
-
-uint64_t active_order_hits(const struct active_order *active)
-{
-    uint64_t sum = 0;
-
-    for (unsigned i = 0; i < active->workers; i++)
-        sum += atomic_load_explicit(&active->worker_hits[i].hits, memory_order_relaxed);
-    return sum;
-}
-
-uint64_t active_order_name_hits(const struct active_order *active, size_t name_index)
-{
-    assert(name_index < active->order->names.count);
-    return atomic_load_explicit(&active->names.hits[name_index], memory_order_relaxed);
-}
-
-uint64_t active_order_subtree_hits(const struct active_order *active, size_t subtree_index)
-{
-    assert(subtree_index < active->order->subtrees.count);
-    return atomic_load_explicit(&active->subtrees.hits[subtree_index], memory_order_relaxed);
-}
-
-/* The subtree that `name` is in: the name itself or the nearest of its ancestors that is listed. */
-static size_t find_subtree(const struct active_order *active, const struct name *name)
-{
-    for (unsigned i = 0; i < name->label_count; i++) {
-        unsigned offset = name->offsets[i];
-        size_t found = index_find(&active->subtrees, name->hashes[i], name->wire + offset,
-                                  name->size - offset);
-        if (found != SIZE_MAX)
-            return found;
-    }
-    return SIZE_MAX;
-}
-
-static void count(atomic_uint_fast64_t *counter)
-{
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
-size_t active_order_find_suffix(const struct active_order *active, const struct name *name,
-                                size_t label)
-{
-    size_t offset = name->offsets[label];
-    return index_find(&active->names, name->hashes[label], name->wire + offset,
-                      name->size - offset);
-}
-
-static bool exempts(const struct active_order *active, const struct name *name)
-{
-    return index_find(&active->exempt, name->hashes[0], name->wire, name->size) != SIZE_MAX;
-}
-
-static bool lists(const struct active_order *active, const struct name *name, bool is_cut_or_apex,
-                  struct order_listing *ret_listing)
-{
-    size_t exact = is_cut_or_apex ? SIZE_MAX : active_order_find_suffix(active, name, 0);
-    size_t subtree = active->subtrees.capacity > 0 ? find_subtree(active, name) : SIZE_MAX;
-
-    if (exact == SIZE_MAX && subtree == SIZE_MAX)
-        return false;
-    *ret_listing = (struct order_listing){.name = exact, .subtree = subtree};
-    return true;
-}
-
-bool active_order_lists(const struct active_order *active, const struct name *name,
-                        bool is_cut_or_apex, struct order_listing *ret_listing)
-{
-    return !exempts(active, name) && lists(active, name, is_cut_or_apex, ret_listing);
-}
-
-static bool is_in_force(const struct active_order *active, int64_t now)
-{
-    const struct verdict *verdict = &active->order->verdict;
-    return now >= verdict->starts && now < verdict->ends;
-}
-
-static bool observes(const struct active_order *active)
-{
-    return active->order->verdict.action == VERDICT_OBSERVE;
+    return now >= ranked->starts && now < ranked->ends;
 }
 
 /* Whether an order in force carves the name out. An observing order changes nothing, not even this.
  */
 static bool is_exempt(const struct overlay_set *set, const struct name *name, int64_t now)
 {
-    for (size_t i = 0; i < set->count; i++) {
-        const struct active_order *active = set->orders[i];
-        if (active->exempt.capacity > 0 && is_in_force(active, now) && !observes(active) &&
-            exempts(active, name))
+    for (size_t i = 0; set->has_exemptions && i < set->count; i++) {
+        const struct ranked_order *ranked = &set->orders[i];
+        if (!ranked->observes && is_in_force(ranked, now) &&
+            active_order_exempts(ranked->active, name))
             return true;
     }
     return false;
 }
 
-static void count_hit(struct active_order *active, const struct order_listing *listing,
-                      unsigned worker)
+static void count_hit(const struct asking *asking, const struct active_order *active,
+                      const struct order_listing *listing)
 {
-    count(&active->worker_hits[worker % active->workers].hits);
-    if (listing->name != SIZE_MAX)
-        count(&active->names.hits[listing->name]);
-    if (listing->subtree != SIZE_MAX)
-        count(&active->subtrees.hits[listing->subtree]);
+    if (asking->worker != OVERLAY_UNCOUNTED)
+        active_order_count(active, listing, asking->worker);
+}
+
+/* Whether the order may still decide. */
+static bool may_win(const struct asking *asking, uint32_t rank)
+{
+    return !asking->exempt && rank <= asking->winner;
+}
+
+/* An order that observes and has subtrees waits for them, so that it counts a query once. */
+static void meet_name(struct asking *asking, uint32_t rank, size_t found)
+{
+    const struct ranked_order *ranked = &asking->set->orders[rank];
+    struct order_listing listing = {.name = found, .subtree = SIZE_MAX};
+
+    if (!ranked->observes) {
+        asking->winner = rank;
+        asking->listing = listing;
+    } else if (ranked->active->subtrees.index == NULL &&
+               !active_order_exempts(ranked->active, asking->name)) {
+        count_hit(asking, ranked->active, &listing);
+    }
+}
+
+/* Meets the orders that list the name itself. */
+static void ask_names(struct asking *asking)
+{
+    struct asked_name asked;
+    struct name_probe probe;
+    struct name_place place;
+
+    asked_name_init(&asked, asking->name, 0);
+    for (size_t i = 0; i < asking->set->index_count; i++) {
+        const struct set_index *indexed = &asking->set->indexes[i];
+        name_probe_begin(&probe, indexed->index, asked_name_hash(&asked));
+        while (name_probe_next(&probe, &place)) {
+            uint32_t rank = indexed->ranks[place.list];
+            if (rank == RANK_NONE)
+                continue;
+            const struct ranked_order *ranked = &asking->set->orders[rank];
+            if (!is_in_force(ranked, asking->now) || !(ranked->observes || may_win(asking, rank)))
+                continue;
+            size_t found = asked_name_look(&asked, indexed->index, &place);
+            if (found != SIZE_MAX)
+                meet_name(asking, rank, found);
+        }
+    }
+}
+
+/* Index of the name itself in the list of the order `rank`, or SIZE_MAX. */
+static size_t find_name_of(const struct overlay_set *set, const struct name *name, uint32_t rank)
+{
+    struct asked_name asked;
+    struct name_probe probe;
+    struct name_place place;
+
+    asked_name_init(&asked, name, 0);
+    for (size_t i = 0; i < set->index_count; i++) {
+        const struct set_index *indexed = &set->indexes[i];
+        name_probe_begin(&probe, indexed->index, asked_name_hash(&asked));
+        while (name_probe_next(&probe, &place)) {
+            size_t found = indexed->ranks[place.list] == rank
+                               ? asked_name_look(&asked, indexed->index, &place)
+                               : SIZE_MAX;
+            if (found != SIZE_MAX)
+                return found;
+        }
+    }
+    return SIZE_MAX;
+}
+
+static void observe_subtree(const struct asking *asking, uint32_t rank, size_t subtree)
+{
+    const struct active_order *active = asking->set->orders[rank].active;
+    struct order_listing listing = {
+        .name = asking->is_cut_or_apex ? SIZE_MAX : find_name_of(asking->set, asking->name, rank),
+        .subtree = subtree,
+    };
+
+    if ((listing.name != SIZE_MAX || subtree != SIZE_MAX) &&
+        !active_order_exempts(active, asking->name))
+        count_hit(asking, active, &listing);
+}
+
+/* Meets the orders that have subtrees. */
+static void ask_subtrees(struct asking *asking)
+{
+    for (uint32_t rank = 0; rank < asking->set->count; rank++) {
+        const struct ranked_order *ranked = &asking->set->orders[rank];
+        if (ranked->active->subtrees.index == NULL || !is_in_force(ranked, asking->now) ||
+            !(ranked->observes || may_win(asking, rank)))
+            continue;
+        size_t subtree = active_order_find_subtree(ranked->active, asking->name);
+        if (ranked->observes) {
+            observe_subtree(asking, rank, subtree);
+        } else if (subtree != SIZE_MAX) {
+            if (asking->winner != rank)
+                asking->listing.name = SIZE_MAX;
+            asking->listing.subtree = subtree;
+            asking->winner = rank;
+        }
+    }
 }
 
 /* Of the blocking orders only the winner counts, so that its numbers are the answers it made; of
@@ -269,55 +181,127 @@ static struct overlay_hit overlay_set_find(const struct overlay *overlay, const 
                                            bool is_cut_or_apex, int64_t now, unsigned worker)
 {
     const struct overlay_set *set = (const struct overlay_set *)overlay;
-    struct overlay_hit hit = {0};
-    bool decided = is_exempt(set, name, now);
+    struct asking asking = {
+        .set = set,
+        .name = name,
+        .is_cut_or_apex = is_cut_or_apex,
+        .exempt = is_exempt(set, name, now),
+        .now = now,
+        .worker = worker,
+        .winner = RANK_NONE,
+    };
 
-    for (size_t i = 0; i < set->count; i++) {
-        struct active_order *active = set->orders[i];
-        bool counts_only = observes(active);
-        struct order_listing listing;
-
-        if (!is_in_force(active, now) || (!counts_only && decided) ||
-            (counts_only && exempts(active, name)) ||
-            !lists(active, name, is_cut_or_apex, &listing))
-            continue;
-        if (worker != OVERLAY_UNCOUNTED)
-            count_hit(active, &listing, worker);
-        if (counts_only)
-            continue;
-        decided = true;
-        hit = (struct overlay_hit){
-            .verdict = &active->order->verdict,
-            .by_subtree = listing.subtree != SIZE_MAX,
-        };
-    }
-    return hit;
+    if (!is_cut_or_apex)
+        ask_names(&asking);
+    if (overlay->has_subtrees)
+        ask_subtrees(&asking);
+    if (asking.winner == RANK_NONE)
+        return (struct overlay_hit){0};
+    const struct active_order *active = set->orders[asking.winner].active;
+    count_hit(&asking, active, &asking.listing);
+    return (struct overlay_hit){
+        .verdict = &active->order->verdict,
+        .by_subtree = asking.listing.subtree != SIZE_MAX,
+    };
 }
+
+bool overlay_set_lists(const struct overlay_set *set, const struct name *name)
+{
+    struct asked_name asked;
+    struct name_probe probe;
+    struct name_place place;
+
+    asked_name_init(&asked, name, 0);
+    for (size_t i = 0; i < set->index_count; i++) {
+        const struct set_index *indexed = &set->indexes[i];
+        name_probe_begin(&probe, indexed->index, asked_name_hash(&asked));
+        while (name_probe_next(&probe, &place))
+            if (indexed->ranks[place.list] != RANK_NONE &&
+                asked_name_look(&asked, indexed->index, &place) != SIZE_MAX)
+                return true;
+    }
+    return false;
+}
+
+/* ---- Making ---- */
 
 static int compare_precedence(const void *one, const void *other)
 {
-    const struct order *left = (*(struct active_order *const *)one)->order;
-    const struct order *right = (*(struct active_order *const *)other)->order;
+    const struct order *left = ((const struct ranked_order *)one)->active->order;
+    const struct order *right = ((const struct ranked_order *)other)->active->order;
 
     if (left->starts != right->starts)
         return left->starts < right->starts ? -1 : 1;
     return strcmp(left->id, right->id);
 }
 
-int overlay_set_create(struct active_order *const *orders, size_t count,
-                       struct overlay_set **ret_set)
+static void rank_orders(struct overlay_set *set, struct active_order *const *orders, size_t count)
 {
-    struct overlay_set *set = calloc(1, sizeof(*set) + count * sizeof(struct active_order *));
-    if (set == NULL)
-        return -ENOMEM;
-    set->overlay.find = overlay_set_find;
-    set->count = count;
     for (size_t i = 0; i < count; i++) {
-        set->orders[i] = active_order_ref(orders[i]);
-        set->overlay.has_subtrees |= orders[i]->order->subtrees.count > 0;
+        struct active_order *active = active_order_ref(orders[i]);
+        const struct verdict *verdict = &active->order->verdict;
+        set->orders[set->count++] = (struct ranked_order){
+            .active = active,
+            .starts = verdict->starts,
+            .ends = verdict->ends,
+            .observes = verdict->action == VERDICT_OBSERVE,
+        };
+        set->overlay.has_subtrees |= active->subtrees.index != NULL;
+        set->has_exemptions |= active->exempt.index != NULL;
     }
     if (count > 1)
         qsort(set->orders, count, sizeof(set->orders[0]), compare_precedence);
+}
+
+/* The element of an index, made when it is new; NULL: no memory. */
+static struct set_index *take_index(struct overlay_set *set, struct name_index *index)
+{
+    for (size_t i = 0; i < set->index_count; i++)
+        if (set->indexes[i].index == index)
+            return &set->indexes[i];
+    size_t lists = name_index_list_count(index);
+    uint32_t *ranks = reallocarray(NULL, lists, sizeof(*ranks));
+    if (ranks == NULL)
+        return NULL;
+    for (size_t i = 0; i < lists; i++)
+        ranks[i] = RANK_NONE;
+    struct set_index *indexed = &set->indexes[set->index_count++];
+    *indexed = (struct set_index){.index = name_index_ref(index), .ranks = ranks};
+    return indexed;
+}
+
+static int take_indexes(struct overlay_set *set)
+{
+    for (uint32_t rank = 0; rank < set->count; rank++) {
+        const struct active_list *names = &set->orders[rank].active->names;
+        if (names->index == NULL)
+            continue;
+        const struct set_index *indexed = take_index(set, names->index);
+        if (indexed == NULL)
+            return -ENOMEM;
+        indexed->ranks[names->number] = rank;
+    }
+    return 0;
+}
+
+int overlay_set_create(struct active_order *const *orders, size_t count,
+                       struct overlay_set **ret_set)
+{
+    struct overlay_set *set = calloc(1, sizeof(*set));
+    if (set == NULL)
+        return -ENOMEM;
+    set->overlay.find = overlay_set_find;
+    set->orders = calloc(count + 1, sizeof(*set->orders));
+    set->indexes = calloc(count + 1, sizeof(*set->indexes));
+    int rc = set->orders != NULL && set->indexes != NULL ? 0 : -ENOMEM;
+    if (rc == 0) {
+        rank_orders(set, orders, count);
+        rc = take_indexes(set);
+    }
+    if (rc < 0) {
+        overlay_set_free(set);
+        return rc;
+    }
     *ret_set = set;
     return 0;
 }
@@ -326,8 +310,14 @@ void overlay_set_free(struct overlay_set *set)
 {
     if (set == NULL)
         return;
+    for (size_t i = 0; i < set->index_count; i++) {
+        name_index_unref(set->indexes[i].index);
+        free(set->indexes[i].ranks);
+    }
     for (size_t i = 0; i < set->count; i++)
-        active_order_unref(set->orders[i]);
+        active_order_unref(set->orders[i].active);
+    free(set->indexes);
+    free(set->orders);
     free(set);
 }
 
@@ -344,13 +334,13 @@ size_t overlay_set_count(const struct overlay_set *set)
 struct active_order *overlay_set_at(const struct overlay_set *set, size_t index)
 {
     assert(index < set->count);
-    return set->orders[index];
+    return set->orders[index].active;
 }
 
 struct active_order *overlay_set_by_id(const struct overlay_set *set, const char *id)
 {
     for (size_t i = 0; i < set->count; i++)
-        if (strcmp(set->orders[i]->order->id, id) == 0)
-            return set->orders[i];
+        if (strcmp(set->orders[i].active->order->id, id) == 0)
+            return set->orders[i].active;
     return NULL;
 }

@@ -77,10 +77,17 @@ static int create(const struct zone_set *zones, struct order *order, struct rehe
     rehearsal->subtrees = calloc(order->subtrees.count + 1, sizeof(*rehearsal->subtrees));
     if (rehearsal->names == NULL || rehearsal->subtrees == NULL)
         return -ENOMEM;
-    rehearsal->refused = order_scope_check(zones, order);
-    look_at_names(rehearsal);
-    int rc = rehearsal_collateral(rehearsal);
-    return rc < 0 ? rc : order_scope_mark(zones, order);
+    struct order_scope scope;
+    int rc = order_scope_check(zones, order, false, &scope);
+    rehearsal->refused = scope.refused;
+    if (rc == 0) {
+        look_at_names(rehearsal);
+        rc = rehearsal_collateral(rehearsal);
+    }
+    if (rc == 0)
+        rc = order_scope_mark(&scope, order);
+    order_scope_clear(&scope);
+    return rc;
 }
 
 int rehearsal_create(const struct zone_set *zones, struct order *order,

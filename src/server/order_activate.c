@@ -1,12 +1,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "order/canonical.h"
 #include "order/order_save.h"
 #include "order/order_scope.h"
 #include "order/signature.h"
@@ -86,19 +87,6 @@ static int load(struct order_book *book, const char *path, bool strict, enum ord
 
 /* ---- Putting it in force ---- */
 
-/* Whether two orders say the same, by the form that is signed (tamis-order(5)). */
-static bool is_same(const struct order *one, const struct order *other)
-{
-    char *texts[2] = {NULL, NULL};
-    size_t sizes[2];
-    bool same = canonical_write(one, &texts[0], &sizes[0]) == 0 &&
-                canonical_write(other, &texts[1], &sizes[1]) == 0 && sizes[0] == sizes[1] &&
-                memcmp(texts[0], texts[1], sizes[0]) == 0;
-    free(texts[0]);
-    free(texts[1]);
-    return same;
-}
-
 /* Whether an order says what one in force says already: then that one goes on, with its counters.
  */
 static bool goes_on(struct order_book *book, const struct order *order, enum order_source source,
@@ -112,7 +100,7 @@ static bool goes_on(struct order_book *book, const struct order *order, enum ord
     if (active == NULL)
         return false;
 
-    bool same = is_same(active_order_get(active), order);
+    bool same = active_order_is(active, order) > 0;
     char *config_path = NULL;
     if (same && source == ORDER_FROM_CONFIG)
         same = (config_path = strdup(order->path)) != NULL;
@@ -210,7 +198,7 @@ static int put_in_force(struct order_book *book, struct active_order *active,
         .from_config = source == ORDER_FROM_CONFIG,
         .from_zone = source == ORDER_FROM_ZONE,
         .activated_at = time(NULL),
-        .marked = order->names.count + order->subtrees.count - refused,
+        .marked = active_order_entries(active) - refused,
         .refused = refused,
     };
     if (source == ORDER_FROM_CONFIG) {
@@ -220,6 +208,82 @@ static int put_in_force(struct order_book *book, struct active_order *active,
     return 0;
 }
 
+/* What needs the order alone: to keep it and to index its names. It is done beside the marking,
+ * which takes as long. */
+struct making {
+    struct order *order;
+    const char *directory; /* NULL: the order is not kept */
+    unsigned workers;
+    pthread_t thread;
+    bool has_thread;
+
+    struct order_saving saving;
+    struct active_order *active; /* NULL: it failed, and the order is nobody's */
+    struct error error;
+    int rc;
+};
+
+static void *make(void *context)
+{
+    struct making *making = context;
+    making->rc = making->directory == NULL ? 0
+                                           : order_save_prepare(making->order, making->directory,
+                                                                &making->saving, &making->error);
+    if (making->rc < 0)
+        return NULL;
+    making->rc = active_order_create(making->order, making->workers, &making->active);
+    if (making->rc == 0)
+        return NULL;
+    if (making->directory != NULL)
+        order_save_cancel(&making->saving, making->directory);
+    making->rc = error_set(&making->error, making->rc, "out of memory: nothing has changed");
+    return NULL;
+}
+
+static void making_begin(struct making *making)
+{
+    making->has_thread = pthread_create(&making->thread, NULL, make, making) == 0;
+}
+
+/* Where no thread could be started, this one does all of it. */
+static int making_end(struct making *making)
+{
+    if (making->has_thread)
+        pthread_join(making->thread, NULL);
+    else
+        (void)make(making);
+    return making->rc;
+}
+
+/* Forgets what was made; the order goes with it. */
+static void making_cancel(struct making *making)
+{
+    active_order_unref(making->active);
+    if (making->directory != NULL)
+        order_save_cancel(&making->saving, making->directory);
+}
+
+/* Marks the names of an order in the zones, which hold still. */
+static int mark(const struct order_book *book, struct order *order, bool strict,
+                uint64_t *ret_refused, struct error *ret_error)
+{
+    struct order_scope scope;
+    int rc = order_scope_check(book->view->zones, order, !strict, &scope);
+    bool refuses = rc == 0 && strict && scope.refused > 0;
+    if (rc == 0 && !refuses)
+        rc = order_scope_mark(&scope, order);
+    *ret_refused = scope.refused;
+    order_scope_clear(&scope);
+    if (rc < 0)
+        return error_set(ret_error, rc, "out of memory: nothing has changed");
+    if (!refuses)
+        return 0;
+    char text[400];
+    return error_set_at(
+        ret_error, -EINVAL, order->path, 0, "refused as strict was asked for: %s",
+        order_finding_format(&order->findings[order->finding_count - 1], text, sizeof(text)));
+}
+
 /* The long part of an activation, under the marks lock alone: answers, lifts and all else go on.
  * Takes the order over. */
 static int prepare(struct order_book *book, struct order *loaded, bool strict,
@@ -227,31 +291,28 @@ static int prepare(struct order_book *book, struct order *loaded, bool strict,
                    uint64_t *ret_refused, struct order_saving *ret_saving, struct error *ret_error)
 {
     _cleanup_(order_freep) struct order *order = loaded;
-    const struct zone_set *zones = book->view->zones;
+    struct making making = {
+        .order = order,
+        .directory = source == ORDER_FROM_COMMAND ? book->directory : NULL,
+        .workers = book->workers,
+    };
 
-    uint64_t refused = order_scope_check(zones, order);
-    if (strict && refused > 0) {
-        char text[400];
-        return error_set_at(
-            ret_error, -EINVAL, order->path, 0, "refused as strict was asked for: %s",
-            order_finding_format(&order->findings[order->finding_count - 1], text, sizeof(text)));
+    making_begin(&making);
+    int rc = mark(book, order, strict, ret_refused, ret_error);
+    int made = making_end(&making);
+    if (made < 0) {
+        if (rc == 0)
+            *ret_error = making.error;
+        return rc < 0 ? rc : made;
     }
-    struct active_order *active;
-    if (order_scope_mark(zones, order) < 0 ||
-        active_order_create(order, book->workers, &active) < 0)
-        return error_set(ret_error, -ENOMEM, "out of memory: nothing has changed");
     order = NULL; /* the active order's */
-
-    if (source == ORDER_FROM_COMMAND) {
-        int rc =
-            order_save_prepare(active_order_get(active), book->directory, ret_saving, ret_error);
-        if (rc < 0) {
-            active_order_unref(active);
-            return rc;
-        }
+    if (rc < 0) {
+        making_cancel(&making);
+        return rc;
     }
-    *ret_active = active;
-    *ret_refused = refused;
+    active_order_drop_list(making.active);
+    *ret_active = making.active;
+    *ret_saving = making.saving;
     return 0;
 }
 
@@ -304,6 +365,8 @@ int order_book_activate(struct order_book *book, const char *path, bool strict,
     pthread_mutex_lock(&book->marks);
     rc = activate(book, order, strict, source, &start, ret_result, ret_error);
     pthread_mutex_unlock(&book->marks);
+    /* What the list took while it was read and sorted goes back to the system. */
+    (void)malloc_trim(0);
     return rc;
 }
 

@@ -29,11 +29,10 @@ static void entry_clear(struct order_entry *entry)
 void order_result_fill(struct order_result *result, struct active_order *active, uint64_t refused,
                        const struct timespec *start)
 {
-    const struct order *order = active_order_get(active);
     *result = (struct order_result){
         .active = active_order_ref(active),
-        .names = order->names.count,
-        .marked = order->names.count + order->subtrees.count - refused,
+        .names = active_order_names(active)->count,
+        .marked = active_order_entries(active) - refused,
         .refused = refused,
         .took_ms = milliseconds_since(start),
     };
@@ -172,7 +171,7 @@ int order_book_mark(struct order_book *book, const struct zone_set *zones, struc
         return rc;
     for (size_t i = 0; i < count && rc == 0; i++) {
         if (!entries[i].ended)
-            rc = order_marks_set_in(zones, order_entry_order(&entries[i]), data);
+            rc = order_marks_set_in(zones, entries[i].active, data);
     }
     order_entries_free(entries, count);
     return rc;
@@ -185,13 +184,13 @@ void order_book_recount(struct order_book *book)
     if (order_book_snapshot(book, &entries, &count) < 0)
         return; /* the numbers stay those of the activation */
     for (size_t i = 0; i < count; i++) {
-        const struct order *order = order_entry_order(&entries[i]);
-        uint64_t refused = order_scope_refused(book->view->zones, order);
+        const struct active_order *active = entries[i].active;
+        uint64_t refused = order_scope_refused(book->view->zones, active);
         pthread_mutex_lock(book->control);
-        struct order_entry *entry = order_book_find(book, order->id);
-        if (entry != NULL && entry->active == entries[i].active) {
+        struct order_entry *entry = order_book_find(book, active_order_get(active)->id);
+        if (entry != NULL && entry->active == active) {
             entry->refused = refused;
-            entry->marked = order->names.count + order->subtrees.count - refused;
+            entry->marked = active_order_entries(active) - refused;
         }
         pthread_mutex_unlock(book->control);
     }
@@ -218,7 +217,7 @@ static void clear_marks(struct order_book *book)
 {
     pthread_mutex_lock(book->control);
     struct active_order **gone = TAKE(book->gone);
-    size_t count = book->gone_count, other_count = 0;
+    size_t count = book->gone_count;
     book->gone_count = book->gone_room = 0;
     pthread_mutex_unlock(book->control);
     if (count == 0) {
@@ -228,17 +227,18 @@ static void clear_marks(struct order_book *book)
 
     /* An order that was activated since, and lists the same names, is among the others: none joins
      * them as long as the lock is held. */
-    struct order_entry *others = NULL;
+    struct overlay_set *others = NULL;
     pthread_mutex_lock(&book->marks);
-    int rc = order_book_snapshot(book, &others, &other_count);
+    pthread_mutex_lock(book->control);
+    int rc = order_book_overlay(book, NULL, NULL, &others);
+    pthread_mutex_unlock(book->control);
     for (size_t i = 0; i < count; i++) {
         if (rc == 0)
-            order_marks_clear(book->view->zones, active_order_get(gone[i]), others, other_count);
+            order_marks_clear(book->view->zones, gone[i], others);
         active_order_unref(gone[i]);
     }
     pthread_mutex_unlock(&book->marks);
-    if (rc == 0)
-        order_entries_free(others, other_count);
+    overlay_set_free(others);
     free(gone);
 }
 
@@ -255,8 +255,10 @@ int order_book_overlay(const struct order_book *book, struct active_order *added
         if (!book->entries[i].ended && &book->entries[i] != replaced)
             orders[count++] = book->entries[i].active;
     }
-    if (added != NULL)
+    if (added != NULL) {
         orders[count++] = added;
+        active_orders_join(orders, count);
+    }
 
     struct overlay_set *set = NULL;
     int rc = count == 0 ? 0 : overlay_set_create(orders, count, &set);

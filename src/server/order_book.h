@@ -25,7 +25,8 @@
 #include "server/responder.h"
 #include "zone/zone.h"
 
-/* Orders in force at once: a lookup of a listed name walks them, so that there must be an end. */
+/* Orders in force at once: a lookup of a listed name walks those that have exemptions or subtrees,
+ * so that there must be an end. */
 #define ORDERS_MAX 4096
 
 enum order_source {

@@ -34,7 +34,8 @@ static inline const struct order *order_entry_order(const struct order_entry *en
 struct order_entry *order_book_find(const struct order_book *book, const char *id);
 
 /* Makes the overlay of the orders that have not ended, with `added` (NULL: none) in the place of
- * the entry `replaced` (NULL: of none). NULL is the overlay without orders. */
+ * the entry `replaced` (NULL: of none). NULL is the overlay without orders. An added order's index
+ * of names is merged with those of others where that is due (active_orders_join()). */
 _must_check_ int order_book_overlay(const struct order_book *book, struct active_order *added,
                                     const struct order_entry *replaced,
                                     struct overlay_set **ret_set);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/rcu.h"
+#include "order/name_list.h"
 #include "order/policy_zone.h"
 #include "server/log.h"
 #include "server/server_internal.h"
@@ -169,8 +170,14 @@ static int write_order(FILE *stream, struct order_publisher *publisher,
                                                 .serial = next_serial(publisher)};
     struct policy_zone_summary summary;
 
-    return policy_zone_write(active_order_get(published->active), &options, stream, &summary,
-                             ret_error);
+    /* In force an order has its names packed. */
+    struct order order = *active_order_get(published->active);
+    int rc = packed_names_unpack(active_order_names(published->active), &order.names);
+    if (rc < 0)
+        return error_set(ret_error, rc, "out of memory");
+    rc = policy_zone_write(&order, &options, stream, &summary, ret_error);
+    order_names_clear(&order.names);
+    return rc;
 }
 
 /* A member's label is its order's id: the same order activated again is the same member. */

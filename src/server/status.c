@@ -77,7 +77,7 @@ static int command_status(void *context, const json_t *request, json_t **ret_res
         if (entry->ended)
             continue;
         active++;
-        listed += (json_int_t)active_order_get(entry->active)->names.count;
+        listed += (json_int_t)active_order_names(entry->active)->count;
     }
     *ret_result = json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:I, s:{s:I, s:I, "
@@ -163,12 +163,13 @@ static json_t *order_json(const struct order_entry *entry, int64_t now)
         "id", order->id, "kind", order_kind_word(order->kind), "action",
         order_action_word(order->action), "authority", order->authority, "starts",
         timestamp_write(order->starts, starts), "ends", timestamp_write(order->ends, ends), "state",
-        state_word(entry, now), "names", (json_int_t)order->names.count, "marked",
-        (json_int_t)entry->marked, "refused", (json_int_t)order->finding_total, "subtrees",
-        (json_int_t)order->subtrees.count, "exempt", (json_int_t)order->exempt.count, "hits",
-        (json_int_t)active_order_hits(entry->active), "notice", order->notice, "activated_at",
-        (json_int_t)entry->activated_at, "source", source_word(entry), "finding_total",
-        (json_int_t)order->finding_total, "findings", findings_json(order, ORDER_FINDINGS_MAX));
+        state_word(entry, now), "names", (json_int_t)active_order_names(entry->active)->count,
+        "marked", (json_int_t)entry->marked, "refused", (json_int_t)order->finding_total,
+        "subtrees", (json_int_t)order->subtrees.count, "exempt", (json_int_t)order->exempt.count,
+        "hits", (json_int_t)active_order_hits(entry->active), "notice", order->notice,
+        "activated_at", (json_int_t)entry->activated_at, "source", source_word(entry),
+        "finding_total", (json_int_t)order->finding_total, "findings",
+        findings_json(order, ORDER_FINDINGS_MAX));
 }
 
 static int command_orders(void *context, const json_t *request, json_t **ret_result,
@@ -196,7 +197,8 @@ static int command_orders(void *context, const json_t *request, json_t **ret_res
 /* ---- Counters ---- */
 
 struct name_hits {
-    const uint8_t *wire;
+    const struct packed_names *names;
+    size_t index;
     uint64_t hits;
 };
 
@@ -206,48 +208,58 @@ static int compare_hits(const void *one, const void *other)
     return (a->hits < b->hits) - (a->hits > b->hits);
 }
 
-static size_t collect_hits(const struct active_order *active, struct name_hits *ret_hits)
+/* The names of one list that were asked for; `ret_hits` may be NULL. Returns how many. */
+static size_t collect_hits(const struct active_order *active, const struct packed_names *names,
+                           uint64_t (*hits_of)(const struct active_order *active, size_t index),
+                           size_t room, struct name_hits *ret_hits)
 {
-    const struct order *order = active_order_get(active);
     size_t count = 0;
-    for (size_t i = 0; i < order->names.count; i++) {
-        uint64_t hits = active_order_name_hits(active, i);
-        if (hits > 0)
-            ret_hits[count++] = (struct name_hits){order_names_at(&order->names, i), hits};
+    for (size_t i = 0; i < names->count && (ret_hits == NULL || count < room); i++) {
+        uint64_t hits = hits_of(active, i);
+        if (hits == 0)
+            continue;
+        if (ret_hits != NULL)
+            ret_hits[count] = (struct name_hits){names, i, hits};
+        count++;
     }
-    for (size_t i = 0; i < order->subtrees.count; i++) {
-        uint64_t hits = active_order_subtree_hits(active, i);
-        if (hits > 0)
-            ret_hits[count++] = (struct name_hits){order_names_at(&order->subtrees, i), hits};
-    }
-    qsort(ret_hits, count, sizeof(*ret_hits), compare_hits);
     return count;
+}
+
+static json_t *name_hits_json(const struct name_hits *hits)
+{
+    struct packed_walk walk;
+    char text[KNOT_DNAME_TXT_MAXLEN + 1];
+    packed_walk_begin(&walk, hits->names, hits->index);
+    if (knot_dname_to_str(text, packed_walk_next(&walk), sizeof(text)) == NULL)
+        return NULL;
+    size_t size = strlen(text);
+    if (size > 1)
+        text[size - 1] = '\0';
+    return json_pack("{s:s, s:I}", "name", text, "hits", (json_int_t)hits->hits);
 }
 
 static json_t *order_stats(const struct active_order *active)
 {
-    const struct order *order = active_order_get(active);
-    struct name_hits *hits = calloc(order->names.count + order->subtrees.count + 1, sizeof(*hits));
-    json_t *names = json_array();
-    if (hits == NULL || names == NULL) {
+    const struct packed_names *names = active_order_names(active);
+    const struct packed_names *subtrees = active_order_subtrees(active);
+    /* Of millions of names few are asked for. One more may be by the second time. */
+    size_t room = collect_hits(active, names, active_order_name_hits, 0, NULL) +
+                  collect_hits(active, subtrees, active_order_subtree_hits, 0, NULL);
+    struct name_hits *hits = calloc(room + 1, sizeof(*hits));
+    json_t *list = json_array();
+    if (hits == NULL || list == NULL) {
         free(hits);
-        json_decref(names);
+        json_decref(list);
         return NULL;
     }
-    size_t count = collect_hits(active, hits);
-    for (size_t i = 0; i < count; i++) {
-        char text[KNOT_DNAME_TXT_MAXLEN + 1];
-        if (knot_dname_to_str(text, hits[i].wire, sizeof(text)) == NULL)
-            continue;
-        size_t size = strlen(text);
-        if (size > 1)
-            text[size - 1] = '\0';
-        json_array_append_new(
-            names, json_pack("{s:s, s:I}", "name", text, "hits", (json_int_t)hits[i].hits));
-    }
+    size_t count = collect_hits(active, names, active_order_name_hits, room, hits);
+    count += collect_hits(active, subtrees, active_order_subtree_hits, room - count, hits + count);
+    qsort(hits, count, sizeof(*hits), compare_hits);
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, name_hits_json(&hits[i]));
     free(hits);
-    return json_pack("{s:s, s:I, s:o}", "id", order->id, "hits",
-                     (json_int_t)active_order_hits(active), "names", names);
+    return json_pack("{s:s, s:I, s:o}", "id", active_order_get(active)->id, "hits",
+                     (json_int_t)active_order_hits(active), "names", list);
 }
 
 /* Sums of all responders. */
@@ -505,8 +517,9 @@ static void write_order_metrics(const struct server *server, FILE *stream)
     }
     write_gauge(stream, "tamisd_order_names", "Names that the order lists.");
     for (size_t i = 0; i < order_book_count(server->book); i++) {
-        const struct order *order = active_order_get(order_book_at(server->book, i)->active);
-        fprintf(stream, "tamisd_order_names{order=\"%s\"} %zu\n", order->id, order->names.count);
+        const struct active_order *active = order_book_at(server->book, i)->active;
+        fprintf(stream, "tamisd_order_names{order=\"%s\"} %zu\n", active_order_get(active)->id,
+                active_order_names(active)->count);
     }
 }
 

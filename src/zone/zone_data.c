@@ -145,6 +145,16 @@ struct name_hit zone_data_find(const struct zone_data *data, const struct name *
     return zone_data_find_suffix(data, name, 0);
 }
 
+void zone_data_prefetch(const struct zone_data *data, const struct name *name)
+{
+    name_table_prefetch(rcu_dereference(data->table), name->hashes[0]);
+}
+
+void zone_data_prefetch_entry(const struct zone_data *data, const struct name *name)
+{
+    name_table_prefetch_entry(rcu_dereference(data->table), name->hashes[0]);
+}
+
 enum name_state zone_data_name_state(const struct zone_data *data, const struct name *name)
 {
     if (!zone_data_holds(data, name))
@@ -310,6 +320,15 @@ int zone_data_mark_all(struct zone_data *data, const uint8_t *const *owners, siz
         at += batch;
     }
     return 0;
+}
+
+bool zone_data_mark_present(struct zone_data *data, const struct name *name)
+{
+    size_t owner_size = (size_t)name->size - data->apex.size;
+    (void)pthread_mutex_lock(&data->table_lock);
+    bool is_present = name_table_mark(data->table, name->hashes[0], name->wire, owner_size);
+    (void)pthread_mutex_unlock(&data->table_lock);
+    return is_present;
 }
 
 int zone_data_mark(struct zone_data *data, const uint8_t *owner)

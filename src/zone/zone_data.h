@@ -93,6 +93,10 @@ _must_check_ int zone_data_mark(struct zone_data *data, const uint8_t *owner);
 _must_check_ int zone_data_mark_all(struct zone_data *data, const uint8_t *const *owners,
                                     size_t count);
 
+/* Sets the mark of a name at or below the apex if it has a place in the table, in the zone or as
+ * a mark alone; returns false when it has none. Writer only. */
+bool zone_data_mark_present(struct zone_data *data, const struct name *name);
+
 /* Clears the mark. */
 void zone_data_unmark(struct zone_data *data, const uint8_t *owner);
 
@@ -103,6 +107,11 @@ struct name_hit zone_data_find(const struct zone_data *data, const struct name *
  * apex. */
 struct name_hit zone_data_find_suffix(const struct zone_data *data, const struct name *name,
                                       size_t label);
+
+/* Asks for the memory that zone_data_find() will want first, and for that which it will want then,
+ * when the first has come. */
+void zone_data_prefetch(const struct zone_data *data, const struct name *name);
+void zone_data_prefetch_entry(const struct zone_data *data, const struct name *name);
 
 /* Whether `name` is at or below the apex. */
 bool zone_data_holds(const struct zone_data *data, const struct name *name);

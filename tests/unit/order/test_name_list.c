@@ -91,7 +91,7 @@ static void test_one_bad_line_is_named_and_the_rest_stands(void **state)
 
 static void test_findings_are_bounded_and_all_counted(void **state)
 {
-    size_t lines = ORDER_FINDINGS_MAX + 5000;
+    size_t lines = 400000; /* more than one thread reads alone */
     char *text = malloc(lines * 3 + 1);
     struct order order = {0};
 
@@ -103,6 +103,8 @@ static void test_findings_are_bounded_and_all_counted(void **state)
     assert_int_equal(order.names.count, 0);
     assert_int_equal(order.finding_total, lines);
     assert_int_equal(order.finding_count, ORDER_FINDINGS_MAX);
+    for (size_t i = 0; i < ORDER_FINDINGS_MAX; i++)
+        assert_int_equal(order.findings[i].line, i + 1);
     order_names_clear(&order.names);
     free_findings(&order);
     free(text);
@@ -160,11 +162,35 @@ static int compare_canonically(const uint8_t *one, const uint8_t *other)
     return left_count < right_count ? -1 : left_count > right_count;
 }
 
-/* More names than sort without the radix passes. */
+/* Each name has the line that lists it first. */
+static void check_first_lines(const struct order_names *names, const char *text, size_t size)
+{
+    uint32_t *first = calloc(names->count, sizeof(*first));
+    uint32_t line = 1;
+
+    assert_non_null(first);
+    for (const char *at = text; at < text + size; line++) {
+        const char *end = memchr(at, '\n', (size_t)(text + size - at));
+        uint8_t wire[NAME_SIZE_MAX];
+        struct name_fault fault;
+        size_t wire_size;
+        if (name_text_parse(at, (size_t)(end - at), wire, &wire_size, &fault) == 0) {
+            size_t index = order_names_find(names, wire);
+            assert_true(index < names->count);
+            if (first[index] == 0)
+                first[index] = line;
+        }
+        at = end + 1;
+    }
+    assert_memory_equal(first, names->lines, names->count * sizeof(*first));
+    free(first);
+}
+
+/* More names than one thread reads and sorts alone. */
 static void test_random_lists_are_sorted_canonically(void **state)
 {
     unsigned seed = 20140630;
-    size_t lines = 20000, size = 0;
+    size_t lines = 150000, size = 0;
     char *text = malloc(lines * 256);
     struct order order = {0};
 
@@ -183,6 +209,7 @@ static void test_random_lists_are_sorted_canonically(void **state)
         assert_int_equal(order_names_find(&order.names, name), i);
     }
     assert_int_equal(order_names_find(&order.names, (const uint8_t *)"\7missing"), SIZE_MAX);
+    check_first_lines(&order.names, text, size);
     order_names_clear(&order.names);
     free_findings(&order);
     free(text);
