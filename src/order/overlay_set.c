@@ -294,6 +294,37 @@ static struct overlay_hit overlay_set_find(const struct overlay *overlay, const 
     return hit;
 }
 
+/* A slot of the index; the name's offset and counter; the name. */
+static void index_prefetch(const struct name_index *index, uint64_t hash, unsigned step)
+{
+    if (index->capacity == 0)
+        return;
+    uint32_t at = slot_of(index, hash);
+    if (step == 0) {
+        __builtin_prefetch(&index->slots[at]);
+        return;
+    }
+    while (index->slots[at].index_plus_one != 0 && index->slots[at].tag != (uint32_t)hash)
+        at = at + 1 == index->capacity ? 0 : at + 1;
+    if (index->slots[at].index_plus_one == 0)
+        return;
+    uint32_t found = index->slots[at].index_plus_one - 1;
+    if (step == 1) {
+        __builtin_prefetch(&index->names->offsets[found]);
+        __builtin_prefetch(&index->hits[found], 1);
+    } else {
+        __builtin_prefetch(order_names_at(index->names, found));
+    }
+}
+
+static void overlay_set_prefetch(const struct overlay *overlay, const struct name *name,
+                                 unsigned step)
+{
+    const struct overlay_set *set = (const struct overlay_set *)overlay;
+    for (size_t i = 0; i < set->count; i++)
+        index_prefetch(&set->orders[i]->names, name->hashes[0], step);
+}
+
 static int compare_precedence(const void *one, const void *other)
 {
     const struct order *left = (*(struct active_order *const *)one)->order;
@@ -311,6 +342,7 @@ int overlay_set_create(struct active_order *const *orders, size_t count,
     if (set == NULL)
         return -ENOMEM;
     set->overlay.find = overlay_set_find;
+    set->overlay.prefetch = overlay_set_prefetch;
     set->count = count;
     for (size_t i = 0; i < count; i++) {
         set->orders[i] = active_order_ref(orders[i]);
