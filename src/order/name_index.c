@@ -297,6 +297,23 @@ void name_probe_begin(struct name_probe *probe, const struct name_index *index, 
     };
 }
 
+void name_index_prefetch(const struct name_index *index, uint64_t hash)
+{
+    __builtin_prefetch(&index->starts[bucket_of(index, hash)]);
+}
+
+void name_index_prefetch_block(const struct name_index *index, const struct name_place *place,
+                               bool octets)
+{
+    const struct packed_names *names = index->lists[place->list].names;
+    const uint32_t *block = &names->blocks[place->block];
+
+    if (octets)
+        __builtin_prefetch(names->octets + *block);
+    else
+        __builtin_prefetch(block);
+}
+
 /* The list that a block belongs to: the last one that begins at it or before. */
 static uint32_t list_of(const struct name_index *index, uint32_t block)
 {

@@ -59,6 +59,12 @@ struct name_place {
 
 void name_probe_begin(struct name_probe *probe, const struct name_index *index, uint64_t hash);
 
+/* Ask the memory for where a hash's bucket begins, and for where the block of a place whose list
+ * still lives begins or, once that has come, for the block. */
+void name_index_prefetch(const struct name_index *index, uint64_t hash);
+void name_index_prefetch_block(const struct name_index *index, const struct name_place *place,
+                               bool octets);
+
 /* The next place; false: there is none. */
 bool name_probe_next(struct name_probe *probe, struct name_place *ret_place);
 

@@ -223,6 +223,33 @@ bool overlay_set_lists(const struct overlay_set *set, const struct name *name)
     return false;
 }
 
+/* Where the name's bucket begins and the bucket; then, of the block that the name is in, the place
+ * and the octets. */
+static void prefetch_in(const struct set_index *indexed, uint64_t hash, unsigned step)
+{
+    struct name_probe probe;
+    struct name_place place;
+
+    if (step == 0) {
+        name_index_prefetch(indexed->index, hash);
+        return;
+    }
+    name_probe_begin(&probe, indexed->index, hash);
+    if (step == 1)
+        __builtin_prefetch(probe.begin);
+    else if (name_probe_next(&probe, &place) && indexed->ranks[place.list] != RANK_NONE)
+        name_index_prefetch_block(indexed->index, &place, step == 3);
+}
+
+static void overlay_set_prefetch(const struct overlay *overlay, const struct name *name,
+                                 unsigned step)
+{
+    const struct overlay_set *set = (const struct overlay_set *)overlay;
+
+    for (size_t i = 0; i < set->index_count; i++)
+        prefetch_in(&set->indexes[i], name->hashes[0], step);
+}
+
 /* ---- Making ---- */
 
 static int compare_precedence(const void *one, const void *other)
@@ -291,6 +318,7 @@ int overlay_set_create(struct active_order *const *orders, size_t count,
     if (set == NULL)
         return -ENOMEM;
     set->overlay.find = overlay_set_find;
+    set->overlay.prefetch = overlay_set_prefetch;
     set->orders = calloc(count + 1, sizeof(*set->orders));
     set->indexes = calloc(count + 1, sizeof(*set->indexes));
     int rc = set->orders != NULL && set->indexes != NULL ? 0 : -ENOMEM;

@@ -537,10 +537,24 @@ size_t responder_answer(struct responder *responder, const uint8_t *request, siz
     return datagram.response_size;
 }
 
+/* What the orders have to say about marked names, likewise. */
+static void prefetch_verdicts(const struct overlay *overlay, const struct prepared *const *marked,
+                              size_t count)
+{
+    if (overlay == NULL || overlay->prefetch == NULL)
+        return;
+    for (unsigned step = 0; step < OVERLAY_STEPS; step++) {
+        for (size_t i = 0; i < count; i++)
+            overlay->prefetch(overlay, &marked[i]->name, step);
+    }
+}
+
 static void answer_group(struct responder *responder, const struct answer_environment *environment,
                          struct responder_datagram *datagrams, size_t count, size_t response_max)
 {
     struct prepared *prepared = responder->prepared;
+    const struct prepared *marked[GROUP_MAX];
+    size_t marked_count = 0;
     for (size_t i = 0; i < count; i++)
         prepare(environment, datagrams[i].request, datagrams[i].request_size, &prepared[i]);
     /* In loops of their own: a core waits for the page's address behind a prefetch as behind a
@@ -550,9 +564,11 @@ static void answer_group(struct responder *responder, const struct answer_enviro
             answer_direct_prefetch(&prepared[i].question);
     }
     for (size_t i = 0; i < count; i++) {
-        if (prepared[i].has_zone)
-            answer_direct_prefetch_entry(&prepared[i].question);
+        if (prepared[i].has_zone && answer_direct_prefetch_entry(&prepared[i].question))
+            marked[marked_count++] = &prepared[i];
     }
+    if (marked_count > 0)
+        prefetch_verdicts(environment->overlay, marked, marked_count);
     for (size_t i = 0; i < count; i++)
         respond(responder, environment, &prepared[i], &datagrams[i], TRANSPORT_UDP, response_max,
                 true);

@@ -88,7 +88,7 @@ struct responder_datagram {
     size_t request_size;
     const struct sockaddr *client;
     uint8_t *spare;       /* takes responses that cannot take the request's place */
-    uint8_t *response;    /* set: in `request` or in `spare` */
+    uint8_t *response;    /* set unless there is none: in `request` or in `spare` */
     size_t response_size; /* set: 0 for none */
 };
 

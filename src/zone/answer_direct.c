@@ -19,10 +19,10 @@ void answer_direct_prefetch(const struct question *question)
     name_table_prefetch(table, question->name->hashes[0]);
 }
 
-void answer_direct_prefetch_entry(const struct question *question)
+bool answer_direct_prefetch_entry(const struct question *question)
 {
     const struct name_table *table = rcu_dereference(question->data->table);
-    name_table_prefetch_entry(table, question->name->hashes[0]);
+    return name_table_prefetch_entry(table, question->name->hashes[0]);
 }
 
 static uint8_t *write_head(uint8_t *at, uint16_t type, uint32_t ttl_s)

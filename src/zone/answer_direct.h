@@ -18,9 +18,10 @@ struct direct_answer {
 };
 
 /* Ask the memory for what the answer to a question with a zone will look at. The second takes what
- * the first has brought. */
+ * the first has brought, and returns whether orders may be asked: struct overlay has a prefetch of
+ * its own. */
 void answer_direct_prefetch(const struct question *question);
-void answer_direct_prefetch_entry(const struct question *question);
+bool answer_direct_prefetch_entry(const struct question *question);
 
 /* Writes the answer to `at`, right behind the question in a message, where `room` octets may be
  * used. False: it is answer_question()'s. Either way `ret_judgement` is what the orders said, if

@@ -149,20 +149,20 @@ void name_table_prefetch(const struct name_table *table, uint64_t hash)
     __builtin_prefetch(&table->slots[slot_index(hash, table->capacity)]);
 }
 
-void name_table_prefetch_entry(const struct name_table *table, uint64_t hash)
+bool name_table_prefetch_entry(const struct name_table *table, uint64_t hash)
 {
     uint64_t tag = slot_tag(hash);
     uint64_t index = slot_index(hash, table->capacity);
     for (;;) {
         uint64_t slot = __atomic_load_n(&table->slots[index], __ATOMIC_RELAXED);
         if (slot == 0)
-            return;
+            return false;
         if ((slot & SLOT_TAG) == tag) {
             /* Of a mark alone this asks for memory that is not there, which does no harm. */
             const char *entry = (const char *)slot_entry(slot);
             __builtin_prefetch(entry);
             __builtin_prefetch(entry + ENTRY_SIZE_USUAL);
-            return;
+            return (slot & SLOT_MARK) != 0;
         }
         if (++index == table->capacity)
             index = 0;

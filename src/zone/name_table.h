@@ -124,8 +124,9 @@ struct name_hit name_table_find(const struct name_table *table, uint64_t hash, c
 /* Asks for the memory that a probe for `hash` will want first. */
 void name_table_prefetch(const struct name_table *table, uint64_t hash);
 
-/* Asks for what it will want next, once the former has come: the entry. */
-void name_table_prefetch_entry(const struct name_table *table, uint64_t hash);
+/* Asks for what it will want next, once the former has come: the entry. Returns whether the name
+ * seems to be marked. */
+bool name_table_prefetch_entry(const struct name_table *table, uint64_t hash);
 
 /* ---- Changing: one writer at a time ---- */
 

@@ -51,6 +51,9 @@ struct overlay_hit {
 /* In the place of a worker: look without counting, for names that nobody asked about. */
 #define OVERLAY_UNCOUNTED UINT_MAX
 
+/* Turns of prefetching: an index, and three times what the one before points to. */
+#define OVERLAY_STEPS 4
+
 struct overlay {
     bool has_subtrees; /* then every name is asked about, not only marked ones */
     /* Finds the verdict in force for `name` at `now` (Unix seconds) and counts the hit (relaxed
@@ -59,4 +62,7 @@ struct overlay {
      * and not returned. */
     struct overlay_hit (*find)(const struct overlay *overlay, const struct name *name,
                                bool is_cut_or_apex, int64_t now, unsigned worker);
+    /* Asks the memory for what find() will look at for a marked name. Each step, from 0 to
+     * OVERLAY_STEPS - 1, takes what the one before has brought. NULL: nothing is gained by it. */
+    void (*prefetch)(const struct overlay *overlay, const struct name *name, unsigned step);
 };

@@ -402,7 +402,8 @@ static void note(const uint8_t *request, const struct responder_datagram *datagr
 static void compare(const uint8_t *request, size_t size, const uint8_t *expected,
                     size_t expected_size, const uint8_t *given, size_t given_size)
 {
-    if (expected_size == given_size && memcmp(expected, given, given_size) == 0)
+    if (expected_size == given_size &&
+        (given_size == 0 || memcmp(expected, given, given_size) == 0))
         return;
     const uint8_t *const octets[] = {request, expected, given};
     const size_t sizes[] = {size, expected_size, given_size};
