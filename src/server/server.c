@@ -16,6 +16,7 @@
 #include "order/timestamp.h"
 #include "server/log.h"
 #include "server/server_internal.h"
+#include "server/server_transfers.h"
 
 /* How nice threads are that work for long: at 10 one gets a tenth of what a worker gets, so that on
  * a loaded machine a reload or a transfer takes longer and answers do not. */
@@ -247,11 +248,6 @@ void server_tick(struct server *server)
 
 /* ---- Refreshing ---- */
 
-static int refresh_publish(void *context, struct zone *zone, struct zone_data *data)
-{
-    return server_publish(context, zone, data);
-}
-
 static void refresh_expire(void *context, struct zone *zone)
 {
     (void)context;
@@ -279,6 +275,7 @@ static int plan_zone(struct refresh_plan *plan, struct zone *zone)
     struct refresh_zone *planned = &plan->zones[plan->count];
     struct transfer_key *key = &plan->keys[plan->count];
     planned->zone = zone;
+    planned->zonemd = config->zonemd;
     struct transfer_source *sources = calloc(config->from_count + 1, sizeof(*sources));
     if (sources == NULL)
         return -ENOMEM;
@@ -293,6 +290,8 @@ static int plan_zone(struct refresh_plan *plan, struct zone *zone)
             .origin = (const struct sockaddr *)&config->from[i].address,
             .origin_size = config->from[i].size,
             .key = config->key != NULL ? key : NULL,
+            .total_timeout_ms = config->transfer_time_max_ms,
+            .size_max = config->transfer_size_max,
         };
     plan->count++;
     return 0;
@@ -318,7 +317,8 @@ int server_refresh_start(struct server *server, struct error *ret_error)
         return 0;
     }
 
-    const struct refresh_handlers handlers = {.publish = refresh_publish,
+    const struct refresh_handlers handlers = {.publish = server_take_zone,
+                                              .change = server_take_changes,
                                               .expire = refresh_expire,
                                               .log = refresh_log,
                                               .context = server};

@@ -1,7 +1,7 @@
 /* The digest of a whole zone (ZONEMD, RFC 8976): whether what arrived is what its publisher made.
  *
  * Scheme SIMPLE with SHA-384 or SHA-512. The zone is hashed in canonical order as it streams by, on
- * the calling thread; sorting the names takes a second one when there are many. Memory is 16 octets
+ * the calling thread; sorting the names takes a second one when there are many. Memory is 24 octets
  * a name, and as much again while they are sorted.
  */
 #pragma once
