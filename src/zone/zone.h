@@ -31,7 +31,7 @@ struct zone {
                      changed */
 
     /* Kept for status and metrics; written by the control side, read relaxed. */
-    _Atomic(int64_t) loaded_at;  /* Unix seconds of the present generation */
+    _Atomic(int64_t) loaded_at; /* Unix seconds of the present generation */
     /* When the zone of a secondary was last known to be its primary's: the last good check, or, by
      * EXPIRE (RFC 7314), the last one of an origin that is a secondary itself. */
     _Atomic(int64_t) checked_at;

@@ -18,6 +18,6 @@
 _must_check_ int zone_rebuild(const struct zone_hold *hold, const uint8_t *changes, size_t size,
                               struct zone_data **ret_data, struct error *ret_error);
 
-/* What a held generation has at a name, NSEC3 owners apart; NULL: nothing. `hold` is a struct
+/* What a held generation has at a name, NSEC3 owners apart; NULL: nothing. `held` is a struct
  * zone_hold, as struct difference_base passes it. */
-const struct name_entry *zone_hold_find(const void *hold, const struct name *owner, bool is_nsec3);
+const struct name_entry *zone_hold_find(const void *held, const struct name *owner, bool is_nsec3);

@@ -19,6 +19,7 @@ from testbed.servers import Bind, Knot, Nsd, program
 PATIENCE_S = 60.0
 ZONE = "moving.example."
 ROUNDS, CHANGES = 25, 20
+KEY_NAME, SECRET = "xfr", "bm90LWEtcmVhbC1zZWNyZXQ="
 
 
 # ---- A zone and its random changes ----
@@ -104,16 +105,17 @@ class Updated:
 class BindOrigin(Updated, Bind):
     name = "bind"
 
-    def start(self, path, options=""):
+    def start(self, path, options="allow-transfer { any; };"):
         config = self.write("named.conf", """\
 options {
     directory "%s"; listen-on port %d { %s; }; listen-on-v6 { none; };
     pid-file none; session-keyfile none; lock-file none; notify no; check-integrity no; %s
-    recursion no; allow-query { any; }; allow-transfer { any; }; dnssec-validation no; empty-zones-enable no;
+    recursion no; allow-query { any; }; dnssec-validation no; empty-zones-enable no;
 };
 controls { };
+key "%s" { algorithm hmac-sha256; secret "%s"; };
 zone "%s" { type primary; file "%s"; allow-update { 127.0.0.0/8; }; };
-""" % (self.directory, self.port, self.address, options, ZONE, path))
+""" % (self.directory, self.port, self.address, options, KEY_NAME, SECRET, ZONE, path))
         self.run([program("named"), "-4", "-g", "-n", "1", "-c", config])
         self.wait_for_zones([ZONE])
         return self
@@ -307,7 +309,7 @@ def test_many_steps_come_in_one_transfer(farm, kind, pytestconfig):
 def test_an_origin_that_gives_the_whole_zone_instead_is_understood(farm):
     generator = random.Random(1)
     state = first_state(generator)
-    origin = farm._add(BindOrigin).start(farm.write("zone", zone_text(state, 1)), "provide-ixfr no;")
+    origin = farm._add(BindOrigin).start(farm.write("zone", zone_text(state, 1)), "allow-transfer { any; }; provide-ixfr no;")
     tamisd = farm.tamisd(secondary(origin))
     after = change_some(state, generator, 5)
     origin.become(state, after)
@@ -315,6 +317,24 @@ def test_an_origin_that_gives_the_whole_zone_instead_is_understood(farm):
     assert_same_zone(tamisd, origin, {owner for owner, _ in state})
     assert not steps_in_log(tamisd)
     assert "all of the zone is transferred" not in tamisd.process.log()
+
+
+def test_signed_transfers_bring_changes_of_many_messages(farm):
+    generator = random.Random(3)
+    state = first_state(generator)
+    origin = farm._add(BindOrigin).start(farm.write("zone", zone_text(state, 1)),
+                                         "allow-transfer { key %s; }; transfer-message-size 512;" % KEY_NAME)
+    config = secondary(origin, key=KEY_NAME)
+    tamisd = farm.tamisd({"keys": [{"name": KEY_NAME, "algorithm": "hmac-sha256", "secret": SECRET}],
+                          **config})
+    after = dict(state)
+    for number in range(230):
+        after["n%d" % number, "TXT"] = (300, {'"%s"' % ("x" * 200)})
+    origin.become(state, after)
+    follow(tamisd, origin)
+    assert len(steps_in_log(tamisd)) == 1
+    for number in range(0, 230, 10):
+        assert ask(tamisd, "n%d.%s" % (number, ZONE), "TXT").answer
 
 
 def test_a_restart_goes_on_from_the_serial_that_was_kept(farm):
