@@ -88,6 +88,9 @@ static const cyaml_schema_field_t secondary_fields[] = {
     OPTIONAL_TEXTS("from", struct raw_secondary, from),
     OPTIONAL_TEXT("key", struct raw_secondary, key),
     OPTIONAL_MAP("tls", struct raw_secondary, tls, origin_tls_fields),
+    OPTIONAL_TEXT("zonemd", struct raw_secondary, zonemd),
+    OPTIONAL_TEXT("transfer-time-max", struct raw_secondary, transfer_time_max),
+    OPTIONAL_TEXT("transfer-size-max", struct raw_secondary, transfer_size_max),
     CYAML_FIELD_END,
 };
 

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "zone/zonemd.h"
 
 struct config_address {
     struct sockaddr_storage
@@ -69,6 +70,9 @@ struct config_zone {
      * the first one's. */
     struct origin_tls *tls;
     bool owns_tls;
+    enum zonemd_policy zonemd;     /* of a secondary */
+    unsigned transfer_time_max_ms; /* of a secondary, for each exchange with an origin */
+    uint64_t transfer_size_max;    /* octets on the wire */
     /* allow_notify of a secondary zone ends with its origins, with no key asked for. */
     struct config_access *allow_transfer, *allow_update, *allow_notify;
     size_t allow_transfer_count, allow_update_count, allow_notify_count;

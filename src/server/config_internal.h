@@ -40,7 +40,7 @@ struct raw_origin_tls {
 struct raw_secondary {
     char **from;
     unsigned from_count;
-    char *key;
+    char *key, *zonemd, *transfer_time_max, *transfer_size_max;
     struct raw_origin_tls *tls;
 };
 

@@ -14,6 +14,9 @@
 #define DNS_PORT     53
 #define DNS_TLS_PORT 853 /* RFC 7858, 3.1 */
 
+/* The longest that a transfer may be allowed to take: a day. */
+#define TIME_MAX_S (24u * 3600)
+
 /* What the checks of all zones share. */
 struct zones_check {
     const struct config_source *source;
@@ -166,6 +169,72 @@ static int name_check(const struct zones_check *check, size_t index, struct raw_
     return 0;
 }
 
+static int zonemd_policy_check(const struct zones_check *check, size_t index, const char *text,
+                               enum zonemd_policy *ret_policy)
+{
+    static const char *const words[] = {
+        [ZONEMD_VERIFY] = "verify", [ZONEMD_REQUIRE] = "require", [ZONEMD_IGNORE] = "ignore"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (text == NULL || strcmp(text, words[i]) == 0) {
+            *ret_policy = (enum zonemd_policy)i;
+            return 0;
+        }
+    }
+    return config_fail(check->source, config_place("zones.%zu.secondary.zonemd", index),
+                       check->error, "zonemd is \"%.40s\": write verify, require or ignore", text);
+}
+
+/* A number and one of the letters in `units`, of which the first is worth 1 and may be left out.
+ * Returns 0 when it is anything else, or more than `max`. */
+static uint64_t quantity_read(const char *text, const char *units, const uint64_t *worths,
+                              uint64_t max)
+{
+    if (text[0] < '0' || text[0] > '9')
+        return 0;
+    char *end;
+    errno = 0;
+    const uint64_t number = strtoull(text, &end, 10);
+    const char *unit = *end == '\0' ? units : strchr(units, *end);
+    if (errno != 0 || unit == NULL || (*end != '\0' && end[1] != '\0'))
+        return 0;
+    const uint64_t worth = worths[unit - units];
+    return number <= max / worth ? number * worth : 0;
+}
+
+/* What a transfer may take of time and room. Without a limit here, the one of the transfer holds.
+ */
+static int transfer_check(const struct zones_check *check, size_t index,
+                          const struct raw_secondary *raw, struct config_zone *zone)
+{
+    static const uint64_t seconds[] = {1, 60, 3600};
+    static const uint64_t octets[] = {1, 1ull << 10, 1ull << 20, 1ull << 30, 1ull << 40};
+
+    if (raw->transfer_time_max != NULL) {
+        const uint64_t time_s = quantity_read(raw->transfer_time_max, "smh", seconds, TIME_MAX_S);
+        if (time_s == 0)
+            return config_fail(check->source,
+                               config_place("zones.%zu.secondary.transfer-time-max", index),
+                               check->error,
+                               "transfer-time-max is \"%.40s\": write a time from 1s to %uh, as in "
+                               "90s, 30m or 2h",
+                               raw->transfer_time_max, TIME_MAX_S / 3600);
+        zone->transfer_time_max_ms = (unsigned)time_s * 1000;
+    }
+    if (raw->transfer_size_max != NULL) {
+        zone->transfer_size_max =
+            quantity_read(raw->transfer_size_max, "BKMGT", octets, UINT64_MAX);
+        if (zone->transfer_size_max == 0)
+            return config_fail(check->source,
+                               config_place("zones.%zu.secondary.transfer-size-max", index),
+                               check->error,
+                               "transfer-size-max is \"%.40s\": write octets, as in 64K, 500M or "
+                               "16G",
+                               raw->transfer_size_max);
+    }
+    return zonemd_policy_check(check, index, raw->zonemd, &zone->zonemd);
+}
+
 static int secondary_check(const struct zones_check *check, size_t index,
                            const struct raw_secondary *raw, struct config_zone *zone)
 {
@@ -180,6 +249,8 @@ static int secondary_check(const struct zones_check *check, size_t index,
                                     &zone->from_count, check->error);
     if (rc == 0 && raw->tls != NULL)
         rc = config_check_origin_tls(check->source, check->config, index, check->error);
+    if (rc == 0)
+        rc = transfer_check(check, index, raw, zone);
     if (rc < 0 || raw->key == NULL)
         return rc;
     zone->key = key_find(check, raw->key);

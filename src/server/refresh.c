@@ -180,6 +180,7 @@ static int secondary_init(struct refresher *refresher, struct secondary *seconda
     secondary->check.owner = secondary->expiry.owner = secondary;
     secondary->sources = zone->sources;
     secondary->source_count = zone->source_count;
+    secondary->zonemd = zone->zonemd;
     secondary->origins = calloc(zone->source_count, sizeof(*secondary->origins));
     if (secondary->origins == NULL)
         return -ENOMEM;

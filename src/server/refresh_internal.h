@@ -1,5 +1,6 @@
 /* The refresher's inside, shared by its threads (refresh.c), the life of a zone in it
- * (refresh_zone.c) and the queues of work per origin (refresh_origin.c).
+ * (refresh_zone.c), the exchanges with origins (refresh_attempt.c) and the queues of work per
+ * origin (refresh_origin.c).
  *
  * One lock guards all of it; it is never held around a socket or a handler. One scheduler thread
  * runs the timers, takes pokes and expires zones; transfer threads run attempts. An attempt is one
@@ -15,6 +16,8 @@
 
 #include "server/refresh.h"
 #include "server/timer_heap.h"
+#include "zone/ixfr_in.h"
+#include "zone/origin_link.h"
 
 /* Tells sources that were tried in a round: one bit each. */
 #define SOURCES_MAX 64
@@ -56,12 +59,14 @@ struct secondary {
     enum secondary_state state;
     struct timer check, expiry;
     bool has_data;
-    bool is_foreign;   /* the data is not of an origin: whatever one has is to be taken */
-    struct soa soa;    /* of the data */
-    unsigned failures; /* rounds in a row while there is no data */
-    bool in_handler;   /* publish or expire is under way */
-    bool was_tried;    /* counted for refresher_wait_first() */
-    bool rechecks;     /* poked while running: another round follows */
+    bool is_foreign; /* the data is not of an origin: whatever one has is to be taken */
+    struct soa soa;  /* of the data */
+    enum zonemd_policy zonemd;
+    bool distrusts_changes; /* the last did not fit: the next transfer is a whole one */
+    unsigned failures;      /* rounds in a row while there is no data */
+    bool in_handler;        /* publish or expire is under way */
+    bool was_tried;         /* counted for refresher_wait_first() */
+    bool rechecks;          /* poked while running: another round follows */
     uint32_t recheck_hint;
 
     /* The round under way. */
@@ -104,6 +109,42 @@ struct refresher {
     unsigned thread_count;             /* started */
     unsigned thread_max;               /* transfer threads */
 };
+
+/* ---- refresh_attempt.c; the lock is not held ---- */
+
+/* One zone's exchange with one origin. */
+struct attempt {
+    bool had_data;    /* when it began, of an origin */
+    bool wants_whole; /* changes are not asked for */
+    uint32_t serial;  /* of that data */
+    int code;
+    int64_t started_ms;
+    int64_t started_at; /* Unix seconds */
+    char origin[ORIGIN_TEXT_MAX];
+
+    bool is_current;        /* the origin has what we have */
+    struct zone_data *data; /* or the whole zone came, */
+    bool has_changes;       /* or differences from ours did */
+    struct ixfr_result ixfr;
+    struct soa soa; /* of what came */
+    uint64_t record_count;
+    struct transfer_report report;
+    uint32_t expire_s; /* what the origin said last, or EXPIRE_UNTOLD */
+};
+
+/* Asks the origin at hand: for its serial, then for what is new. */
+void attempt_run(const struct refresher *refresher, const struct secondary *secondary,
+                 struct attempt *attempt, struct error *ret_error);
+void attempt_clear(struct attempt *attempt);
+
+/* Counts and logs; a stop is no failure. */
+void attempt_failed(const struct refresher *refresher, struct secondary *secondary,
+                    const struct attempt *attempt, const struct error *error);
+void attempt_log_success(const struct refresher *refresher, const struct secondary *secondary,
+                         const struct attempt *attempt);
+
+void refresh_log(const struct refresher *refresher, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* ---- refresh_origin.c; the lock is held ---- */
 

@@ -1,10 +1,10 @@
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <syslog.h>
 #include <time.h>
 
+#include "dns/serial.h"
 #include "server/refresh_internal.h"
 #include "server/soa_timers.h"
 #include "zone/origin_link.h"
@@ -15,28 +15,6 @@
 /* A zone whose origins are all being given a rest comes back this much after the rest at most, so
  * that a thousand such zones do not come in one moment. */
 #define GATED_SPREAD_MS 500
-
-/* What one attempt came to. */
-struct attempt {
-    bool had_data;   /* when it began, of an origin */
-    uint32_t serial; /* of that data */
-    int code;
-    int64_t started_ms;
-    int64_t started_at;     /* Unix seconds */
-    struct zone_data *data; /* NULL: nothing new */
-    bool is_current;        /* the origin has what we have */
-};
-
-__attribute__((format(printf, 3, 4))) static void log_line(const struct refresher *refresher,
-                                                           int level, const char *format, ...)
-{
-    char text[1800];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    refresher->handlers.log(refresher->handlers.context, level, text);
-}
 
 /* ---- The time between rounds ---- */
 
@@ -88,7 +66,8 @@ void secondary_start(struct refresher *refresher, struct secondary *secondary, i
         age_ms = 0;
     timer_set(&refresher->timers, &secondary->expiry,
               now_ms - age_ms + soa_expire_ms(&secondary->soa));
-    const int64_t due_ms = now_ms - age_ms + soa_refresh_ms(&secondary->soa);
+    const int64_t due_ms =
+        now_ms - age_ms + soa_refresh_ms(&secondary->soa, soa_expire_ms(&secondary->soa));
     wait_until(refresher, secondary, due_ms > now_ms ? due_ms : now_ms);
 }
 
@@ -112,7 +91,7 @@ static void round_end(struct refresher *refresher, struct secondary *secondary, 
 
     if (secondary->was_good) {
         secondary->failures = 0;
-        due_ms = now_ms + soa_refresh_ms(&secondary->soa);
+        due_ms = now_ms + soa_refresh_ms(&secondary->soa, secondary->expiry.due_ms - now_ms);
     } else if (!secondary->was_attempted) {
         due_ms = gate_opens_ms(secondary, now_ms);
         if (!secondary->was_tried)
@@ -211,9 +190,9 @@ void secondary_expire(struct refresher *refresher, struct secondary *secondary)
     pthread_mutex_unlock(&refresher->lock);
 
     refresher->handlers.expire(refresher->handlers.context, secondary->zone);
-    log_line(refresher, LOG_ERR,
-             "%s: expired with serial %u, answers SERVFAIL until an origin gives the zone again",
-             secondary->zone->text, secondary->soa.serial);
+    refresh_log(refresher, LOG_ERR,
+                "%s: expired with serial %u, answers SERVFAIL until an origin gives the zone again",
+                secondary->zone->text, secondary->soa.serial);
 
     pthread_mutex_lock(&refresher->lock);
     handler_end(refresher, secondary);
@@ -222,93 +201,64 @@ void secondary_expire(struct refresher *refresher, struct secondary *secondary)
         wait_until(refresher, secondary, monotonic_ms());
 }
 
-/* ---- An attempt, without the lock ---- */
+/* ---- What an attempt came to ---- */
 
-/* Whether a serial at the origin is worth a transfer; otherwise the attempt is settled. */
-static bool serial_is_wanted(struct attempt *attempt, uint32_t serial, const char *origin,
-                             struct error *ret_error)
-{
-    if (!attempt->had_data || serial_is_newer(serial, attempt->serial))
-        return true;
-    if (serial == attempt->serial)
-        attempt->is_current = true;
-    else
-        attempt->code = error_set(ret_error, -ESTALE,
-                                  "%s has serial %u, older than our %u, which is kept: raise the "
-                                  "serial there",
-                                  origin, serial, attempt->serial);
-    return false;
-}
-
-static void attempt_transfer(const struct refresher *refresher, const struct secondary *secondary,
-                             const struct transfer_source *source, const char *origin,
-                             struct attempt *attempt, struct error *ret_error)
-{
-    const char *zone = secondary->zone->text;
-    _cleanup_(zone_data_freep) struct zone_data *data = NULL;
-    struct transfer_report report;
-
-    attempt->code = transfer_axfr(source, secondary->zone->name.wire, &data, &report, ret_error);
-    /* The server that answers a transfer need not be the one that answered the SOA query. */
-    if (attempt->code < 0 || !serial_is_wanted(attempt, data->soa.serial, origin, ret_error))
-        return;
-
-    log_line(refresher, LOG_INFO, "%s: serial %u from %s: %llu records, %llu octets, %.1f s", zone,
-             data->soa.serial, origin, (unsigned long long)data->record_count,
-             (unsigned long long)report.octets, report.duration_ms / 1000.0);
-    if (report.refused > 0)
-        log_line(refresher, LOG_WARNING, "%s: %llu records from %s refused, the first: %s", zone,
-                 (unsigned long long)report.refused, origin, report.first_refused);
-    data->source =
-        (struct zone_source){.kind = ZONE_SOURCE_TRANSFER, .checked_at = attempt->started_at};
-    attempt->data = TAKE(data);
-}
-
-static void attempt_run(const struct refresher *refresher, const struct secondary *secondary,
-                        struct attempt *attempt, struct error *ret_error)
-{
-    struct transfer_source source = secondary->sources[secondary->source];
-    char origin[ORIGIN_TEXT_MAX];
-    struct soa soa;
-
-    source.cancel_fd = refresher->cancel_fd;
-    origin_text(source.origin, source.origin_size, origin);
-    attempt->started_ms = monotonic_ms();
-    attempt->started_at = (int64_t)time(NULL);
-
-    if (attempt->had_data) {
-        attempt->code = transfer_soa(&source, secondary->zone->name.wire, &soa, ret_error);
-        if (attempt->code < 0)
-            return;
-        if (!serial_is_wanted(attempt, soa.serial, origin, ret_error))
-            return;
-    }
-    attempt_transfer(refresher, secondary, &source, origin, attempt, ret_error);
-}
-
-static void attempt_failed(const struct refresher *refresher, struct secondary *secondary,
-                           const struct attempt *attempt, const struct error *error)
-{
-    if (attempt->code == -ECANCELED)
-        return;
-    atomic_fetch_add(&secondary->zone->transfer_failures, 1);
-    zone_last_error_set(secondary->zone, error->text);
-    log_line(refresher, LOG_WARNING, "%s: %s", secondary->zone->text, error->text);
-}
-
-/* ---- Its result, with the lock ---- */
-
-/* The data is good until the SOA's expire time after this attempt began. */
+/* The data is good until the SOA's expire time after this attempt began, less what it has spent of
+ * that at an origin that is a secondary itself (RFC 7314). A check that finds the same serial there
+ * never takes time away (RFC 7314, 4). */
 static void checked(struct refresher *refresher, struct secondary *secondary,
                     const struct attempt *attempt)
 {
     struct zone *zone = secondary->zone;
-    const int64_t expire_ms = soa_expire_ms(&secondary->soa);
+    const struct soa *soa = &secondary->soa;
+    const int64_t expire_ms = soa_expire_ms(soa);
+    const int64_t age_s = soa_age_s(soa, attempt->expire_s);
+    const int64_t expiry_ms = attempt->started_ms - age_s * 1000 + expire_ms;
+
     secondary->was_good = true;
-    timer_set(&refresher->timers, &secondary->expiry, attempt->started_ms + expire_ms);
-    atomic_store(&zone->checked_at, attempt->started_at);
-    atomic_store(&zone->expires_at, attempt->started_at + expire_ms / 1000);
     zone_last_error_set(zone, "");
+    if (attempt->is_current && secondary->expiry.place != 0 &&
+        expiry_ms <= secondary->expiry.due_ms)
+        return;
+    timer_set(&refresher->timers, &secondary->expiry, expiry_ms);
+    atomic_store(&zone->checked_at, attempt->started_at - age_s);
+    atomic_store(&zone->expires_at, attempt->started_at - age_s + expire_ms / 1000);
+}
+
+/* Without the lock: hands over what came. */
+static int deliver(struct refresher *refresher, struct secondary *secondary,
+                   struct attempt *attempt, struct error *ret_error)
+{
+    const struct refresh_handlers *handlers = &refresher->handlers;
+    if (!attempt->has_changes) {
+        const int rc = handlers->publish(handlers->context, secondary->zone, attempt->data);
+        if (rc < 0)
+            return error_set(ret_error, rc, "no memory to serve the new copy of the zone");
+        attempt->data = NULL;
+        return 0;
+    }
+
+    const struct refresh_changes changes = {
+        .differences = &attempt->ixfr.differences,
+        .serial_from = attempt->serial,
+        .soa = attempt->soa,
+        .origin = attempt->origin,
+        .checked_at = attempt->started_at - soa_age_s(&attempt->soa, attempt->expire_s),
+        .zonemd = secondary->zonemd,
+    };
+    return handlers->change(handlers->context, secondary->zone, &changes, ret_error);
+}
+
+/* Changes that do not fit say that the origin's zone and ours differ: only the whole of it helps,
+ * and from the same origin. */
+static void distrust_changes(struct refresher *refresher, struct secondary *secondary,
+                             struct attempt *attempt, const struct error *error)
+{
+    refresh_log(refresher, LOG_WARNING,
+                "%s: the changes from %s are refused and all of the zone is transferred: %s",
+                secondary->zone->text, attempt->origin, error->text);
+    secondary->distrusts_changes = true;
+    secondary->tried &= ~(UINT64_C(1) << secondary->source);
 }
 
 static void publish(struct refresher *refresher, struct secondary *secondary,
@@ -318,20 +268,20 @@ static void publish(struct refresher *refresher, struct secondary *secondary,
     handler_begin(refresher, secondary);
     pthread_mutex_unlock(&refresher->lock);
 
-    const struct soa soa = attempt->data->soa;
-    attempt->code =
-        refresher->handlers.publish(refresher->handlers.context, secondary->zone, attempt->data);
-    if (attempt->code < 0) {
-        const struct error error = {.text = "no memory to serve the new copy of the zone"};
-        zone_data_free(attempt->data);
-        attempt_failed(refresher, secondary, attempt, &error);
-    } else {
+    struct error error = {.code = 0};
+    attempt->code = deliver(refresher, secondary, attempt, &error);
+    const bool misfits = attempt->has_changes && attempt->code == -EBADMSG;
+    if (attempt->code == 0) {
+        attempt_log_success(refresher, secondary, attempt);
         atomic_fetch_add(&secondary->zone->transfers, 1);
+    } else if (!misfits) {
+        attempt_failed(refresher, secondary, attempt, &error);
     }
-    attempt->data = NULL;
 
     pthread_mutex_lock(&refresher->lock);
     handler_end(refresher, secondary);
+    if (misfits)
+        distrust_changes(refresher, secondary, attempt, &error);
     if (attempt->code < 0) {
         /* It may have gone off unseen meanwhile. */
         if (secondary->has_data)
@@ -340,7 +290,8 @@ static void publish(struct refresher *refresher, struct secondary *secondary,
     }
     secondary->has_data = true;
     secondary->is_foreign = false;
-    secondary->soa = soa;
+    secondary->distrusts_changes = false;
+    secondary->soa = attempt->soa;
     checked(refresher, secondary, attempt);
 }
 
@@ -355,7 +306,7 @@ static void attempt_settle(struct refresher *refresher, struct secondary *second
 {
     const bool expired_meanwhile = attempt->had_data && !secondary->has_data;
 
-    if (attempt->data != NULL) {
+    if (attempt->data != NULL || attempt->has_changes) {
         publish(refresher, secondary, attempt);
     } else if (attempt->is_current && !expired_meanwhile) {
         checked(refresher, secondary, attempt);
@@ -378,7 +329,9 @@ void secondary_attempt(struct refresher *refresher, struct secondary *secondary,
 {
     struct refresh_origin *origin = secondary->origins[secondary->source];
     struct attempt attempt = {.had_data = secondary->has_data && !secondary->is_foreign,
-                              .serial = secondary->soa.serial};
+                              .wants_whole = secondary->distrusts_changes,
+                              .serial = secondary->soa.serial,
+                              .expire_s = EXPIRE_UNTOLD};
     struct error error = {.code = 0};
     struct secondary *orphans;
 
@@ -396,6 +349,7 @@ void secondary_attempt(struct refresher *refresher, struct secondary *secondary,
         round_go_on(refresher, orphan, now_ms);
     }
     attempt_settle(refresher, secondary, &attempt);
+    attempt_clear(&attempt);
     /* Room for one more of this health. */
     pthread_cond_broadcast(&refresher->work);
 }

@@ -16,6 +16,7 @@
 #include "order/timestamp.h"
 #include "server/log.h"
 #include "server/server_internal.h"
+#include "server/server_transfers.h"
 
 /* How nice threads are that work for long: at 10 one gets a tenth of what a worker gets, so that on
  * a loaded machine a reload or a transfer takes longer and answers do not. */
@@ -250,14 +251,6 @@ void server_tick(struct server *server)
 
 /* ---- Refreshing ---- */
 
-static int refresh_publish(void *context, struct zone *zone, struct zone_data *data)
-{
-    struct server *server = context;
-    /* A publication may wait for an activation; what the catalog lists no more does not. */
-    order_zones_arrives(server->order_zones, zone, data);
-    return server_publish(server, zone, data);
-}
-
 static void refresh_expire(void *context, struct zone *zone)
 {
     struct server *server = context;
@@ -286,6 +279,7 @@ static int plan_zone(struct refresh_plan *plan, struct zone *zone)
     struct refresh_zone *planned = &plan->zones[plan->count];
     struct transfer_key *key = &plan->keys[plan->count];
     planned->zone = zone;
+    planned->zonemd = config->zonemd;
     struct transfer_source *sources = calloc(config->from_count + 1, sizeof(*sources));
     if (sources == NULL)
         return -ENOMEM;
@@ -301,6 +295,8 @@ static int plan_zone(struct refresh_plan *plan, struct zone *zone)
             .origin_size = config->from[i].size,
             .key = config->key != NULL ? key : NULL,
             .tls = config->tls,
+            .total_timeout_ms = config->transfer_time_max_ms,
+            .size_max = config->transfer_size_max,
         };
     plan->count++;
     return 0;
@@ -337,7 +333,8 @@ static int start_refresher(struct server *server, bool members, struct refresh_p
         return 0;
     }
 
-    const struct refresh_handlers handlers = {.publish = refresh_publish,
+    const struct refresh_handlers handlers = {.publish = server_take_zone,
+                                              .change = server_take_changes,
                                               .expire = refresh_expire,
                                               .log = refresh_log,
                                               .context = server};

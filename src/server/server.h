@@ -34,6 +34,8 @@
 #include "server/tls_server.h"
 #include "server/worker.h"
 
+struct journal;
+
 /* What a refresher works on; lives as long as it. */
 struct refresh_plan {
     struct refresh_zone *zones;
@@ -60,6 +62,7 @@ struct server {
     struct tls_server *tls;        /* NULL: no TLS */
     struct worker_pool *pool;
 
+    struct journal *journal; /* NULL: none is kept */
     struct snapshot_keeper *snapshots;
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */

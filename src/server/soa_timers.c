@@ -13,12 +13,6 @@
 
 #define BACKOFF_MAX_S 60
 
-bool serial_is_newer(uint32_t one, uint32_t other)
-{
-    const uint32_t ahead = one - other;
-    return ahead != 0 && ahead < UINT32_C(1) << 31;
-}
-
 static int64_t with_jitter(int64_t wait_ms)
 {
     const int64_t tenth = wait_ms / 10;
@@ -36,12 +30,13 @@ static uint32_t expire_s(const struct soa *soa)
     return soa->expire_s < EXPIRE_MIN_S ? EXPIRE_MIN_S : soa->expire_s;
 }
 
-int64_t soa_refresh_ms(const struct soa *soa)
+int64_t soa_refresh_ms(const struct soa *soa, int64_t left_ms)
 {
-    /* A SOA whose zone expires before its refresh would take the zone away from time to time while
-     * all is well. */
-    const uint32_t refresh_s = at_most(soa->refresh_s, expire_s(soa) / 2);
-    return with_jitter((int64_t)at_most(refresh_s, REFRESH_MAX_S) * 1000);
+    /* A zone that expires before its refresh, by its SOA or since its origin is a secondary without
+     * a primary, would go from time to time while there is still somebody to ask. */
+    const int64_t refresh_ms = (int64_t)at_most(soa->refresh_s, REFRESH_MAX_S) * 1000;
+    const int64_t half_ms = left_ms > 0 ? left_ms / 2 : 0;
+    return with_jitter(refresh_ms < half_ms ? refresh_ms : half_ms);
 }
 
 int64_t soa_retry_ms(const struct soa *soa)
@@ -52,6 +47,12 @@ int64_t soa_retry_ms(const struct soa *soa)
 int64_t soa_expire_ms(const struct soa *soa)
 {
     return (int64_t)expire_s(soa) * 1000;
+}
+
+int64_t soa_age_s(const struct soa *soa, uint32_t told_s)
+{
+    const uint32_t left_s = told_s < EXPIRE_MIN_S ? EXPIRE_MIN_S : told_s;
+    return left_s < expire_s(soa) ? (int64_t)expire_s(soa) - left_s : 0;
 }
 
 int64_t backoff_ms(unsigned failures)

@@ -7,15 +7,53 @@
 #include <libknot/dname.h>
 #include <libknot/lookup.h>
 #include <libknot/packet/wire.h>
+#include <libknot/rrtype/opt.h>
 #include <string.h>
 #include <sys/random.h>
 
-int origin_query_init(struct origin_query *ret_query, const struct transfer_source *source,
-                      const uint8_t *apex, uint16_t type, const char *origin,
-                      struct error *ret_error)
+/* What arrives everywhere without fragments (RFC 9715). */
+#define EDNS_PAYLOAD 1232
+
+#define OPTION_HEADER_SIZE 4 /* code and length (RFC 6891, 6.1.2) */
+#define EXPIRE_SIZE        4 /* RFC 7314, 3 */
+
+/* What we have, in the authority section: of the SOA only the serial counts (RFC 1995, 3), so the
+ * names are the root's and the other numbers 0. */
+static uint8_t *put_soa(uint8_t *at, const uint8_t *apex, size_t apex_size, uint32_t serial)
 {
-    *ret_query =
-        (struct origin_query){.type = type, .apex = apex, .key = source->key, .origin = origin};
+    memcpy(at, apex, apex_size);
+    at += apex_size;
+    knot_wire_write_u16(at, KNOT_RRTYPE_SOA);
+    knot_wire_write_u16(at + 2, KNOT_CLASS_IN);
+    knot_wire_write_u32(at + 4, 0);
+    knot_wire_write_u16(at + 8, 22);
+    memset(at + 10, 0, 22);
+    knot_wire_write_u32(at + 12, serial);
+    return at + 32;
+}
+
+/* OPT that asks for EXPIRE (RFC 7314, 2). */
+static uint8_t *put_opt(uint8_t *at)
+{
+    at[0] = 0;
+    knot_wire_write_u16(at + 1, KNOT_RRTYPE_OPT);
+    knot_wire_write_u16(at + 3, EDNS_PAYLOAD);
+    knot_wire_write_u32(at + 5, 0);
+    knot_wire_write_u16(at + 9, OPTION_HEADER_SIZE);
+    knot_wire_write_u16(at + 11, KNOT_EDNS_OPTION_EXPIRE);
+    knot_wire_write_u16(at + 13, 0);
+    return at + 15;
+}
+
+int origin_query_init(struct origin_query *ret_query, const struct transfer_source *source,
+                      const uint8_t *apex, const struct origin_question *question,
+                      const char *origin, struct error *ret_error)
+{
+    *ret_query = (struct origin_query){.type = question->type,
+                                       .has_edns = !question->without_edns,
+                                       .apex = apex,
+                                       .key = source->key,
+                                       .origin = origin};
     struct origin_query *query = ret_query;
 
     /* A guessable identifier would let others answer for the origin. */
@@ -32,9 +70,18 @@ int origin_query_init(struct origin_query *ret_query, const struct transfer_sour
     knot_wire_set_qdcount(query->wire, 1);
     memcpy(query->wire + MESSAGE_HEADER_SIZE, apex, apex_size);
     uint8_t *at = query->wire + MESSAGE_HEADER_SIZE + apex_size;
-    knot_wire_write_u16(at, type);
+    knot_wire_write_u16(at, question->type);
     knot_wire_write_u16(at + 2, KNOT_CLASS_IN);
-    query->size = (size_t)(at + 4 - query->wire);
+    at += 4;
+    if (question->type == KNOT_RRTYPE_IXFR) {
+        at = put_soa(at, apex, apex_size, question->serial);
+        knot_wire_set_nscount(query->wire, 1);
+    }
+    if (query->has_edns) {
+        at = put_opt(at);
+        knot_wire_set_arcount(query->wire, 1);
+    }
+    query->size = (size_t)(at - query->wire);
 
     if (source->key == NULL)
         return 0;
@@ -51,6 +98,12 @@ void origin_query_clear(struct origin_query *query)
 {
     tsig_client_free(query->tsig);
     query->tsig = NULL;
+}
+
+bool origin_query_wants_plain(const struct origin_query *query)
+{
+    return query->has_edns &&
+           (query->rcode == KNOT_RCODE_FORMERR || query->rcode == KNOT_RCODE_NOTIMPL);
 }
 
 bool origin_query_is_answer(const struct origin_query *query, const uint8_t *wire, size_t size)
@@ -80,7 +133,9 @@ static _cold_ int answer_refused(const struct origin_query *query, struct record
 {
     const uint8_t rcode = knot_wire_get_rcode(wire);
     const knot_lookup_t *known = knot_lookup_by_id(knot_rcode_names, rcode);
-    const char *what = query->type == KNOT_RRTYPE_AXFR ? "transfer" : "SOA query";
+    const char *what = query->type == KNOT_RRTYPE_AXFR   ? "transfer"
+                       : query->type == KNOT_RRTYPE_IXFR ? "incremental transfer"
+                                                         : "SOA query";
     char number[16], reason[256] = "";
     struct record tsig;
 
@@ -124,7 +179,7 @@ static int question_check(const struct origin_query *query, struct record_reader
     return 0;
 }
 
-int origin_answer_open(const struct origin_query *query, struct record_reader *reader,
+int origin_answer_open(struct origin_query *query, struct record_reader *reader,
                        const uint8_t *wire, size_t size, bool is_first,
                        struct origin_answer *ret_answer, struct error *ret_error)
 {
@@ -134,6 +189,7 @@ int origin_answer_open(const struct origin_query *query, struct record_reader *r
 
     record_reader_init(reader, wire, size);
     const uint8_t rcode = knot_wire_get_rcode(wire);
+    query->rcode = rcode;
     const uint16_t question_count = knot_wire_get_qdcount(wire);
     /* An error may come with nothing but its header. */
     if (rcode == KNOT_RCODE_NOERROR || question_count != 0) {
@@ -151,8 +207,25 @@ int origin_answer_open(const struct origin_query *query, struct record_reader *r
         .additional_count = knot_wire_get_arcount(wire),
         .is_truncated = knot_wire_get_tc(wire),
         .is_authoritative = knot_wire_get_aa(wire),
+        .expire_s = EXPIRE_UNTOLD,
     };
     return 0;
+}
+
+/* What the options of an OPT say of the zone's expiry. What is malformed says nothing. */
+static uint32_t opt_expire_s(const struct record *opt)
+{
+    const uint8_t *at = opt->rdata, *end = opt->rdata + opt->rdata_size;
+    while (end - at >= OPTION_HEADER_SIZE) {
+        const uint16_t code = knot_wire_read_u16(at), size = knot_wire_read_u16(at + 2);
+        at += OPTION_HEADER_SIZE;
+        if (size > end - at)
+            break;
+        if (code == KNOT_EDNS_OPTION_EXPIRE && size == EXPIRE_SIZE)
+            return knot_wire_read_u32(at);
+        at += size;
+    }
+    return EXPIRE_UNTOLD;
 }
 
 int origin_answer_close(struct origin_query *query, struct origin_answer *answer,
@@ -167,6 +240,8 @@ int origin_answer_close(struct origin_query *query, struct origin_answer *answer
         if (record.type == KNOT_RRTYPE_TSIG || record_reader_next(reader, &record) < 0)
             return error_set(ret_error, -EBADMSG,
                              "%s sent a malformed record behind its answer section", query->origin);
+        if (record.type == KNOT_RRTYPE_OPT && query->has_edns)
+            answer->expire_s = opt_expire_s(&record);
     }
     if (reader->at != reader->size)
         return error_set(ret_error, -EBADMSG, "%s sent octets behind the end of its message",

@@ -6,26 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "zone/origin_link.h"
-#include "zone/origin_query.h"
+#include "zone/transfer_internal.h"
 
-/* Two names and five numbers (RFC 1035, 3.3.13). */
-#define SOA_RDATA_MAX (2 * NAME_SIZE_MAX + 20)
-
-/* One transfer under way. */
-struct transfer {
-    struct origin_link link;
-    struct origin_query query;
-    struct record_reader *reader;
-    struct zone_builder *builder;
-    struct transfer_report report;
-    uint64_t records, records_max;
-    uint8_t soa_rdata[SOA_RDATA_MAX]; /* of the opening SOA; the closing one must equal it */
-    uint16_t soa_rdata_size;
-    bool is_open, is_complete;
-};
-
-static void transfer_clear(struct transfer *transfer)
+void transfer_clear(struct transfer *transfer)
 {
     origin_link_close(&transfer->link);
     origin_query_clear(&transfer->query);
@@ -71,7 +54,7 @@ static int record_add(struct transfer *transfer, const struct record *record,
 
 /* Names in any letter case: a server may compress the closing SOA against other names than the
  * opening one. */
-static bool soa_is_opening(const struct transfer *transfer, const struct record *record)
+bool transfer_soa_is_opening(const struct transfer *transfer, const struct record *record)
 {
     const uint8_t *opening = transfer->soa_rdata, *closing = record->rdata;
     if (record->rdata_size != transfer->soa_rdata_size)
@@ -86,30 +69,29 @@ static bool soa_is_opening(const struct transfer *transfer, const struct record 
     return memcmp(opening, closing, 20) == 0;
 }
 
-static bool record_is_apex_soa(const struct transfer *transfer, const struct record *record)
+bool transfer_is_apex_soa(const struct transfer *transfer, const struct record *record)
 {
     return record->type == KNOT_RRTYPE_SOA &&
            knot_dname_is_case_equal(record->owner, transfer->query.apex);
 }
 
-static int transfer_begin(struct transfer *transfer, const struct record *record,
-                          struct error *ret_error)
+int transfer_begin(struct transfer *transfer, const struct record *record, struct error *ret_error)
 {
-    if (!record_is_apex_soa(transfer, record))
+    if (!transfer_is_apex_soa(transfer, record))
         return error_set(ret_error, -EBADMSG, "%s began the transfer of %s with no SOA of it",
                          transfer->link.text, transfer->query.zone);
 
     memcpy(transfer->soa_rdata, record->rdata, record->rdata_size);
     transfer->soa_rdata_size = record->rdata_size;
     transfer->is_open = true;
-    return record_add(transfer, record, ret_error);
+    return 0;
 }
 
 /* The apex SOA a second time: the end of the transfer, or of its credibility. */
 static int transfer_end(struct transfer *transfer, const struct record *record,
                         struct error *ret_error)
 {
-    if (!soa_is_opening(transfer, record))
+    if (!transfer_soa_is_opening(transfer, record))
         return error_set(ret_error, -EBADMSG,
                          "%s changed the SOA of %s during the transfer: it will be tried again",
                          transfer->link.text, transfer->query.zone);
@@ -117,18 +99,14 @@ static int transfer_end(struct transfer *transfer, const struct record *record,
     return 0;
 }
 
-static int transfer_record(struct transfer *transfer, const struct record *record,
-                           struct error *ret_error)
+int transfer_take_whole(struct transfer *transfer, const struct record *record,
+                        struct error *ret_error)
 {
-    if (record->class != KNOT_CLASS_IN)
-        return error_set(ret_error, -EBADMSG, "%s sent a record of class %u in %s",
-                         transfer->link.text, record->class, transfer->query.zone);
-    if (transfer->is_complete)
-        return error_set(ret_error, -EBADMSG, "%s sent records behind the closing SOA of %s",
-                         transfer->link.text, transfer->query.zone);
-    if (!transfer->is_open)
-        return transfer_begin(transfer, record, ret_error);
-    if (record_is_apex_soa(transfer, record))
+    if (!transfer->is_open) {
+        const int rc = transfer_begin(transfer, record, ret_error);
+        return rc < 0 ? rc : record_add(transfer, record, ret_error);
+    }
+    if (transfer_is_apex_soa(transfer, record))
         return transfer_end(transfer, record, ret_error);
     if (++transfer->records > transfer->records_max)
         return error_set(ret_error, -EFBIG,
@@ -161,30 +139,36 @@ static int transfer_message(struct transfer *transfer, const uint8_t *wire, size
             return error_set(ret_error, -EBADMSG, "%s sent a malformed record, the %llu. of %s",
                              transfer->link.text, (unsigned long long)transfer->records + 1,
                              transfer->query.zone);
-        rc = transfer_record(transfer, &record, ret_error);
+        if (record.class != KNOT_CLASS_IN)
+            return error_set(ret_error, -EBADMSG, "%s sent a record of class %u in %s",
+                             transfer->link.text, record.class, transfer->query.zone);
+        if (transfer->is_complete)
+            return error_set(ret_error, -EBADMSG, "%s sent records behind the closing SOA of %s",
+                             transfer->link.text, transfer->query.zone);
+        rc = transfer->take(transfer, &record, ret_error);
         if (rc < 0)
             return rc;
     }
 
-    transfer->report.messages++;
-    return origin_answer_close(&transfer->query, &answer, ret_error);
-}
-
-static int transfer_run(struct transfer *transfer, const struct transfer_source *source,
-                        const uint8_t *apex, struct error *ret_error)
-{
-    int rc = zone_builder_create(apex, &transfer->builder);
-    if (rc < 0)
-        return error_set(ret_error, rc, "out of memory");
-    transfer->reader = record_reader_create();
-    if (transfer->reader == NULL)
-        return error_set(ret_error, -ENOMEM, "out of memory");
-
-    rc = origin_link_open_stream(&transfer->link, source, ret_error);
+    rc = origin_answer_close(&transfer->query, &answer, ret_error);
     if (rc < 0)
         return rc;
-    rc = origin_query_init(&transfer->query, source, apex, KNOT_RRTYPE_AXFR, transfer->link.text,
-                           ret_error);
+    /* Any message may say it; the last that does counts. */
+    if (answer.expire_s != EXPIRE_UNTOLD || transfer->report.messages == 0)
+        transfer->report.expire_s = answer.expire_s;
+    transfer->report.messages++;
+    return 0;
+}
+
+static int transfer_exchange(struct transfer *transfer, const struct transfer_source *source,
+                             const uint8_t *apex, const struct origin_question *question,
+                             struct error *ret_error)
+{
+    int rc = origin_link_open_stream(&transfer->link, source, ret_error);
+    if (rc < 0)
+        return rc;
+    rc =
+        origin_query_init(&transfer->query, source, apex, question, transfer->link.text, ret_error);
     if (rc < 0)
         return rc;
     rc = origin_link_send_stream(&transfer->link, transfer->query.wire, transfer->query.size,
@@ -209,31 +193,67 @@ static int transfer_run(struct transfer *transfer, const struct transfer_source 
     return 0;
 }
 
+int transfer_run(struct transfer *transfer, const struct transfer_source *source,
+                 const uint8_t *apex, const struct origin_question *question,
+                 struct error *ret_error)
+{
+    transfer->started_ms = monotonic_ms();
+    transfer->records_max = source->records_max != 0 ? source->records_max : TRANSFER_RECORDS_MAX;
+    transfer->reader = record_reader_create();
+    if (transfer->reader == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    int rc = zone_builder_create(apex, &transfer->builder);
+    if (rc < 0)
+        return error_set(ret_error, rc, "out of memory");
+
+    rc = transfer_exchange(transfer, source, apex, question, ret_error);
+    if (rc < 0 && transfer->report.messages == 0 && origin_query_wants_plain(&transfer->query)) {
+        const struct origin_question plain = {
+            .type = question->type, .serial = question->serial, .without_edns = true};
+        origin_query_clear(&transfer->query);
+        origin_link_close(&transfer->link);
+        rc = transfer_exchange(transfer, source, apex, &plain, ret_error);
+    }
+    return rc;
+}
+
+int transfer_finish(struct transfer *transfer, struct zone_data **ret_data,
+                    struct transfer_report *ret_report, struct error *ret_error)
+{
+    struct error cause = {.code = 0};
+    const int rc = zone_builder_finish(transfer->builder, ret_data, &cause);
+    if (rc < 0)
+        return error_set(ret_error, rc, "the zone %s of %s cannot be served: %s",
+                         transfer->query.zone, transfer->link.text,
+                         rc == -ENOMEM ? "out of memory" : cause.text);
+    transfer_report(transfer, ret_report);
+    return 0;
+}
+
+void transfer_report(const struct transfer *transfer, struct transfer_report *ret_report)
+{
+    *ret_report = transfer->report;
+    ret_report->octets = transfer->link.received;
+    ret_report->duration_ms = (unsigned)(monotonic_ms() - transfer->started_ms);
+}
+
 int transfer_axfr(const struct transfer_source *source, const uint8_t *apex,
                   struct zone_data **ret_data, struct transfer_report *ret_report,
                   struct error *ret_error)
 {
-    const int64_t started_ms = monotonic_ms();
-    _cleanup_(transfer_clear) struct transfer transfer = {
-        .link = {.fd = -1},
-        .records_max = source->records_max != 0 ? source->records_max : TRANSFER_RECORDS_MAX,
-    };
+    _cleanup_(transfer_clear) struct transfer transfer = {.link = {.fd = -1},
+                                                          .take = transfer_take_whole};
+    struct transfer_report report;
 
-    int rc = transfer_run(&transfer, source, apex, ret_error);
+    const struct origin_question question = {.type = KNOT_RRTYPE_AXFR};
+    int rc = transfer_run(&transfer, source, apex, &question, ret_error);
     if (rc < 0)
         return rc;
-
-    struct error cause = {.code = 0};
-    rc = zone_builder_finish(transfer.builder, ret_data, &cause);
+    rc = transfer_finish(&transfer, ret_data, &report, ret_error);
     if (rc < 0)
-        return error_set(ret_error, rc, "the zone %s of %s cannot be served: %s",
-                         transfer.query.zone, transfer.link.text,
-                         rc == -ENOMEM ? "out of memory" : cause.text);
-
-    transfer.report.octets = transfer.link.received;
-    transfer.report.duration_ms = (unsigned)(monotonic_ms() - started_ms);
+        return rc;
     if (ret_report != NULL)
-        *ret_report = transfer.report;
+        *ret_report = report;
     return 0;
 }
 

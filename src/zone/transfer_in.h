@@ -1,4 +1,5 @@
-/* The client's side of a zone transfer: SOA query, AXFR over TCP (RFC 5936), TSIG (RFC 8945).
+/* The client's side of a zone transfer: SOA query, AXFR over TCP (RFC 5936), TSIG (RFC 8945), and
+ * how long the zone is good for (EXPIRE, RFC 7314). IXFR is in ixfr_in.h.
  *
  * Blocking, for transfer threads; every wait is bounded. Nothing an origin sends is trusted: sizes,
  * counts and time have limits, and a refused transfer leaves the caller's zone as it was.
@@ -43,7 +44,11 @@ struct transfer_source {
     int cancel_fd;        /* becomes readable to stop every wait; 0: none */
 };
 
+/* What an origin that does not know EXPIRE says: the SOA's expire time counts. */
+#define EXPIRE_UNTOLD UINT32_MAX
+
 struct transfer_report {
+    uint32_t expire_s; /* seconds from now that the origin itself has the zone for (RFC 7314) */
     uint64_t octets, messages;
     uint64_t refused;        /* records that cannot stand in the zone; the rest is served */
     char first_refused[400]; /* what it was and why; "" when none */
@@ -54,7 +59,7 @@ struct transfer_report {
  * back; over TLS alone when the source says so. An answer that is not authoritative is an error:
  * its serial proves nothing. */
 _must_check_ int transfer_soa(const struct transfer_source *source, const uint8_t *apex,
-                              struct soa *ret_soa, struct error *ret_error);
+                              struct soa *ret_soa, uint32_t *ret_expire_s, struct error *ret_error);
 
 /* Transfers the whole zone. Well-formed records that cannot stand in the zone (out of zone, beside
  * a CNAME, ...) are refused one by one and counted; malformed ones refuse the transfer. The report

@@ -33,8 +33,10 @@ struct zone {
                      changed */
 
     /* Kept for status and metrics; written by the control side, read relaxed. */
-    _Atomic(int64_t) loaded_at;  /* Unix seconds of the present generation */
-    _Atomic(int64_t) checked_at; /* last successful SOA check of a secondary */
+    _Atomic(int64_t) loaded_at; /* Unix seconds of the present generation */
+    /* When the zone of a secondary was last known to be its primary's: the last good check, or, by
+     * EXPIRE (RFC 7314), the last one of an origin that is a secondary itself. */
+    _Atomic(int64_t) checked_at;
     _Atomic(int64_t) expires_at; /* of a secondary; 0: not yet known */
     _Atomic(uint64_t) transfers, transfer_failures;
     char last_error[512]; /* only by zone_last_error_set() and _get(): threads share it */

@@ -85,6 +85,7 @@ void zone_data_free(struct zone_data *data)
     zone_changing_free(data->changing);
     nsec_chain_free(data->chain);
     free(data->negative);
+    free(data->strays);
     arena_free(data->arena);
     pthread_mutex_destroy(&data->table_lock);
     free(data);
@@ -428,8 +429,22 @@ static bool nsec3_parameters_match(const struct nsec_chain *chain, const uint8_t
            memcmp(other.salt, chain->salt, chain->salt_size) == 0;
 }
 
-static int link_nsec3(struct nsec_chain *chain, const struct name_entry **entries, size_t count)
+static int keep_strays(struct zone_data *data, const struct name_entry *const *entries,
+                       size_t count)
 {
+    data->strays = calloc(count + 1, sizeof(*data->strays));
+    if (data->strays == NULL)
+        return -ENOMEM;
+    memcpy(data->strays, entries, count * sizeof(*entries));
+    data->stray_count = count;
+    return 0;
+}
+
+/* Moves those that the chain does not take to the front of `entries`. */
+static int link_nsec3(struct nsec_chain *chain, const struct name_entry **entries, size_t count,
+                      size_t *ret_stray_count)
+{
+    size_t stray_count = 0;
     chain->nsec3 = calloc(count, sizeof(*chain->nsec3));
     if (chain->nsec3 == NULL)
         return -ENOMEM;
@@ -439,12 +454,16 @@ static int link_nsec3(struct nsec_chain *chain, const struct name_entry **entrie
         if (!name_entry_rrset(entries[i], KNOT_RRTYPE_NSEC3, &rrset) ||
             entries[i]->owner_size == 0 ||
             !nsec3_parameters_match(chain, rrset.data + 2, knot_wire_read_u16(rrset.data)) ||
-            !nsec3_label_decode(entries[i]->owner, link->hash))
-            continue; /* an orphaned signature, or another chain's record during a change of salt */
+            !nsec3_label_decode(entries[i]->owner, link->hash)) {
+            /* An orphaned signature, or another chain's record during a change of salt. */
+            entries[stray_count++] = entries[i];
+            continue;
+        }
         link->entry = entries[i];
         chain->nsec3_count++;
     }
     qsort(chain->nsec3, chain->nsec3_count, sizeof(*chain->nsec3), nsec3_link_compare);
+    *ret_stray_count = stray_count;
     return 0;
 }
 
@@ -469,14 +488,18 @@ int zone_data_link_chain(struct zone_data *data, const struct name_entry **nsec3
     bool has_param = name_entry_rrset(data->apex_entry, KNOT_RRTYPE_NSEC3PARAM, &rrset);
     bool has_nsec = name_entry_rrset(data->apex_entry, KNOT_RRTYPE_NSEC, &(struct rrset){0});
     if (!(has_param && nsec3_count > 0) && !has_nsec)
-        return 0;
+        return nsec3_count > 0 ? keep_strays(data, nsec3_entries, nsec3_count) : 0;
 
     struct nsec_chain *chain = calloc(1, sizeof(*chain));
     if (chain == NULL)
         return -ENOMEM;
     data->chain = chain;
+    size_t stray_count = nsec3_count;
+    int rc;
     if (has_param && nsec3_count > 0 &&
         nsec3_parameters(rrset.data + 2, knot_wire_read_u16(rrset.data), chain))
-        return link_nsec3(chain, nsec3_entries, nsec3_count);
-    return link_nsec(data, chain);
+        rc = link_nsec3(chain, nsec3_entries, nsec3_count, &stray_count);
+    else
+        rc = link_nsec(data, chain);
+    return rc == 0 && stray_count > 0 ? keep_strays(data, nsec3_entries, stray_count) : rc;
 }

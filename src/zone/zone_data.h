@@ -61,6 +61,10 @@ struct zone_data {
     uint64_t record_count;
     uint8_t depth_max;        /* no owner has more labels below the apex; edits only raise it */
     struct nsec_chain *chain; /* NULL for an unsigned zone */
+    /* NSEC3 records and their signatures that are in no chain, since one comes or goes. Questions
+     * do not see them, transfers and the zone's digest do; snapshots leave them out. */
+    const struct name_entry **strays;
+    size_t stray_count;
     struct arena *arena;
     uint64_t memory; /* octets held; once published, read by zone_data_memory() alone */
 

@@ -101,7 +101,8 @@ static void test_every_key_is_loaded(void **state)
                 "  tcp-idle-timeout: 500ms\n" KEYS "zones:\n"
                 "  - { name: A.Example, primary: { file: a.zone } }\n"
                 "  - name: b.example.\n"
-                "    secondary: { from: [\"192.0.2.1\", \"2001:db8::1@5353\"], key: XFR }\n"
+                "    secondary: { from: [\"192.0.2.1\", \"2001:db8::1@5353\"], key: XFR,\n"
+                "                 zonemd: require, transfer-time-max: 90, transfer-size-max: 3M }\n"
                 "    allow-transfer: [192.0.2.0/24, update.example, \"2001:db8::/32 key xfr\"]\n"
                 "    allow-update: [xfr]\n"
                 "    allow-notify: [198.51.100.1]\n"
@@ -178,6 +179,9 @@ static void test_every_key_is_loaded(void **state)
 
     assert_int_equal(config->zones[2].kind, CONFIG_FORWARD);
     assert_int_equal(config->zones[2].from_count, 1);
+    assert_int_equal(config->zones[1].zonemd, ZONEMD_REQUIRE);
+    assert_int_equal(config->zones[1].transfer_time_max_ms, 90000);
+    assert_int_equal(config->zones[1].transfer_size_max, 3 << 20);
     assert_int_equal(config->zones[2].allow_notify_count, 0);
     assert_int_equal(config->zones[3].apex[0], 0);
 
@@ -386,6 +390,20 @@ static void test_mistakes_in_zones_name_line_and_remedy(void **state)
         {ZONES "  - name: a.example\n    primary: { file: a.zone }\n"
                "    notify: [192.0.2.0/24]\n",
          9, "is a prefix"},
+        {ZONES "  - name: a.example\n    secondary: { from: [192.0.2.1],\n      zonemd: on }\n", 9,
+         "zonemd is \"on\": write verify, require or ignore"},
+        {ZONES "  - name: a.example\n    secondary: { from: [192.0.2.1],\n"
+               "      transfer-time-max: 25h }\n",
+         9, "write a time from 1s to 24h"},
+        {ZONES "  - name: a.example\n    secondary: { from: [192.0.2.1],\n"
+               "      transfer-time-max: 5 minutes }\n",
+         9, "transfer-time-max is \"5 minutes\""},
+        {ZONES "  - name: a.example\n    secondary: { from: [192.0.2.1],\n"
+               "      transfer-size-max: 0G }\n",
+         9, "write octets, as in 64K"},
+        {ZONES "  - name: a.example\n    secondary: { from: [192.0.2.1],\n"
+               "      transfer-size-max: 20000000T }\n",
+         9, "transfer-size-max is \"20000000T\""},
     };
     mistakes_check(*state, mistakes, ARRAY_SIZE(mistakes));
 }

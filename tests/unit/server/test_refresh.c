@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "dns/serial.h"
 #include "fake_origin.h"
 #include "server/refresh.h"
 #include "server/soa_timers.h"
@@ -516,17 +517,34 @@ static void test_timers_keep_their_bounds(void **state)
         .refresh_s = UINT32_MAX, .retry_s = UINT32_MAX, .expire_s = UINT32_MAX};
     const struct soa short_lived = {.refresh_s = 3600, .retry_s = 600, .expire_s = 100};
     for (int i = 0; i < 1000; i++) {
-        assert_in_range((uint64_t)soa_refresh_ms(&usual), 3240000, 3960000);
+        assert_in_range((uint64_t)soa_refresh_ms(&usual, soa_expire_ms(&usual)), 3240000, 3960000);
         assert_in_range((uint64_t)soa_retry_ms(&usual), 540000, 660000);
-        assert_in_range((uint64_t)soa_refresh_ms(&zero), 1000, 1000);
-        assert_in_range((uint64_t)soa_refresh_ms(&huge), 1, INT64_C(2700000000));
-        assert_in_range((uint64_t)soa_refresh_ms(&short_lived), 45000, 55000);
+        assert_in_range((uint64_t)soa_refresh_ms(&zero, soa_expire_ms(&zero)), 1000, 1000);
+        assert_in_range((uint64_t)soa_refresh_ms(&huge, soa_expire_ms(&huge)), 1,
+                        INT64_C(2700000000));
+        assert_in_range((uint64_t)soa_refresh_ms(&short_lived, soa_expire_ms(&short_lived)), 45000,
+                        55000);
         assert_in_range((uint64_t)backoff_ms(1), 1000, 1100);
         assert_in_range((uint64_t)backoff_ms(3), 3600, 4400);
         assert_in_range((uint64_t)backoff_ms(UINT32_MAX), 54000, 66000);
     }
+    /* Of data that expires soon, since its origin has no primary: halfway to that. */
+    assert_in_range((uint64_t)soa_refresh_ms(&usual, 600000), 270000, 330000);
+    assert_in_range((uint64_t)soa_refresh_ms(&usual, -5), 1000, 1000);
     assert_int_equal(soa_expire_ms(&usual), 86400000);
     assert_int_equal(soa_expire_ms(&huge), (int64_t)UINT32_MAX * 1000);
+    (void)state;
+}
+
+static void test_what_an_origin_has_spent_of_the_expire_time_counts(void **state)
+{
+    const struct soa soa = {.refresh_s = 3600, .retry_s = 600, .expire_s = 86400};
+    assert_int_equal(soa_age_s(&soa, EXPIRE_UNTOLD), 0);
+    assert_int_equal(soa_age_s(&soa, 86400), 0);
+    assert_int_equal(soa_age_s(&soa, 90000), 0);
+    assert_int_equal(soa_age_s(&soa, 86000), 400);
+    /* It never expires on arrival, only to be transferred again and again. */
+    assert_int_equal(soa_age_s(&soa, 0), 86398);
     (void)state;
 }
 
@@ -578,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_a_failed_publication_is_tried_again),
         cmocka_unit_test(test_serials_wrap_around),
         cmocka_unit_test(test_timers_keep_their_bounds),
+        cmocka_unit_test(test_what_an_origin_has_spent_of_the_expire_time_counts),
         cmocka_unit_test(test_the_heap_gives_timers_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

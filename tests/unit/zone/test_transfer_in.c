@@ -488,12 +488,13 @@ static void test_a_readable_cancel_descriptor_ends_a_wait(void **state)
     struct fake_origin origin;
     struct zone_data *data;
     struct soa soa;
+    uint32_t expire_s;
     struct error error;
     fake_origin_start(&origin, answer_nothing, NULL);
     struct transfer_source source = source_of(&origin);
     source.cancel_fd = eventfd(1, EFD_CLOEXEC);
     assert_int_equal(transfer_axfr(&source, APEX, &data, NULL, &error), -ECANCELED);
-    assert_int_equal(transfer_soa(&source, APEX, &soa, &error), -ECANCELED);
+    assert_int_equal(transfer_soa(&source, APEX, &soa, &expire_s, &error), -ECANCELED);
     close(source.cancel_fd);
     fake_origin_stop(&origin);
     (void)state;
@@ -504,6 +505,7 @@ static void test_says_when_nobody_listens(void **state)
     struct fake_origin origin;
     struct zone_data *data;
     struct soa soa;
+    uint32_t expire_s;
     struct error error;
     fake_origin_start(&origin, answer_nothing, NULL);
     fake_origin_stop(&origin);
@@ -512,7 +514,7 @@ static void test_says_when_nobody_listens(void **state)
     assert_int_equal(rc, -ECONNREFUSED);
     assert_true(transfer_error_is_origins(rc));
     assert_non_null(strstr(error.text, "is the server running"));
-    assert_int_equal(transfer_soa(&source, APEX, &soa, &error), -ECONNREFUSED);
+    assert_int_equal(transfer_soa(&source, APEX, &soa, &expire_s, &error), -ECONNREFUSED);
     (void)state;
 }
 
@@ -576,7 +578,8 @@ static int query_soa(struct soa_script *script, struct soa *ret_soa, struct erro
     struct fake_origin origin;
     fake_origin_start(&origin, answer_soa, script);
     const struct transfer_source source = source_of(&origin);
-    const int rc = transfer_soa(&source, APEX, ret_soa, ret_error);
+    uint32_t expire_s;
+    const int rc = transfer_soa(&source, APEX, ret_soa, &expire_s, ret_error);
     fake_origin_stop(&origin);
     return rc;
 }
