@@ -8,8 +8,8 @@
 _must_check_ int zone_data_allocate(const struct name *apex, uint64_t names,
                                     struct zone_data **ret_data);
 
-/* Reads the SOA of a generation whose apex has one, as every built one does, and makes the record of
- * its negative answers. Returns 0 or -ENOMEM. */
+/* Reads the SOA of a generation whose apex has one, as every built one does, and makes the record
+ * of its negative answers. Returns 0 or -ENOMEM. */
 _must_check_ int zone_data_read_soa(struct zone_data *data);
 
 /* Counts the memory that it holds. */
