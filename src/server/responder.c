@@ -227,7 +227,7 @@ static _cold_ void answer_transfer(const struct responder *responder, struct exc
         exchange->rcode = KNOT_RCODE_NOTIMPL; /* RFC 5936, 4.2: undefined over UDP */
     else if (exchange->transport == TRANSPORT_TLS_1_2)
         exchange->rcode = KNOT_RCODE_REFUSED; /* RFC 9103, 7.2: TLS 1.3 or later */
-    else if (request->qtype == KNOT_RRTYPE_IXFR && !request->has_authority &&
+    else if (request->qtype == KNOT_RRTYPE_IXFR && !request->has_ixfr_soa &&
              exact_zone(responder, name) != NULL)
         exchange->rcode =
             KNOT_RCODE_FORMERR; /* RFC 1995, 3: our serial is asked for by the client's */

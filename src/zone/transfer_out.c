@@ -452,6 +452,11 @@ static bool next_set(struct transfer_out *transfer)
     }
 }
 
+bool transfer_out_is_done(const struct transfer_out *transfer)
+{
+    return !transfer->has_set && transfer->phase == PHASE_END;
+}
+
 /* ---- Messages ---- */
 
 static bool put(struct response *response, const struct out_set *set, unsigned rr_count,

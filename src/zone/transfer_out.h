@@ -40,6 +40,9 @@ DEFINE_FREEP(struct transfer_out, transfer_out_free)
 int transfer_out_next(struct transfer_out *transfer, const uint8_t *request, size_t question_end,
                       uint8_t *message, size_t max, size_t reserved);
 
+/* Whether the last message was made. */
+bool transfer_out_is_done(const struct transfer_out *transfer);
+
 struct transfer_out_report {
     uint64_t records, messages, octets;
     uint32_t serial_from, serial_to; /* of AXFR the same */
