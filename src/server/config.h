@@ -34,6 +34,12 @@ struct config_access {
     const struct config_key *key; /* NULL: no key asked for */
 };
 
+/* A secondary to notify, written as "ADDRESS" or "ADDRESS key NAME". */
+struct config_notify {
+    struct config_address address;
+    const struct config_key *key; /* NULL: unsigned */
+};
+
 enum config_zone_kind { CONFIG_PRIMARY, CONFIG_SECONDARY, CONFIG_FORWARD };
 
 /* How the origins of a zone are recognised when it is transferred over TLS (RFC 9103). */
@@ -63,7 +69,7 @@ struct config_zone {
     /* allow_notify of a secondary zone ends with its origins, with no key asked for. */
     struct config_access *allow_transfer, *allow_update, *allow_notify;
     size_t allow_transfer_count, allow_update_count, allow_notify_count;
-    struct config_address *notify;
+    struct config_notify *notify;
     size_t notify_count;
 };
 
