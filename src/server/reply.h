@@ -10,7 +10,8 @@
 
 struct worker;
 
-/* Where an answer goes. A value: copied, it stays good as long as the pool of workers. */
+/* Where an answer goes, by worker_route_current(). A value: copied, it stays good as long as the
+ * pool of workers. */
 struct reply_route {
     struct worker *worker;
     enum transport transport;
@@ -32,9 +33,9 @@ struct reply_route {
 struct reply {
     const struct reply_route *route;
     const uint8_t *wire;
-    size_t size;
+    size_t size; /* 0: there is no answer after all */
 };
 
-/* Sends the replies as far as their clients are still there. Any thread. A datagram that the system
- * does not take at once is dropped, as on the way anywhere. */
+/* Sends the replies as far as their clients are still there. Any thread; never waits. A datagram
+ * that the system does not take at once is dropped, as on the way anywhere. */
 void reply_send(const struct reply *replies, size_t count);

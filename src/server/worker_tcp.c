@@ -37,6 +37,14 @@
  * spin, as the listener stays readable. */
 #define ACCEPT_PAUSE_MS 100
 
+/* Answers of one client that other threads may be making at a time: beyond, it is not read from, so
+ * that a client which asks and does not listen costs no more than these. */
+#define LATE_MAX 256
+
+/* How long such an answer keeps a connection from being idle: longer than any takes, and the end of
+ * one that was lost for want of memory. */
+#define LATE_MS_MAX 60000
+
 /* Fast open cookies outstanding (RFC 7413); used only where the system allows it. */
 #define FAST_OPEN_QUEUE 256
 
@@ -53,6 +61,10 @@ struct tcp_client {
     uint8_t *output; /* answered and not sent; NULL when there is none */
     union peer peer;
     socklen_t peer_size;
+    uint32_t generation; /* tells the clients that had the slot one after the other apart */
+    uint32_t late;       /* answers that other threads are making */
+    int64_t late_ms;     /* when one of them was last asked for or came */
+    bool has_ended;      /* the client sends no more, and waits for its late answers */
 };
 
 struct tcp_server {
@@ -198,7 +210,9 @@ static struct tcp_client *client_slot(struct tcp_server *server)
         assert(server->slots_used < server->limits.clients_max);
         client = &server->clients[server->slots_used++];
     }
+    const uint32_t generation = client->generation + 1;
     memset(client, 0, sizeof(*client));
+    client->generation = generation;
     return client;
 }
 
@@ -351,9 +365,12 @@ static enum turn client_read(struct tcp_server *server, struct tcp_client *clien
     ssize_t received = recv(client->endpoint.fd, room + kept, wanted - kept, MSG_DONTWAIT);
     if (received < 0)
         return errno == EAGAIN || errno == EINTR ? TURN_NOTHING : TURN_CLOSE;
-    /* The client has sent its last octet. Nothing waits: all before was answered and sent. */
-    if (received == 0)
-        return TURN_CLOSE;
+    /* The client has sent its last octet. Nothing waits but what others are making: all before was
+     * answered and sent. */
+    if (received == 0) {
+        client->has_ended = client->late > 0;
+        return client->has_ended ? TURN_NOTHING : TURN_CLOSE;
+    }
 
     *ret_octets = room;
     *ret_size = kept + (size_t)received;
@@ -427,6 +444,30 @@ static enum turn client_answer(struct worker *worker, struct tcp_client *client,
     return answered.broken ? TURN_CLOSE : TURN_PROGRESS;
 }
 
+/* Whether nothing is to be read from the client until others have made its answers. */
+static bool client_rests(const struct tcp_client *client)
+{
+    return client->has_ended || client->late >= LATE_MAX;
+}
+
+/* Whether the connection has broken, as epoll tells even when asked for nothing. */
+static bool client_is_gone(const struct tcp_client *client)
+{
+    struct pollfd connection = {.fd = client->endpoint.fd};
+    return poll(&connection, 1, 0) > 0;
+}
+
+/* What the client waits for. Whoever must read first, or has requests left from this turn,
+ * continues when there is room to send: reading on would only fill memory. */
+static uint32_t client_events(const struct tcp_client *client)
+{
+    if (client->output != NULL)
+        return EPOLLOUT;
+    if (client_rests(client))
+        return 0;
+    return has_request(client->input, client->input_size) ? EPOLLOUT : EPOLLIN;
+}
+
 /* Goes on where the client stands: what waits to be sent, then what was received, then new octets.
  */
 static enum turn client_step(struct worker *worker, struct tcp_client *client)
@@ -436,6 +477,9 @@ static enum turn client_step(struct worker *worker, struct tcp_client *client)
         if (turn == TURN_CLOSE || client->output != NULL)
             return turn;
     }
+
+    if (client_rests(client))
+        return client_is_gone(client) ? TURN_CLOSE : TURN_NOTHING;
 
     const uint8_t *octets = client->input;
     size_t size = client->input_size;
@@ -453,10 +497,9 @@ static enum turn client_turn(struct worker *worker, struct tcp_client *client)
     if (turn == TURN_CLOSE)
         return turn;
 
-    /* Whoever must read first, or has requests left from this turn, continues when there is room to
-     * send: reading on would only fill memory. */
-    bool waiting = client->output != NULL || has_request(client->input, client->input_size);
-    return client_watch(worker, client, waiting ? EPOLLOUT : EPOLLIN) < 0 ? TURN_CLOSE : turn;
+    if (client->has_ended && client->late == 0 && client->output == NULL)
+        return TURN_CLOSE;
+    return client_watch(worker, client, client_events(client)) < 0 ? TURN_CLOSE : turn;
 }
 
 void tcp_serve(struct worker *worker, struct endpoint *endpoint)
@@ -466,6 +509,65 @@ void tcp_serve(struct worker *worker, struct endpoint *endpoint)
     struct tcp_client *client = (struct tcp_client *)endpoint;
     if (endpoint->fd >= 0 && client_turn(worker, client) == TURN_CLOSE)
         client_close(worker, client);
+}
+
+/* ---- Answers that other threads make ---- */
+
+void tcp_route(struct worker *worker, const struct sockaddr *peer, struct reply_route *ret_route)
+{
+    struct tcp_client *client = caa_container_of(peer, struct tcp_client, peer.any);
+    client->late++;
+    client->late_ms = worker->now_ms;
+    ret_route->connection =
+        (uint64_t)client->generation << 32 | (uint64_t)(client - worker->tcp->clients);
+    ret_route->peer_size = client->peer_size;
+    memcpy(&ret_route->peer, &client->peer, sizeof(ret_route->peer));
+    ret_route->control_size = 0;
+    ret_route->fd = -1;
+}
+
+/* Puts an answer behind what waits for the client to read. */
+static int output_append(struct tcp_client *client, const uint8_t *wire, size_t size)
+{
+    const size_t waiting = client->output_size - client->output_start;
+    memmove(client->output, client->output + client->output_start, waiting);
+    client->output_start = 0;
+    client->output_size = (uint32_t)waiting;
+    uint8_t *output = realloc(client->output, waiting + PREFIX_SIZE + size);
+    if (output == NULL)
+        return -ENOMEM;
+    set_length(output + waiting, size);
+    memcpy(output + waiting + PREFIX_SIZE, wire, size);
+    client->output = output;
+    client->output_size += (uint32_t)(PREFIX_SIZE + size);
+    return 0;
+}
+
+static enum turn client_send_late(struct worker *worker, struct tcp_client *client,
+                                  const uint8_t *wire, size_t size)
+{
+    counter_add(&worker->counters.tcp_responses, 1);
+    if (client->output != NULL)
+        return output_append(client, wire, size) < 0 ? TURN_CLOSE : TURN_PROGRESS;
+    set_length(worker->tcp->write, size);
+    memcpy(worker->tcp->write + PREFIX_SIZE, wire, size);
+    return client_send(client, worker->tcp->write, PREFIX_SIZE + size);
+}
+
+void tcp_send_late(struct worker *worker, const struct late_reply *reply)
+{
+    struct tcp_client *client = &worker->tcp->clients[(uint32_t)reply->connection];
+    if (client->endpoint.fd < 0 || client->generation != reply->connection >> 32)
+        return;
+    client->late--;
+    client->late_ms = worker->now_ms;
+    client_touch(worker, client);
+    if (reply->size > 0 &&
+        client_send_late(worker, client, reply->wire, reply->size) == TURN_CLOSE) {
+        client_close(worker, client);
+        return;
+    }
+    tcp_serve(worker, &client->endpoint); /* it may have had to wait for this */
 }
 
 static void watch_listeners(struct worker *worker, uint32_t events)
@@ -522,6 +624,10 @@ void tcp_expire(struct worker *worker)
     struct tcp_server *server = worker->tcp;
 
     while (server->oldest != NULL && server->oldest->deadline_ms <= worker->now_ms) {
+        if (server->oldest->late > 0 && server->oldest->late_ms + LATE_MS_MAX > worker->now_ms) {
+            client_touch(worker, server->oldest);
+            continue;
+        }
         counter_add(&worker->counters.tcp_timeouts, 1);
         client_close(worker, server->oldest);
     }
@@ -556,7 +662,8 @@ size_t tcp_drain(struct worker *worker)
         if (client->endpoint.fd < 0)
             continue;
         enum turn turn = client_turn(worker, client);
-        bool idle = turn == TURN_NOTHING && client->input == NULL && client->output == NULL;
+        bool idle = turn == TURN_NOTHING && client->input == NULL && client->output == NULL &&
+                    client->late == 0;
         if (turn == TURN_CLOSE || idle)
             client_close(worker, client);
     }
