@@ -68,6 +68,16 @@ static int key_missing(const struct zones_check *check, struct config_place plac
                        "key \"%.80s\" is not defined: add it under \"keys\"", name);
 }
 
+int config_key_resolve(const struct config_source *source, const struct config *config,
+                       const struct config_key **keys, struct config_place place, const char *name,
+                       const struct config_key **ret_key, struct error *ret_error)
+{
+    const struct zones_check check = {
+        .source = source, .config = (struct config *)config, .keys = keys, .error = ret_error};
+    *ret_key = key_find(&check, name);
+    return *ret_key != NULL ? 0 : key_missing(&check, place, name);
+}
+
 static const char key_word[] = " key ";
 
 /* The key of "ADDRESS key NAME", of which `split` is the second word with the blank before it. */
@@ -297,6 +307,9 @@ static int zone_check(const struct zones_check *check, size_t index, struct raw_
     if (rc == 0)
         rc = access_check(check, index, "allow-update", raw->allow_update, raw->allow_update_count,
                           0, &zone->allow_update, &zone->allow_update_count);
+    if (rc == 0)
+        rc = config_check_update_policy(check->source, check->config, check->keys, index, raw, zone,
+                                        check->error);
     size_t origin_count = zone->kind == CONFIG_SECONDARY ? zone->from_count : 0;
     if (rc == 0)
         rc = access_check(check, index, "allow-notify", raw->allow_notify, raw->allow_notify_count,

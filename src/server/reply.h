@@ -11,7 +11,8 @@
 
 struct worker;
 
-/* Where an answer goes. A value: copied, it stays good as long as the pool of workers. */
+/* Where an answer goes, by worker_route_current(). A value: copied, it stays good as long as the
+ * pool of workers. */
 struct reply_route {
     struct worker *worker;
     enum transport transport;
@@ -48,11 +49,11 @@ struct reply_watch {
 struct reply {
     const struct reply_route *route;
     const uint8_t *wire;
-    size_t size;
+    size_t size; /* 0: there is no answer after all */
     enum reply_next next;
     struct reply_watch *watch; /* of TCP alone; NULL: nobody; lives until it is called */
 };
 
-/* Sends the replies as far as their clients are still there. Any thread. A datagram that the system
- * does not take at once is dropped, as on the way anywhere. */
+/* Sends the replies as far as their clients are still there. Any thread; never waits. A datagram
+ * that the system does not take at once is dropped, as on the way anywhere. */
 void reply_send(const struct reply *replies, size_t count);

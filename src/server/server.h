@@ -4,6 +4,8 @@
  * Locks, in the order in which they are taken; query threads take none of them:
  * - `reload` serializes reloads, which parse for as long as it takes, and guards what they alone
  *   use: `config`, `keyring`, `plan` and the life of the refresher.
+ * - `writing` keeps zones and their configuration where they are for the thread that makes updates:
+ *   who swaps them holds it, and that thread during a batch.
  * - the order book's marks lock (server/order_book.h): who publishes a zone or its data holds it.
  * - a zone's `writer` (zone/zone.h): who changes its data or publishes other data holds it.
  * - `control` guards what the control side shows and changes (the zones, their data, the orders)
@@ -28,6 +30,8 @@
 #include "server/responder.h"
 #include "server/snapshot_keeper.h"
 #include "server/tls_server.h"
+#include "server/update_policy.h"
+#include "server/updater.h"
 #include "server/worker.h"
 
 /* What a refresher works on; lives as long as it. */
@@ -40,7 +44,7 @@ struct refresh_plan {
 struct server {
     struct config *first_config; /* of the start: sockets and responders keep what it says */
     struct config *config;       /* the running one; the same until the first reload */
-    pthread_mutex_t control, reload;
+    pthread_mutex_t control, reload, writing;
 
     struct responder_view view;
     struct zone **zones;
@@ -51,11 +55,14 @@ struct server {
     char version[64], identity[256];
     uint8_t *nsid;
     size_t nsid_size;
-    struct responder_key *responder_keys;
-    struct responder **responders; /* one a worker */
-    struct tls_server *tls;        /* NULL: no TLS */
+    struct tsig_keyring *tsig_keyring; /* of `first_config` */
+    struct responder **responders;     /* one a worker */
+    struct tls_server *tls;            /* NULL: no TLS */
     struct worker_pool *pool;
 
+    struct journal *journal;          /* NULL: no zone was ever updated, or it is damaged */
+    struct updater *updater;          /* RCU; NULL without a journal */
+    struct update_grant update_grant; /* the updater's */
     struct snapshot_keeper *snapshots;
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */
