@@ -351,6 +351,13 @@ static void restart_refresher(struct server *server, struct reload_report *repor
         refresher_poke(server->refresher, server->plan.zones[i].zone, 0);
 }
 
+static void restart_notifier(struct server *server, struct reload_report *report)
+{
+    struct error error;
+    if (server_notifier_start(server, &error) < 0)
+        add_finding(report, &error);
+}
+
 static int reload_all(struct server *server, struct reload_plan *change,
                       struct reload_report *report, struct error *ret_error)
 {
@@ -361,8 +368,10 @@ static int reload_all(struct server *server, struct reload_plan *change,
     /* The refresher works on the zones and on the configuration that go. It is stopped before a
      * lock is taken: its threads may wait for that lock to publish a transfer. */
     server_refresh_stop(server);
+    server_notifier_stop(server);
     rc = publish_zones(server, change);
     restart_refresher(server, report);
+    restart_notifier(server, report);
     if (rc < 0)
         return error_set(ret_error, rc, "out of memory: everything stays as it was");
 

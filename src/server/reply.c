@@ -61,14 +61,23 @@ static size_t send_datagrams(const struct reply *replies, size_t count)
 static void send_stream(const struct reply *reply)
 {
     struct worker *worker = reply->route->worker;
-    struct late_reply *late = malloc(sizeof(*late) + reply->size);
-    if (late == NULL)
+    struct late_reply *late = malloc(sizeof(*late) + 2 + reply->size);
+    if (late == NULL) {
+        if (reply->watch != NULL)
+            reply->watch->done(reply->watch, false);
         return;
+    }
     cds_wfcq_node_init(&late->node);
     late->connection = reply->route->connection;
-    late->size = reply->size;
-    if (reply->size > 0)
-        memcpy(late->wire, reply->wire, reply->size);
+    late->next = reply->next;
+    late->watch = reply->watch;
+    late->size = 0;
+    if (reply->size > 0) {
+        late->octets[0] = (uint8_t)(reply->size >> 8);
+        late->octets[1] = (uint8_t)reply->size;
+        memcpy(late->octets + 2, reply->wire, reply->size);
+        late->size = 2 + reply->size;
+    }
     /* Only who finds the queue empty need wake the worker. */
     if (!cds_wfcq_enqueue(&worker->late_head, &worker->late_tail, &late->node))
         (void)eventfd_write(worker->late.fd, 1);

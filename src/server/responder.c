@@ -209,20 +209,43 @@ static struct zone *exact_zone(const struct responder *responder, const struct n
     return zone != NULL && zone->name.label_count == name->label_count ? zone : NULL;
 }
 
+/* Why a zone is not served now, as for its other questions; false when it is. */
+static bool is_not_served(struct exchange *exchange, const struct zone *zone)
+{
+    const int status = atomic_load_explicit(&zone->status, memory_order_relaxed);
+    if (status == ZONE_SERVING)
+        return false;
+    exchange->rcode = KNOT_RCODE_SERVFAIL;
+    exchange->ede_code = status == ZONE_EXPIRED ? KNOT_EDNS_EDE_INV_DATA : KNOT_EDNS_EDE_NOT_READY;
+    return true;
+}
+
+/* Hands a transfer to who sends it, or says why not. Over UDP there is no AXFR (RFC 5936, 4.2),
+ * over TLS 1.2 nothing (RFC 9103, 7.2), and IXFR tells our serial to who tells its own (RFC 1995,
+ * 3). */
 static _cold_ void answer_transfer(const struct responder *responder, struct exchange *exchange,
                                    const struct name *name)
 {
+    const struct responder_options *options = &responder->options;
     const struct request *request = exchange->request;
+    const struct zone *zone = exact_zone(responder, name);
     if (request->qtype == KNOT_RRTYPE_AXFR && exchange->transport == TRANSPORT_UDP)
-        exchange->rcode = KNOT_RCODE_NOTIMPL; /* RFC 5936, 4.2: undefined over UDP */
+        exchange->rcode = KNOT_RCODE_NOTIMPL;
     else if (exchange->transport == TRANSPORT_TLS_1_2)
-        exchange->rcode = KNOT_RCODE_REFUSED; /* RFC 9103, 7.2: TLS 1.3 or later */
-    else if (request->qtype == KNOT_RRTYPE_IXFR && !request->has_ixfr_soa &&
-             exact_zone(responder, name) != NULL)
-        exchange->rcode =
-            KNOT_RCODE_FORMERR; /* RFC 1995, 3: our serial is asked for by the client's */
-    else
-        exchange->rcode = KNOT_RCODE_NOTAUTH; /* nobody may transfer from here */
+        exchange->rcode = KNOT_RCODE_REFUSED;
+    else if (zone == NULL || options->transfer == NULL)
+        exchange->rcode = KNOT_RCODE_NOTAUTH;
+    else if (request->qtype == KNOT_RRTYPE_IXFR && !request->has_ixfr_soa)
+        exchange->rcode = KNOT_RCODE_FORMERR;
+    else {
+        const int rc = options->transfer(options->context, zone, request, exchange->tsig,
+                                         exchange->client, exchange->transport, exchange->limit);
+        exchange->is_deferred = rc < 0;
+        if (rc == KNOT_RCODE_SERVFAIL && is_not_served(exchange, zone))
+            return;
+        if (rc >= 0)
+            exchange->rcode = (uint16_t)rc;
+    }
 }
 
 static void answer_query(struct responder *responder, struct exchange *exchange,

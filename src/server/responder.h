@@ -35,7 +35,7 @@ struct responder_view {
     struct overlay_set *orders; /* rcu_dereference(); NULL: none */
 };
 
-/* What `update` returns in the place of an RCODE. */
+/* What `transfer` and `update` return in the place of an RCODE. */
 #define RESPONDER_DEFERRED (-1) /* another thread answers */
 #define RESPONDER_SILENT   (-2) /* nobody does: the client asks again */
 
@@ -55,6 +55,12 @@ struct responder_options {
                            const char *key_name);
     /* A NOTIFY that was allowed; returns at once. `serial` 0: none was given. */
     void (*notified)(void *context, struct zone *zone, uint32_t serial);
+    /* Takes an AXFR or IXFR of `zone`, which is served here, as `update` below; `tsig` is that of a
+     * request whose signature is good, else NULL. `datagram_max`: of UDP, octets that the client
+     * takes. NULL: nobody may have a zone. */
+    int (*transfer)(void *context, const struct zone *zone, const struct request *request,
+                    const struct tsig_server *tsig, const struct sockaddr *client,
+                    enum transport transport, size_t datagram_max);
     /* Takes an UPDATE for `zone`, which is served here, its TSIG not looked at; returns at once,
      * and RESPONDER_DEFERRED, RESPONDER_SILENT, or the RCODE to answer. NULL: no zone is updated.
      */

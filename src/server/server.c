@@ -118,6 +118,7 @@ static int publish(struct server *server, struct zone *zone, struct zone_data *d
     if (rc < 0)
         return rc;
     zone_last_error_set(zone, "");
+    server_tell_secondaries(server, zone);
     /* Whoever else looked at the old generation did so under one of the locks, and is done. */
     zone_data_retire(old);
     return 0;
@@ -464,6 +465,7 @@ static int create_responders(struct server *server, struct error *ret_error)
             .keyring = server->tsig_keyring,
             .notify_allowed = notify_allowed,
             .notified = notified,
+            .transfer = server_take_transfer,
             .update = server_take_update,
             .context = server,
         };
@@ -541,6 +543,8 @@ static int start_all(struct server *server, struct error *ret_error)
     if (rc == 0)
         rc = server_updater_start(server, ret_error);
     if (rc == 0)
+        rc = server_sender_start(server, ret_error);
+    if (rc == 0)
         rc = start_workers(server, ret_error);
     if (rc == 0 && server->config->control != NULL)
         rc = control_server_start(server->config->control, server_commands, server_command_count,
@@ -556,6 +560,8 @@ static int start_all(struct server *server, struct error *ret_error)
     }
     if (rc == 0)
         rc = server_refresh_start(server, ret_error);
+    if (rc == 0)
+        rc = server_notifier_start(server, ret_error);
     for (size_t i = 0; rc == 0 && i < server->plan.count; i++) {
         /* Last checked before the start, and a NOTIFY may have come since to nobody. */
         const struct zone *zone = server->plan.zones[i].zone;
@@ -581,6 +587,7 @@ int server_start(struct config *config, struct server **ret_server, struct error
     pthread_mutex_init(&server->control, NULL);
     pthread_mutex_init(&server->reload, NULL);
     pthread_mutex_init(&server->writing, NULL);
+    pthread_mutex_init(&server->telling, NULL);
 
     int rc = start_all(server, ret_error);
     if (rc < 0) {
@@ -614,7 +621,10 @@ void server_stop(struct server *server)
     server_refresh_stop(server);
     worker_pool_drain(server->pool, DRAIN_MS);
     updater_stop(server->updater); /* answers all that the workers took */
+    server_notifier_stop(server);
+    transfer_sender_stop(server->sender);
     worker_pool_stop(server->pool, 0);
+    transfer_sender_free(server->sender);
     tls_server_free(server->tls);
     server_snapshots_stop(server);
     journal_close(server->journal);
@@ -636,5 +646,6 @@ void server_stop(struct server *server)
     pthread_mutex_destroy(&server->control);
     pthread_mutex_destroy(&server->reload);
     pthread_mutex_destroy(&server->writing);
+    pthread_mutex_destroy(&server->telling);
     free(server);
 }

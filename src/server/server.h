@@ -25,11 +25,13 @@
 #include "server/config.h"
 #include "server/control.h"
 #include "server/metrics.h"
+#include "server/notifier.h"
 #include "server/order_book.h"
 #include "server/refresh.h"
 #include "server/responder.h"
 #include "server/snapshot_keeper.h"
 #include "server/tls_server.h"
+#include "server/transfer_sender.h"
 #include "server/update_policy.h"
 #include "server/updater.h"
 #include "server/worker.h"
@@ -37,6 +39,13 @@
 /* What a refresher works on; lives as long as it. */
 struct refresh_plan {
     struct refresh_zone *zones;
+    struct transfer_key *keys;
+    size_t count;
+};
+
+/* What a notifier works on; lives as long as it. */
+struct notify_plan {
+    struct notify_zone *zones;
     struct transfer_key *keys;
     size_t count;
 };
@@ -63,6 +72,10 @@ struct server {
     struct journal *journal;          /* NULL: no zone was ever updated, or it is damaged */
     struct updater *updater;          /* RCU; NULL without a journal */
     struct update_grant update_grant; /* the updater's */
+    struct transfer_sender *sender;
+    pthread_mutex_t telling;   /* over the notifier, which goes and comes with a reload */
+    struct notifier *notifier; /* NULL: there is nobody to tell */
+    struct notify_plan notify_plan;
     struct snapshot_keeper *snapshots;
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */

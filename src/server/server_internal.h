@@ -83,6 +83,20 @@ _must_check_ int server_tsig_keyring_create(const struct config *config,
 _must_check_ int server_refresh_start(struct server *server, struct error *ret_error);
 void server_refresh_stop(struct server *server);
 
+/* Zones out: responder_options.transfer, and the threads that send; stopped before the pool of
+ * workers goes, freed behind it. */
+int server_take_transfer(void *context, const struct zone *zone, const struct request *request,
+                         const struct tsig_server *tsig, const struct sockaddr *client,
+                         enum transport transport, size_t datagram_max);
+_must_check_ int server_sender_start(struct server *server, struct error *ret_error);
+
+/* The notifier for the present zones, which it tells of at once. As the refresher. */
+_must_check_ int server_notifier_start(struct server *server, struct error *ret_error);
+void server_notifier_stop(struct server *server);
+
+/* The zone has another serial than before. Any thread; returns at once. */
+void server_tell_secondaries(struct server *server, const struct zone *zone);
+
 /* Activates the orders that the configuration names; what fails is told to `report`. */
 void server_orders_from_config(struct server *server, const struct config *config,
                                void (*report)(void *context, const struct error *error),

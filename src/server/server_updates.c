@@ -34,7 +34,10 @@ int server_journal_open(struct server *server, const struct config *config, stru
     const struct journal_limits limits = {.size_max = config->journal_size_max,
                                           .age_max_s = config->journal_age_max_s};
     struct error error;
-    int rc = journal_open(folder, &limits, &server->journal, &error);
+    struct journal *journal = NULL;
+    int rc = journal_open(folder, &limits, &journal, &error);
+    if (rc == 0) /* transfers may be going on */
+        __atomic_store_n(&server->journal, journal, __ATOMIC_RELEASE);
     if (rc != -EBADMSG) {
         if (rc < 0)
             *ret_error = error;
@@ -89,6 +92,7 @@ void server_zone_changed(struct server *server, struct zone *zone)
     if (zone->data->source.kind == ZONE_SOURCE_NONE)
         zone->data->source.kind = ZONE_SOURCE_FILE;
     snapshot_keeper_changed(server->snapshots, zone);
+    server_tell_secondaries(server, zone);
 }
 
 static void changed(void *context, struct zone *zone)

@@ -415,6 +415,11 @@ static int open_whole(struct transfer *transfer, struct zone_data *data)
     return rc < 0 ? rc : transfer_out_axfr(view, &transfer->out);
 }
 
+static struct journal *present_journal(const struct transfer_sender *sender)
+{
+    return __atomic_load_n(sender->options.journal, __ATOMIC_ACQUIRE);
+}
+
 /* Whether the journal tells the way from the client's serial to the zone's present one. */
 static bool has_difference(struct journal *journal, const struct zone_data *data, uint32_t serial)
 {
@@ -444,7 +449,7 @@ static int open_locked(const struct transfer_sender *sender, struct transfer *tr
             return rc;
     }
     if (transfer->is_ixfr && may_differ &&
-        has_difference(sender->options.journal, data, transfer->serial))
+        has_difference(present_journal(sender), data, transfer->serial))
         return 1;
     if (is_datagram(transfer)) {
         transfer->out = TAKE(transfer->soa);
@@ -476,7 +481,7 @@ static int open_difference(const struct sender_thread *thread, struct transfer *
     const uint64_t octets_max = transfer->zone_octets < DIFFERENCE_OCTETS_MAX
                                     ? transfer->zone_octets
                                     : DIFFERENCE_OCTETS_MAX;
-    const int rc = transfer_out_ixfr(thread->sender->options.journal, transfer->apex.wire,
+    const int rc = transfer_out_ixfr(present_journal(thread->sender), transfer->apex.wire,
                                      transfer->serial, octets_max, &transfer->out, &error);
     if (rc == -EBADMSG)
         say(thread, transfer, LOG_WARNING, "%s: the whole zone is sent", error.text);

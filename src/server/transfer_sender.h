@@ -30,7 +30,7 @@ struct transfer_sender;
 
 struct transfer_sender_options {
     const struct responder_view *view;
-    struct journal *journal; /* NULL: no differences are told */
+    struct journal *const *journal; /* atomic; NULL: no differences are told as yet */
     pthread_mutex_t *writing;
     unsigned threads;
     uint16_t udp_payload_max;                                 /* announced */

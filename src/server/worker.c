@@ -35,6 +35,10 @@
  * ms is the least there is. */
 #define SLICE_NS 100000
 
+/* Late replies sent in a row: zones on their way leave as fast as their clients read, and others
+ * want their turn. Of zones these are 256 KiB. */
+#define LATE_TURN_MAX 16
+
 struct worker_pool {
     unsigned worker_count;
     unsigned threads_started;
@@ -270,19 +274,24 @@ static void late_serve(struct worker *worker)
 {
     eventfd_t wakes;
     (void)eventfd_read(worker->late.fd, &wakes); /* before the queue: a later reply wakes again */
-    struct late_reply *reply;
-    while ((reply = late_take(worker)) != NULL) {
+    for (unsigned i = 0; i < LATE_TURN_MAX; i++) {
+        struct late_reply *reply = late_take(worker);
+        if (reply == NULL)
+            return;
         tcp_send_late(worker, reply);
         free(reply);
     }
+    (void)eventfd_write(worker->late.fd, 1);
 }
 
 /* What came after the worker's end, for clients that are gone. */
 static void late_clear(struct worker *worker)
 {
     struct late_reply *reply;
-    while ((reply = late_take(worker)) != NULL)
+    while ((reply = late_take(worker)) != NULL) {
+        late_reply_lose(reply);
         free(reply);
+    }
 }
 
 static void worker_clear(struct worker *worker)

@@ -64,8 +64,8 @@ struct reply_route;
 
 /* Where the answer to a request goes when it is made later, by another thread (server/reply.h).
  * Called within `answer` for the request that it was given, with the same `client` and `transport`;
- * `answer` then returns 0. Exactly one reply_send() has to follow, of size 0 when there will be no
- * answer: until then a TCP connection counts as busy. */
+ * `answer` then returns 0. Exactly one REPLY_LAST or REPLY_CLOSE has to follow by reply_send(), of
+ * size 0 when there will be no answer: until then a TCP connection counts as busy. */
 void worker_route_current(const struct sockaddr *client, enum transport transport,
                           struct reply_route *ret_route);
 

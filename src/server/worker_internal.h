@@ -47,9 +47,18 @@ struct tcp_server;
 struct late_reply {
     struct cds_wfcq_node node;
     uint64_t connection;
-    size_t size; /* 0: there is no answer */
-    uint8_t wire[];
+    enum reply_next next;
+    struct reply_watch *watch;
+    size_t size;      /* of the octets; 0: there is no answer */
+    uint8_t octets[]; /* the message behind its length (RFC 1035, 4.2.2) */
 };
+
+/* What is left of a reply whose client is gone. */
+static inline void late_reply_lose(const struct late_reply *reply)
+{
+    if (reply->watch != NULL)
+        reply->watch->done(reply->watch, false);
+}
 
 struct worker {
     alignas(WORKER_ALIGNMENT) answer_fn *answer;
@@ -70,7 +79,7 @@ struct worker {
     unsigned drain_ms; /* set when stopping */
     struct udp_batch *udp;
     struct tcp_server *tcp;
-    struct tls_server *tls; /* NULL: no address is TLS */
+    struct tls_server *tls;         /* NULL: no address is TLS */
     struct cds_wfcq_head late_head; /* struct late_reply: any thread puts, the worker takes */
     alignas(WORKER_ALIGNMENT) struct worker_counters counters;
     alignas(WORKER_ALIGNMENT) struct cds_wfcq_tail late_tail;

@@ -63,13 +63,14 @@ struct tcp_client {
     uint8_t *output; /* answered and not sent; NULL when there is none */
     union peer peer;
     socklen_t peer_size;
-    bool is_tls, is_secured;  /* to be encrypted; its handshake is done */
-    struct tls_session *tls;  /* NULL: in the clear, or nothing was received yet */
-    enum transport transport; /* of requests, which come after the handshake */
-    uint32_t generation; /* tells the clients that had the slot one after the other apart */
-    uint32_t late;       /* answers that other threads are making */
-    int64_t late_ms;     /* when one of them was last asked for or came */
-    bool has_ended;      /* the client sends no more, and waits for its late answers */
+    bool is_tls, is_secured;     /* to be encrypted; its handshake is done */
+    struct tls_session *tls;     /* NULL: in the clear, or nothing was received yet */
+    enum transport transport;    /* of requests, which come after the handshake */
+    uint32_t generation;         /* tells the clients that had the slot one after the other apart */
+    uint32_t late;               /* answers that other threads are making */
+    int64_t late_ms;             /* when one of them was last asked for or came */
+    bool has_ended;              /* the client sends no more, and waits for its late answers */
+    struct reply_watch *watches; /* of answers that wait in `output` */
 };
 
 struct tcp_server {
@@ -185,6 +186,17 @@ static void count_open(struct worker *worker)
     __atomic_store_n(&worker->counters.tcp_clients, worker->tcp->open, __ATOMIC_RELAXED);
 }
 
+/* Tells who watches answers of the client that all are sent, or that it is gone. */
+static void client_tell(struct tcp_client *client, bool is_sent)
+{
+    struct reply_watch *watch = TAKE(client->watches);
+    while (watch != NULL) {
+        struct reply_watch *next = watch->next;
+        watch->done(watch, is_sent);
+        watch = next;
+    }
+}
+
 static void client_close(struct worker *worker, struct tcp_client *client)
 {
     struct tcp_server *server = worker->tcp;
@@ -195,6 +207,7 @@ static void client_close(struct worker *worker, struct tcp_client *client)
     close(client->endpoint.fd); /* epoll forgets it by itself */
     client->endpoint.fd = -1;
     client_release_buffers(client);
+    client_tell(client, false);
 
     struct tcp_client **link = address_bucket(server, client->address_key);
     while (*link != client)
@@ -313,6 +326,7 @@ static enum turn client_flush(struct worker *worker, struct tcp_client *client)
     if (client->output_start == client->output_size) {
         free(TAKE(client->output));
         client_touch(worker, client);
+        client_tell(client, true);
     }
     return sent > 0 ? TURN_PROGRESS : TURN_NOTHING;
 }
@@ -585,43 +599,56 @@ void tcp_route(struct worker *worker, const struct sockaddr *peer, struct reply_
 }
 
 /* Puts an answer behind what waits for the client to read. */
-static int output_append(struct tcp_client *client, const uint8_t *wire, size_t size)
+static int output_append(struct tcp_client *client, const uint8_t *octets, size_t size)
 {
     const size_t waiting = client->output_size - client->output_start;
     memmove(client->output, client->output + client->output_start, waiting);
     client->output_start = 0;
     client->output_size = (uint32_t)waiting;
-    uint8_t *output = realloc(client->output, waiting + PREFIX_SIZE + size);
+    uint8_t *output = realloc(client->output, waiting + size);
     if (output == NULL)
         return -ENOMEM;
-    set_length(output + waiting, size);
-    memcpy(output + waiting + PREFIX_SIZE, wire, size);
+    memcpy(output + waiting, octets, size);
     client->output = output;
-    client->output_size += (uint32_t)(PREFIX_SIZE + size);
+    client->output_size += (uint32_t)size;
     return 0;
 }
 
 static enum turn client_send_late(struct worker *worker, struct tcp_client *client,
-                                  const uint8_t *wire, size_t size)
+                                  const struct late_reply *reply)
 {
-    counter_add(&worker->counters.tcp_responses, 1);
-    if (client->output != NULL)
-        return output_append(client, wire, size) < 0 ? TURN_CLOSE : TURN_PROGRESS;
-    set_length(worker->tcp->write, size);
-    memcpy(worker->tcp->write + PREFIX_SIZE, wire, size);
-    return client_send(client, worker->tcp->write, PREFIX_SIZE + size);
+    if (reply->next == REPLY_CLOSE)
+        return TURN_CLOSE;
+    if (reply->size == 0)
+        return TURN_NOTHING;
+    counter_add(client->is_tls ? &worker->counters.tls_responses : &worker->counters.tcp_responses,
+                1);
+    enum turn turn = TURN_PROGRESS;
+    if (client->output == NULL)
+        turn = client_send(client, reply->octets, reply->size);
+    else if (output_append(client, reply->octets, reply->size) < 0)
+        turn = TURN_CLOSE;
+    if (turn == TURN_PROGRESS && client->output == NULL)
+        client_tell(client, true);
+    return turn;
 }
 
 void tcp_send_late(struct worker *worker, const struct late_reply *reply)
 {
     struct tcp_client *client = &worker->tcp->clients[(uint32_t)reply->connection];
-    if (client->endpoint.fd < 0 || client->generation != reply->connection >> 32)
+    if (client->endpoint.fd < 0 || client->generation != reply->connection >> 32) {
+        late_reply_lose(reply);
         return;
-    client->late--;
+    }
+    if (reply->watch != NULL) {
+        reply->watch->next = client->watches;
+        client->watches = reply->watch;
+    }
+    client->late -= reply->next != REPLY_MORE;
     client->late_ms = worker->now_ms;
-    client_touch(worker, client);
-    if (reply->size > 0 &&
-        client_send_late(worker, client, reply->wire, reply->size) == TURN_CLOSE) {
+    if (client->output == NULL) /* else it is the client's turn, and its time runs */
+        client_touch(worker, client);
+    if (client_send_late(worker, client, reply) == TURN_CLOSE) {
         client_close(worker, client);
         return;
     }
@@ -677,12 +704,18 @@ void tcp_accept(struct worker *worker, struct endpoint *listener, unsigned accep
     }
 }
 
+/* Whether it is not the client that has to do something. */
+static bool client_waits_for_others(const struct tcp_client *client, int64_t now_ms)
+{
+    return client->late > 0 && client->output == NULL && client->late_ms + LATE_MS_MAX > now_ms;
+}
+
 void tcp_expire(struct worker *worker)
 {
     struct tcp_server *server = worker->tcp;
 
     while (server->oldest != NULL && server->oldest->deadline_ms <= worker->now_ms) {
-        if (server->oldest->late > 0 && server->oldest->late_ms + LATE_MS_MAX > worker->now_ms) {
+        if (client_waits_for_others(server->oldest, worker->now_ms)) {
             client_touch(worker, server->oldest);
             continue;
         }
@@ -769,11 +802,12 @@ void tcp_server_free(struct tcp_server *server)
     if (server == NULL)
         return;
 
-    for (const struct tcp_client *client = server->oldest; client != NULL; client = client->newer) {
+    for (struct tcp_client *client = server->oldest; client != NULL; client = client->newer) {
         tls_session_free(client->tls);
         close(client->endpoint.fd);
         free(client->input);
         free(client->output);
+        client_tell(client, false);
     }
     free(server->buckets);
     free(server->clients);
