@@ -76,6 +76,7 @@ struct server {
     pthread_mutex_t telling;   /* over the notifier, which goes and comes with a reload */
     struct notifier *notifier; /* NULL: there is nobody to tell */
     struct notify_plan notify_plan;
+    struct notifier_counters notified; /* by those that are gone */
     struct snapshot_keeper *snapshots;
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */

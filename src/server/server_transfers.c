@@ -182,6 +182,11 @@ void server_notifier_stop(struct server *server)
     struct notifier *notifier = TAKE(server->notifier);
     struct notify_plan plan = server->notify_plan;
     server->notify_plan = (struct notify_plan){0};
+    if (notifier != NULL) {
+        struct notifier_counters counters;
+        notifier_counters(notifier, &counters);
+        notifier_counters_add(&server->notified, &counters);
+    }
     pthread_mutex_unlock(&server->telling);
     notifier_stop(notifier);
     plan_clear(&plan);
