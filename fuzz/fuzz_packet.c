@@ -96,8 +96,10 @@ static void set_up(void)
     FUZZ_ASSERT(overlay_set_create(&active, 1, &orders) == 0);
     view.orders = orders;
 
-    static const struct responder_key key = {"key", "hmac-sha256", "bm90LWEtcmVhbC1zZWNyZXQ="};
-    static const struct responder_options options = {
+    static const struct transfer_key key = {"key", "hmac-sha256", "bm90LWEtcmVhbC1zZWNyZXQ="};
+    struct tsig_keyring *keyring;
+    FUZZ_ASSERT(tsig_keyring_create(&key, 1, &keyring, &error) == 0);
+    const struct responder_options options = {
         .view = &view,
         .udp_payload_max = UDP_PAYLOAD_MAX,
         .tcp_idle_timeout_ms = 10000,
@@ -105,8 +107,7 @@ static void set_up(void)
         .nsid_size = 4,
         .version = "tamis",
         .identity = "fuzz",
-        .keys = &key,
-        .key_count = 1,
+        .keyring = keyring,
         .notify_allowed = notify_allowed,
         .notified = notified,
     };

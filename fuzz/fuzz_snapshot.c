@@ -51,12 +51,12 @@ static void write_good(struct good *good, struct zone_data *data)
     char folder[] = "/tmp/tamis-fuzz-XXXXXX", path[64];
     FUZZ_ASSERT(mkdtemp(folder) != NULL);
     snprintf(path, sizeof(path), "%s/snapshot", folder);
-    struct zone_hold hold;
+    struct zone_view *snapshot_view;
     struct error error;
     uint64_t size;
-    zone_data_hold(data, &hold);
-    FUZZ_ASSERT(snapshot_write(path, &hold, 1, NULL, &size, &error) == 0);
-    zone_hold_release(&hold);
+    FUZZ_ASSERT(zone_view_open(data, &snapshot_view) == 0);
+    FUZZ_ASSERT(snapshot_write(path, snapshot_view, 1, NULL, &size, &error) == 0);
+    zone_view_close(snapshot_view);
 
     good->size = (size_t)size;
     good->octets = malloc(good->size);

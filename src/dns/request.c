@@ -38,6 +38,7 @@ static bool read_options(struct request *request, const uint8_t *at, size_t size
         request->wants_nsid |= code == KNOT_EDNS_OPTION_NSID;
         request->wants_keepalive |= code == KNOT_EDNS_OPTION_TCP_KEEPALIVE && length == 0;
         request->wants_padding |= code == KNOT_EDNS_OPTION_PADDING;
+        request->wants_expire |= code == KNOT_EDNS_OPTION_EXPIRE;
         at += 4 + length;
         size -= 4 + length;
     }
@@ -83,6 +84,18 @@ static bool has_no_record(const uint8_t *wire)
             knot_wire_get_arcount(wire)) == 0;
 }
 
+/* Of a SOA in the answer section, the hint of a NOTIFY, or in the authority section. */
+static void read_serial(struct request *request, unsigned section, const struct record_head *head)
+{
+    const uint32_t serial = knot_wire_read_u32(head->rdata + head->rdata_size - 20);
+    if (section == 0) {
+        request->notify_serial = serial;
+        return;
+    }
+    request->has_ixfr_soa = true;
+    request->ixfr_serial = serial;
+}
+
 /* The records behind the question; OPT and TSIG stand in the additional section only, TSIG last. */
 static bool read_records(struct request *request)
 {
@@ -105,12 +118,11 @@ static bool read_records(struct request *request)
                     return false;
                 request->has_tsig = true;
                 request->tsig_offset = start;
-            } else if (head.type == KNOT_RRTYPE_SOA && section == 0 && head.rdata_size >= 22) {
-                request->notify_serial = knot_wire_read_u32(head.rdata + head.rdata_size - 20);
+            } else if (head.type == KNOT_RRTYPE_SOA && section < 2 && head.rdata_size >= 22) {
+                read_serial(request, section, &head);
             }
         }
     }
-    request->has_authority = counts[1] > 0;
     return at == request->size;
 }
 

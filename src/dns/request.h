@@ -26,12 +26,14 @@ struct request {
     uint8_t edns_version;
     uint16_t edns_payload; /* as sent; below 512 counts as 512 */
     bool wants_nsid, wants_keepalive, wants_padding;
+    bool wants_expire; /* RFC 7314 */
 
     bool has_tsig; /* the last additional record */
     size_t tsig_offset;
     uint32_t
         notify_serial; /* of a SOA in the answer section, where a NOTIFY has its hint; 0: none */
-    bool has_authority;
+    bool has_ixfr_soa; /* in the authority section, where IXFR has the client's (RFC 1995, 3) */
+    uint32_t ixfr_serial;
 };
 
 /* Reads `wire`; on REQUEST_OK with has_question, `ret_name` is the question's name. On

@@ -139,8 +139,13 @@ static bool put_owner(struct response *response, struct response_owner *owner)
     if (owner->pointer != 0)
         return put_u16(response, POINTER_BITS | owner->pointer);
     size_t start = response->size;
-    if (!put_name(response, owner->wire))
+    if (owner->relative_size > 0) {
+        if (!put_octets(response, owner->wire, owner->relative_size) ||
+            !put_u16(response, POINTER_BITS | QUESTION_OFFSET))
+            return false;
+    } else if (!put_name(response, owner->wire)) {
         return false;
+    }
     /* The records that follow point to the first one's owner, or where that points to itself: some
      * readers refuse a pointer to a pointer. The root's single octet is shorter. */
     if (response->wire[start] >= POINTER_BITS >> 8)

@@ -32,11 +32,13 @@ struct response {
     } names[COMPRESSION_MAX];
 };
 
-/* A record's owner: `pointer` is its place in the message when that is known, else `wire` is the
- * name. */
+/* A record's owner: `pointer` is its place in the message when that is known; else `wire` is the
+ * name, or with `relative_size` only that many octets of labels, which the question's name follows:
+ * then nothing has to be looked for. */
 struct response_owner {
     const uint8_t *wire; /* uncompressed */
     uint16_t pointer;    /* 0: not known */
+    uint8_t relative_size;
 };
 
 /* Starts behind the question. `question` is the parsed name that stands at QUESTION_OFFSET. */

@@ -46,6 +46,15 @@ static const cyaml_schema_field_t server_tls_fields[] = {
     CYAML_FIELD_END,
 };
 
+#define OPTIONAL_FLAG(key, type, member) \
+    CYAML_FIELD_BOOL_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
+
+static const cyaml_schema_field_t journal_fields[] = {
+    OPTIONAL_TEXT("size", struct raw_journal, size),
+    OPTIONAL_TEXT("age", struct raw_journal, age),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t server_fields[] = {
     OPTIONAL_MAP("tls", struct raw_server, tls, server_tls_fields),
     OPTIONAL_LIST("listen", struct raw_server, listen, &text_schema, LISTEN_MAX),
@@ -60,6 +69,7 @@ static const cyaml_schema_field_t server_fields[] = {
     OPTIONAL_NUMBER("tcp-clients", struct raw_server, tcp_clients),
     OPTIONAL_NUMBER("tcp-clients-per-address", struct raw_server, tcp_clients_per_address),
     OPTIONAL_TEXT("tcp-idle-timeout", struct raw_server, tcp_idle_timeout),
+    OPTIONAL_MAP("journal", struct raw_server, journal, journal_fields),
     CYAML_FIELD_END,
 };
 
@@ -99,6 +109,20 @@ static const cyaml_schema_field_t forward_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t update_rule_fields[] = {
+    TEXT("key", struct raw_update_rule, key),
+    OPTIONAL_TEXTS("names", struct raw_update_rule, names),
+    OPTIONAL_TEXTS("subtree", struct raw_update_rule, subtree),
+    OPTIONAL_TEXTS("types", struct raw_update_rule, types),
+    OPTIONAL_FLAG("self", struct raw_update_rule, self),
+    OPTIONAL_FLAG("self-subtree", struct raw_update_rule, self_subtree),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t update_rule_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_update_rule, update_rule_fields),
+};
+
 static const cyaml_schema_field_t zone_fields[] = {
     TEXT("name", struct raw_zone, name),
     OPTIONAL_MAP("primary", struct raw_zone, primary, primary_fields),
@@ -106,6 +130,8 @@ static const cyaml_schema_field_t zone_fields[] = {
     OPTIONAL_MAP("forward", struct raw_zone, forward, forward_fields),
     OPTIONAL_TEXTS("allow-transfer", struct raw_zone, allow_transfer),
     OPTIONAL_TEXTS("allow-update", struct raw_zone, allow_update),
+    OPTIONAL_LIST("update-policy", struct raw_zone, update_policy, &update_rule_schema,
+                  CYAML_UNLIMITED),
     OPTIONAL_TEXTS("allow-notify", struct raw_zone, allow_notify),
     OPTIONAL_TEXTS("notify", struct raw_zone, notify),
     CYAML_FIELD_END,
@@ -183,6 +209,8 @@ static int config_check(struct config_source *source, struct config *config,
 {
     int rc = config_check_server(source, config, ret_error);
     if (rc == 0)
+        rc = config_check_journal(source, config, ret_error);
+    if (rc == 0)
         rc = config_check_keys(source, config, ret_error);
     if (rc == 0)
         rc = config_check_zones(source, config, ret_error);
@@ -250,6 +278,7 @@ static void zones_free(struct config *config)
         free(zone->allow_transfer);
         free(zone->allow_update);
         free(zone->allow_notify);
+        config_update_rules_free(zone);
         free(zone->notify);
     }
     free(config->zones);

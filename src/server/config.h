@@ -42,6 +42,22 @@ enum config_zone_use {
     CONFIG_CATALOG, /* lists policy zones (orders.catalog) */
 };
 
+/* A secondary to notify, written as "ADDRESS" or "ADDRESS key NAME". */
+struct config_notify {
+    struct config_address address;
+    const struct config_key *key; /* NULL: unsigned */
+};
+
+/* What a key may change of a zone. */
+struct config_update_rule {
+    const struct config_key *key; /* NULL: every key */
+    uint8_t **names, **subtrees;  /* wire form, lower case, in the zone */
+    size_t name_count, subtree_count;
+    bool self, self_subtree; /* the name that is the key's own; what is at or below it */
+    uint16_t *types;         /* none: all but SOA and NS; KNOT_RRTYPE_ANY: all */
+    size_t type_count;
+};
+
 enum config_zone_kind { CONFIG_PRIMARY, CONFIG_SECONDARY, CONFIG_FORWARD };
 
 /* How the origins of a zone are recognised when it is transferred over TLS (RFC 9103). */
@@ -76,7 +92,9 @@ struct config_zone {
     /* allow_notify of a secondary zone ends with its origins, with no key asked for. */
     struct config_access *allow_transfer, *allow_update, *allow_notify;
     size_t allow_transfer_count, allow_update_count, allow_notify_count;
-    struct config_address *notify;
+    struct config_update_rule *update_rules; /* those of every key first, then by key */
+    size_t update_rule_count;
+    struct config_notify *notify;
     size_t notify_count;
 };
 
@@ -104,6 +122,7 @@ struct config {
     unsigned tcp_clients_max; /* connections of all clients, per worker */
     unsigned tcp_clients_per_address_max;
     unsigned tcp_idle_timeout_ms;
+    uint64_t journal_size_max, journal_age_max_s; /* 0: the journal's default */
 
     struct config_key *keys;
     size_t key_count;
@@ -117,7 +136,7 @@ struct config {
     uint8_t *publish_catalog, *publish_suffix;
     struct config_access *publish_allow_transfer;
     size_t publish_allow_transfer_count;
-    struct config_address *publish_notify;
+    struct config_notify *publish_notify;
     size_t publish_notify_count;
     struct config_signer *signers; /* keyring that orders' signatures are checked against */
     size_t signer_count;
@@ -135,6 +154,9 @@ struct config {
 _must_check_ int config_load(const char *path, struct config **ret_config, struct error *ret_error);
 void config_free(struct config *config);
 DEFINE_FREEP(struct config, config_free)
+
+/* Whether the zone takes updates from anyone. */
+bool config_zone_is_updated(const struct config_zone *zone);
 
 /* Parses "192.0.2.1@53", "2001:db8::1@53", "fe80::1%eth0@53", "192.0.2.0/24". Port defaults to
  * `port_default`; port 0 and set bits behind a prefix are errors. `ret_error` gets no place. */

@@ -13,6 +13,10 @@ struct raw_server_tls {
     char *certificate, *key, *client_ca;
 };
 
+struct raw_journal {
+    char *size, *age;
+};
+
 struct raw_server {
     struct raw_server_tls *tls;
     char **listen;
@@ -21,6 +25,7 @@ struct raw_server {
     char *state, *control, *metrics, *nsid, *version, *identity;
     unsigned *udp_payload_max, *tcp_clients, *tcp_clients_per_address;
     char *tcp_idle_timeout;
+    struct raw_journal *journal;
 };
 
 struct raw_key {
@@ -49,6 +54,13 @@ struct raw_forward {
     unsigned to_count;
 };
 
+struct raw_update_rule {
+    char *key;
+    char **names, **subtree, **types;
+    unsigned names_count, subtree_count, types_count;
+    bool *self, *self_subtree;
+};
+
 struct raw_zone {
     char *name;
     struct raw_primary *primary;
@@ -56,6 +68,8 @@ struct raw_zone {
     struct raw_forward *forward;
     char **allow_transfer, **allow_update, **allow_notify, **notify;
     unsigned allow_transfer_count, allow_update_count, allow_notify_count, notify_count;
+    struct raw_update_rule *update_policy;
+    unsigned update_policy_count;
 };
 
 struct raw_signer {
@@ -153,6 +167,23 @@ _must_check_ int config_check_keys(struct config_source *source, struct config *
                                    struct error *ret_error);
 _must_check_ int config_check_orders(struct config_source *source, struct config *config,
                                      struct error *ret_error);
+
+_must_check_ int config_check_journal(struct config_source *source, struct config *config,
+                                      struct error *ret_error);
+
+/* The zone has its name. config_update_rules_free() takes what there is of the rules. */
+_must_check_ int config_check_update_policy(const struct config_source *source,
+                                            const struct config *config,
+                                            const struct config_key **keys, size_t index,
+                                            const struct raw_zone *raw, struct config_zone *zone,
+                                            struct error *ret_error);
+void config_update_rules_free(struct config_zone *zone);
+
+/* Finds a key among those of config_keys_sort() by a name that stands at `place`. */
+_must_check_ int config_key_resolve(const struct config_source *source, const struct config *config,
+                                    const struct config_key **keys, struct config_place place,
+                                    const char *name, const struct config_key **ret_key,
+                                    struct error *ret_error);
 
 /* The keys ordered by name, for a search among as many keys as zones. The caller frees the array.
  */

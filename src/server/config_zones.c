@@ -71,15 +71,36 @@ static int key_missing(const struct zones_check *check, struct config_place plac
                        "key \"%.80s\" is not defined: add it under \"keys\"", name);
 }
 
+int config_key_resolve(const struct config_source *source, const struct config *config,
+                       const struct config_key **keys, struct config_place place, const char *name,
+                       const struct config_key **ret_key, struct error *ret_error)
+{
+    const struct zones_check check = {
+        .source = source, .config = (struct config *)config, .keys = keys, .error = ret_error};
+    *ret_key = key_find(&check, name);
+    return *ret_key != NULL ? 0 : key_missing(&check, place, name);
+}
+
+static const char key_word[] = " key ";
+
+/* The key of "ADDRESS key NAME", of which `split` is the second word with the blank before it. */
+static int key_behind(const struct zones_check *check, struct config_place place, const char *split,
+                      const struct config_key **ret_key)
+{
+    const char *name = split + strlen(key_word);
+    name += strspn(name, " ");
+    *ret_key = key_find(check, name);
+    return *ret_key == NULL ? key_missing(check, place, name) : 0;
+}
+
 /* One entry of an access list: an address, a prefix, a key's name, or "ADDRESS key NAME". */
 static int access_parse(const struct zones_check *check, struct config_place place,
                         const char *text, struct config_access *ret_access)
 {
-    static const char separator[] = " key ";
     char address[sizeof(ret_access->address.text)];
     struct error problem = {0};
 
-    const char *split = strstr(text, separator);
+    const char *split = strstr(text, key_word);
     size_t address_size = split != NULL ? (size_t)(split - text) : strlen(text);
     snprintf(address, sizeof(address), "%.*s", (int)address_size, text);
 
@@ -88,11 +109,9 @@ static int access_parse(const struct zones_check *check, struct config_place pla
         if (ret_access->key != NULL)
             return 0;
     } else {
-        const char *name = split + strlen(separator);
-        name += strspn(name, " ");
-        ret_access->key = key_find(check, name);
-        if (ret_access->key == NULL)
-            return key_missing(check, place, name);
+        int rc = key_behind(check, place, split, &ret_access->key);
+        if (rc < 0)
+            return rc;
     }
 
     if (address_size >= sizeof(address) ||
@@ -305,6 +324,47 @@ static void origins_allow_notify(struct config_zone *zone)
             (struct config_access){.has_address = true, .address = zone->from[i]};
 }
 
+/* One secondary to notify: an address, or "ADDRESS key NAME". */
+static int notify_parse(const struct zones_check *check, struct config_place place,
+                        const char *text, struct config_notify *ret_notify)
+{
+    char address[sizeof(ret_notify->address.text)];
+    const char *split = strstr(text, key_word);
+    const size_t address_size = split != NULL ? (size_t)(split - text) : strlen(text);
+    if (split != NULL) {
+        int rc = key_behind(check, place, split, &ret_notify->key);
+        if (rc < 0)
+            return rc;
+    }
+    if (address_size >= sizeof(address))
+        return config_fail(check->source, place, check->error,
+                           "\"%.80s\" is not an address: write \"192.0.2.1\", \"192.0.2.1@53\" or "
+                           "\"192.0.2.1@53 key NAME\"",
+                           text);
+    snprintf(address, sizeof(address), "%.*s", (int)address_size, text);
+    return config_address_check(check->source, place, address, DNS_PORT, &ret_notify->address,
+                                check->error);
+}
+
+static int notify_check(const struct zones_check *check, struct config_place list,
+                        char *const *texts, size_t count, struct config_notify **ret_notify,
+                        size_t *ret_count)
+{
+    if (count == 0)
+        return 0;
+    *ret_notify = calloc(count, sizeof(**ret_notify));
+    if (*ret_notify == NULL)
+        return config_out_of_memory(check->error);
+    for (size_t i = 0; i < count; i++) {
+        int rc =
+            notify_parse(check, config_place("%s.%zu", list.path, i), texts[i], &(*ret_notify)[i]);
+        if (rc < 0)
+            return rc;
+        ++*ret_count;
+    }
+    return 0;
+}
+
 static int zone_check(const struct zones_check *check, size_t index, struct raw_zone *raw,
                       struct config_zone *zone)
 {
@@ -319,6 +379,9 @@ static int zone_check(const struct zones_check *check, size_t index, struct raw_
         rc = access_check(check, config_place("zones.%zu.allow-update", index), raw->allow_update,
                           raw->allow_update_count, 0, &zone->allow_update,
                           &zone->allow_update_count);
+    if (rc == 0)
+        rc = config_check_update_policy(check->source, check->config, check->keys, index, raw, zone,
+                                        check->error);
     size_t origin_count = zone->kind == CONFIG_SECONDARY ? zone->from_count : 0;
     if (rc == 0)
         rc = access_check(check, config_place("zones.%zu.allow-notify", index), raw->allow_notify,
@@ -327,9 +390,8 @@ static int zone_check(const struct zones_check *check, size_t index, struct raw_
     if (rc == 0 && origin_count > 0)
         origins_allow_notify(zone);
     if (rc == 0)
-        rc = config_addresses_check(check->source, config_place("zones.%zu.notify", index),
-                                    raw->notify, raw->notify_count, DNS_PORT, &zone->notify,
-                                    &zone->notify_count, check->error);
+        rc = notify_check(check, config_place("zones.%zu.notify", index), raw->notify,
+                          raw->notify_count, &zone->notify, &zone->notify_count);
     return rc;
 }
 
@@ -440,9 +502,9 @@ int config_check_publish(struct config_source *source, struct config *config,
                           raw->allow_transfer, raw->allow_transfer_count, 0,
                           &config->publish_allow_transfer, &config->publish_allow_transfer_count);
     if (rc == 0)
-        rc = config_addresses_check(source, config_place("orders.publish.notify"), raw->notify,
-                                    raw->notify_count, DNS_PORT, &config->publish_notify,
-                                    &config->publish_notify_count, ret_error);
+        rc =
+            notify_check(&check, config_place("orders.publish.notify"), raw->notify,
+                         raw->notify_count, &config->publish_notify, &config->publish_notify_count);
     free(check.keys);
     return rc;
 }

@@ -24,6 +24,14 @@
 #define MESSAGE_MAX    1500
 #define PAUSE_FIRST_MS 1000
 
+#define IDS 65536
+
+/* Messages that wait for an answer at a time. A server with very many zones starts with one to say
+ * of each; beyond this, who is to be told waits a moment. So few of all IDs are also found free by
+ * chance at once. */
+#define WAITING_MAX   4096
+#define FULL_PAUSE_MS 100
+
 /* One secondary of one zone. */
 struct target {
     const struct notify_target *config;
@@ -52,6 +60,8 @@ struct notifier {
     size_t target_count;
     struct told_zone **by_zone; /* hash by the zone's address */
     size_t by_zone_size;        /* a power of two */
+    struct target **by_id;      /* of all 2^16, who waits for the answer of that ID */
+    size_t waiting_count;
 
     struct timer_heap timers; /* the thread's own, as all that follows */
     int sockets[2];           /* IPv4, IPv6; -1: not needed, or the system has none */
@@ -114,6 +124,31 @@ void notifier_tell(struct notifier *notifier, const struct zone *zone)
 
 /* ---- Messages ---- */
 
+static void stop_waiting(struct notifier *notifier, struct target *target)
+{
+    if (!target->waits)
+        return;
+    target->waits = false;
+    notifier->by_id[target->id] = NULL;
+    notifier->waiting_count--;
+}
+
+/* Takes an ID that nobody can guess and no other waits with. */
+static int start_waiting(struct notifier *notifier, struct target *target)
+{
+    stop_waiting(notifier, target);
+    if (notifier->waiting_count == WAITING_MAX)
+        return -EAGAIN;
+    do {
+        if (getrandom(&target->id, sizeof(target->id), 0) != sizeof(target->id))
+            return -EAGAIN;
+    } while (notifier->by_id[target->id] != NULL);
+    notifier->by_id[target->id] = target;
+    notifier->waiting_count++;
+    target->waits = true;
+    return 0;
+}
+
 /* Writes the NOTIFY with the SOA as a hint (RFC 1996, 3.7). Returns its size, 0 when there is
  * nothing to say. */
 static size_t make_message(struct notifier *notifier, struct target *target,
@@ -123,8 +158,7 @@ static size_t make_message(struct notifier *notifier, struct target *target,
     uint8_t rdata[NOTIFY_SOA_SIZE_MAX];
     uint16_t rdata_size;
     uint32_t ttl_s;
-    if (!notifier->handlers.soa(notifier->handlers.context, zone, rdata, &rdata_size, &ttl_s) ||
-        getrandom(&target->id, sizeof(target->id), 0) != sizeof(target->id))
+    if (!notifier->handlers.soa(notifier->handlers.context, zone, rdata, &rdata_size, &ttl_s))
         return 0;
 
     memset(message, 0, KNOT_WIRE_HEADER_SIZE);
@@ -161,27 +195,35 @@ static int socket_of(const struct notifier *notifier, const struct target *targe
     return notifier->sockets[target->config->address->sa_family == AF_INET6];
 }
 
+static void give_up(struct notifier *notifier, struct target *target)
+{
+    stop_waiting(notifier, target);
+    count(&notifier->counters.given_up);
+    say(notifier, LOG_WARNING,
+        "zone %s: %s does not answer a NOTIFY: it learns of the change by its own timers",
+        target->zone->config->zone->text, target->text);
+}
+
 static void send_notify(struct notifier *notifier, struct target *target, int64_t now_ms)
 {
     if (target->tries == NOTIFY_TRIES) {
-        target->waits = false;
-        count(&notifier->counters.given_up);
-        say(notifier, LOG_WARNING,
-            "zone %s: %s does not answer a NOTIFY: it learns of the change by its own timers",
-            target->zone->config->zone->text, target->text);
+        give_up(notifier, target);
+        return;
+    }
+    if (start_waiting(notifier, target) < 0) {
+        timer_set(&notifier->timers, &target->timer, now_ms + FULL_PAUSE_MS);
         return;
     }
     uint8_t message[MESSAGE_MAX];
     const size_t size = make_message(notifier, target, message);
     if (size == 0) {
-        target->waits = false;
+        stop_waiting(notifier, target);
         return;
     }
     /* What the system does not take now is sent again as if it had been lost. */
     (void)!sendto(socket_of(notifier, target), message, size, MSG_DONTWAIT | MSG_NOSIGNAL,
                   target->config->address, target->config->size);
     count(&notifier->counters.sent);
-    target->waits = true;
     timer_set(&notifier->timers, &target->timer, now_ms + (PAUSE_FIRST_MS << target->tries));
     target->tries++;
 }
@@ -207,13 +249,8 @@ static struct target *find_waiting(const struct notifier *notifier, const struct
     if (size < KNOT_WIRE_HEADER_SIZE || !knot_wire_get_qr(wire) ||
         knot_wire_get_opcode(wire) != KNOT_OPCODE_NOTIFY)
         return NULL;
-    for (size_t i = 0; i < notifier->target_count; i++) {
-        struct target *target = &notifier->targets[i];
-        if (target->waits && target->id == knot_wire_get_id(wire) &&
-            is_same_address(target->config->address, address))
-            return target;
-    }
-    return NULL;
+    struct target *target = notifier->by_id[knot_wire_get_id(wire)];
+    return target != NULL && is_same_address(target->config->address, address) ? target : NULL;
 }
 
 /* Whether the answer is signed as the question was. */
@@ -248,7 +285,7 @@ static void take_answer(struct notifier *notifier, const struct sockaddr *addres
     struct target *target = find_waiting(notifier, address, wire, size);
     if (target == NULL || !is_verified(notifier, target, wire, size))
         return;
-    target->waits = false;
+    stop_waiting(notifier, target);
     timer_unset(&notifier->timers, &target->timer);
     count(&notifier->counters.answered);
     const unsigned rcode = knot_wire_get_rcode(wire);
@@ -418,9 +455,10 @@ static int allocate(struct notifier *notifier, const struct notify_zone *zones, 
     notifier->zones = calloc(count + 1, sizeof(*notifier->zones));
     notifier->targets = calloc(target_count + 1, sizeof(*notifier->targets));
     notifier->by_zone = calloc(notifier->by_zone_size, sizeof(struct told_zone *));
+    notifier->by_id = calloc(IDS, sizeof(struct target *));
     notifier->reader = record_reader_create();
     return notifier->zones == NULL || notifier->targets == NULL || notifier->by_zone == NULL ||
-                   notifier->reader == NULL
+                   notifier->by_id == NULL || notifier->reader == NULL
                ? -ENOMEM
                : timer_heap_init(&notifier->timers, count + target_count);
 }
@@ -474,6 +512,7 @@ void notifier_stop(struct notifier *notifier)
     timer_heap_clear(&notifier->timers);
     record_reader_free(notifier->reader);
     free(notifier->by_zone);
+    free(notifier->by_id);
     free(notifier->targets);
     free(notifier->zones);
     free(notifier);

@@ -63,4 +63,12 @@ void notifier_tell(struct notifier *notifier, const struct zone *zone);
 struct notifier_counters {
     uint64_t sent, answered, given_up;
 };
+static inline void notifier_counters_add(struct notifier_counters *sum,
+                                         const struct notifier_counters *more)
+{
+    sum->sent += more->sent;
+    sum->answered += more->answered;
+    sum->given_up += more->given_up;
+}
+
 void notifier_counters(const struct notifier *notifier, struct notifier_counters *ret_counters);

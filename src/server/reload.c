@@ -9,7 +9,7 @@
 #include "server/server_internal.h"
 
 /* What a new configuration changes, made before anything is changed. */
-struct change {
+struct reload_plan {
     struct config *config;
     struct zone **zones;
     bool *is_new;          /* of zones[i]; else it is a present one, kept */
@@ -67,7 +67,7 @@ static void add_order_finding(void *context, const struct error *error)
 
 /* ---- Planning ---- */
 
-static void change_clear(struct change *change)
+static void change_clear(struct reload_plan *change)
 {
     for (size_t i = 0; i < change->count; i++) {
         if (change->is_new[i])
@@ -83,7 +83,7 @@ static void change_clear(struct change *change)
     zone_set_free(change->set);
     if (change->config != NULL)
         config_free(change->config);
-    *change = (struct change){0};
+    *change = (struct reload_plan){0};
 }
 
 /* The present zone of that name; NULL: there is none. The reload lock keeps it alive, and that who
@@ -96,7 +96,7 @@ static struct zone *present_zone(const struct server *server, const struct zone 
 
 /* Members of the catalog stay until it is read anew, but for those that the configuration has a
  * zone of that name for. */
-static int plan_members(const struct server *server, struct change *change)
+static int plan_members(const struct server *server, struct reload_plan *change)
 {
     struct zone_set *configured;
     int rc = zone_set_create(change->zones, change->count, &configured);
@@ -113,7 +113,7 @@ static int plan_members(const struct server *server, struct change *change)
     return 0;
 }
 
-static int plan_zones(const struct server *server, struct change *change)
+static int plan_zones(const struct server *server, struct reload_plan *change)
 {
     const struct config *config = change->config;
     size_t count_max = config->zone_count + server->zone_count + 1;
@@ -144,8 +144,39 @@ static int plan_zones(const struct server *server, struct change *change)
     return zone_set_create(change->zones, change->count, &change->set);
 }
 
+/* Whether the present zone of the load was changed by updates, so that its file counts no more. */
+static bool is_updated(const struct server *server, const struct zone_load *load)
+{
+    struct name name;
+    struct zone *zone = NULL;
+    if (name_parse(&name, load->apex, NAME_SIZE_MAX) > 0)
+        zone = zone_set_find(server->view.zones, &name, 0);
+    if (zone == NULL || zone->name.label_count != name.label_count || zone->role != ZONE_PRIMARY)
+        return false;
+    pthread_mutex_lock(&zone->writer);
+    const struct zone_source source = zone->data->source;
+    const bool is_beyond = server_is_beyond_file(zone->data);
+    pthread_mutex_unlock(&zone->writer);
+    struct zone_source now;
+    if (is_beyond && source.file_size != 0 && zone_file_source(load->path, &now) == 0 &&
+        !zone_file_source_equal(&now, &source))
+        server_warn_of_file(zone, load->path);
+    return is_beyond;
+}
+
+/* Files that count no more need not be read. */
+static void leave_out_updated(const struct server *server, struct reload_plan *change)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < change->load_count; i++) {
+        if (!is_updated(server, &change->loads[i]))
+            change->loads[kept++] = change->loads[i];
+    }
+    change->load_count = kept;
+}
+
 /* Everything that may fail for want of memory, and the long part, with the reload lock alone. */
-static int plan(const struct server *server, struct change *change, struct error *ret_error)
+static int plan(struct server *server, struct reload_plan *change, struct error *ret_error)
 {
     int rc = config_load(server->first_config->path, &change->config, ret_error);
     if (rc < 0)
@@ -153,8 +184,15 @@ static int plan(const struct server *server, struct change *change, struct error
     rc = server_order_policy(change->config, &change->keyring, &change->policy);
     if (rc == 0)
         rc = server_plan_loads(change->config, &change->loads, &change->load_count);
+    if (rc == 0)
+        leave_out_updated(server, change);
     if (rc < 0)
         return error_set(ret_error, rc, "out of memory: everything stays as it was");
+    rc = server_journal_open(server, change->config, ret_error);
+    if (rc == 0)
+        rc = server_updater_start(server, ret_error);
+    if (rc < 0)
+        return rc;
     zone_loader_run(change->loads, change->load_count, 0);
     return 0;
 }
@@ -179,7 +217,7 @@ static void inherit(struct zone *zone, const struct zone *old)
 }
 
 /* Marks what the new set of zones is to serve: names may have got another zone. */
-static int mark_zones(struct server *server, const struct change *change)
+static int mark_zones(struct server *server, const struct reload_plan *change)
 {
     for (size_t i = 0; i < change->count; i++) {
         const struct zone *zone = change->zones[i];
@@ -206,15 +244,17 @@ static void free_old_zones(struct zone **zones, size_t count, const struct zone_
 
 /* Points every zone to its new configuration and publishes the new set. The refresher is stopped.
  * On failure nothing has changed. */
-static int publish_zones(struct server *server, struct change *change)
+static int publish_zones(struct server *server, struct reload_plan *change)
 {
     struct zone_data **spare = calloc(change->count + 1, sizeof(struct zone_data *));
     if (spare == NULL)
         return -ENOMEM;
+    pthread_mutex_lock(&server->writing);
     order_book_marks_lock(server->book);
     int rc = change->set_differs ? mark_zones(server, change) : 0;
     if (rc < 0) {
         order_book_marks_unlock(server->book);
+        pthread_mutex_unlock(&server->writing);
         free(spare);
         return rc;
     }
@@ -239,10 +279,11 @@ static int publish_zones(struct server *server, struct change *change)
     if (change->set_differs)
         order_book_recount(server->book);
     order_book_marks_unlock(server->book);
+    pthread_mutex_unlock(&server->writing);
 
     /* Now nobody has a pointer to an old zone: workers have passed a quiescent state; who looks at
      * zones under one of the locks found the old ones before and let go of them, or finds the new
-     * ones; the refresher's threads have ended. */
+     * ones, and so does the thread of updates; the refresher's threads have ended. */
     synchronize_rcu();
     for (size_t i = 0; i < change->count; i++) {
         if (spare[i] != NULL)
@@ -344,10 +385,15 @@ static void publish_loads(struct server *server, struct zone_load *loads, size_t
             add_finding(report, &load->error);
             if (zone != NULL)
                 zone_last_error_set(zone, load->error.text);
-        } else if (zone == NULL || server_publish(server, zone, load->data) < 0) {
+            continue;
+        }
+        int rc = zone != NULL ? server_publish(server, zone, load->data) : -ENOMEM;
+        if (rc == -ESTALE) {
+            server_warn_of_file(zone, load->path); /* updated while the file was read */
+        } else if (rc < 0) {
             struct error error;
-            error_set_at(&error, -ENOMEM, load->path, 0,
-                         "out of memory: the zone keeps its earlier state");
+            error_set_at(&error, rc, load->path, 0, "%s: the zone keeps its earlier state",
+                         rc == -ENOMEM ? "out of memory" : "the journal cannot be written");
             report->failed++;
             add_finding(report, &error);
         } else {
@@ -364,7 +410,7 @@ static void report_unnamed(const struct order *order)
     server_log(LOG_INFO, "order %s: the configuration names it no more: out of force", order->id);
 }
 
-static void reload_orders(struct server *server, struct change *change,
+static void reload_orders(struct server *server, struct reload_plan *change,
                           struct reload_report *report)
 {
     /* An activation that checks signatures against the old keyring is waited for. */
@@ -401,8 +447,15 @@ static void restart_order_zones(struct server *server, struct reload_report *rep
         add_finding(report, &error);
 }
 
-static int reload_all(struct server *server, struct change *change, struct reload_report *report,
-                      struct error *ret_error)
+static void restart_notifier(struct server *server, struct reload_report *report)
+{
+    struct error error;
+    if (server_notifier_start(server, &error) < 0)
+        add_finding(report, &error);
+}
+
+static int reload_all(struct server *server, struct reload_plan *change,
+                      struct reload_report *report, struct error *ret_error)
 {
     int rc = plan(server, change, ret_error);
     if (rc < 0)
@@ -413,6 +466,7 @@ static int reload_all(struct server *server, struct change *change, struct reloa
     order_publisher_stop(server->order_publisher);
     order_zones_stop(server->order_zones);
     server_refresh_stop(server);
+    server_notifier_stop(server);
     rc = plan_zones(server, change); /* beside members that have come by now */
     if (rc == 0)
         rc = publish_zones(server, change);
@@ -422,6 +476,7 @@ static int reload_all(struct server *server, struct change *change, struct reloa
     if (rc == 0)
         order_publisher_configure(server->order_publisher, change->config);
     restart_refresher(server, report);
+    restart_notifier(server, report);
     if (rc < 0) {
         restart_order_zones(server, report);
         return error_set(ret_error, rc, "out of memory: everything stays as it was");
@@ -445,7 +500,7 @@ static int reload_all(struct server *server, struct change *change, struct reloa
 int server_reload(struct server *server, json_t **ret_result, struct error *ret_error)
 {
     struct reload_report report = {.findings = json_array(), .notes = json_array()};
-    struct change change = {0};
+    struct reload_plan change = {0};
     int rc = report.findings == NULL || report.notes == NULL
                  ? error_set(ret_error, -ENOMEM, "out of memory")
                  : 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -10,7 +11,8 @@
 
 struct worker;
 
-/* Where an answer goes. A value: copied, it stays good as long as the pool of workers. */
+/* Where an answer goes, by worker_route_current(). A value: copied, it stays good as long as the
+ * pool of workers. */
 struct reply_route {
     struct worker *worker;
     enum transport transport;
@@ -29,12 +31,29 @@ struct reply_route {
     uint64_t connection;
 };
 
+/* What becomes of the connection behind a reply; of TCP alone. */
+enum reply_next {
+    REPLY_LAST,  /* the request is answered */
+    REPLY_MORE,  /* another reply to the same request follows */
+    REPLY_CLOSE, /* the rest cannot be told: the reply is not sent and the connection is closed */
+};
+
+/* Who wants to know when a reply has left, so as not to make more than the client reads. */
+struct reply_watch {
+    /* Called once, by the worker or within reply_send(); returns at once. `is_sent`: the system has
+     * taken the whole reply and what waited before it; else the client is gone. */
+    void (*done)(struct reply_watch *watch, bool is_sent);
+    struct reply_watch *next; /* the worker's */
+};
+
 struct reply {
     const struct reply_route *route;
     const uint8_t *wire;
-    size_t size;
+    size_t size; /* 0: there is no answer after all */
+    enum reply_next next;
+    struct reply_watch *watch; /* of TCP alone; NULL: nobody; lives until it is called */
 };
 
-/* Sends the replies as far as their clients are still there. Any thread. A datagram that the system
- * does not take at once is dropped, as on the way anywhere. */
+/* Sends the replies as far as their clients are still there. Any thread; never waits. A datagram
+ * that the system does not take at once is dropped, as on the way anywhere. */
 void reply_send(const struct reply *replies, size_t count);

@@ -37,7 +37,8 @@ struct exchange {
     const char *ede_text;
     uint16_t ede_text_size;
     struct judgement judgement;
-    struct tsig_state tsig;
+    struct tsig_server *tsig; /* the response is to have one; NULL: not */
+    bool is_deferred;         /* another thread answers, or nobody */
 };
 
 int responder_create(const struct responder_options *options, struct responder **ret_responder,
@@ -47,20 +48,12 @@ int responder_create(const struct responder_options *options, struct responder *
     if (responder == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
     responder->options = *options;
-    int rc = responder_tsig_load(responder, ret_error);
-    if (rc < 0) {
-        responder_free(responder);
-        return rc;
-    }
     *ret_responder = responder;
     return 0;
 }
 
 void responder_free(struct responder *responder)
 {
-    if (responder == NULL)
-        return;
-    responder_tsig_clear(responder);
     free(responder);
 }
 
@@ -109,13 +102,9 @@ static size_t edns_size(const struct responder *responder, const struct exchange
     return size;
 }
 
-/* Octets that the signature of the response will have: the room that is kept for it has place for
- * the time that goes with BADTIME alone (RFC 8945, 5.2.3). */
-static size_t signature_size(const struct tsig_state *tsig)
+static size_t tsig_size(const struct exchange *exchange)
 {
-    const size_t time_size = 6;
-    const size_t size = responder_tsig_size(tsig);
-    return size == 0 || tsig->error == KNOT_RCODE_BADTIME ? size : size - time_size;
+    return exchange->tsig != NULL ? tsig_server_size(exchange->tsig) : 0;
 }
 
 /* Pads a response, which ends at `at`, the EDNS options last, and may grow to `limit`: when the
@@ -129,7 +118,7 @@ static uint8_t *put_padding(const struct exchange *exchange, const uint8_t *wire
         used > limit)
         return at;
 
-    size_t signed_size = used + signature_size(&exchange->tsig);
+    size_t signed_size = used + tsig_size(exchange);
     size_t padding = (PADDING_BLOCK - signed_size % PADDING_BLOCK) % PADDING_BLOCK;
     if (padding > limit - used)
         padding = limit - used;
@@ -180,6 +169,11 @@ static size_t put_edns(const struct responder *responder, const struct exchange 
 
 /* ---- Requests by kind ---- */
 
+static const char *key_name(const struct exchange *exchange)
+{
+    return exchange->tsig != NULL ? exchange->tsig->key_name : NULL;
+}
+
 static void answer_internet(struct responder *responder, struct exchange *exchange,
                             const struct prepared *prepared, struct response *response)
 {
@@ -192,7 +186,7 @@ static void answer_internet(struct responder *responder, struct exchange *exchan
     answer_question(answer, exchange->environment, response);
     if (answer->transfer_only != NULL && responder->options.transfer_allowed != NULL &&
         responder->options.transfer_allowed(responder->options.context, answer->transfer_only,
-                                            exchange->client, exchange->tsig.key_name)) {
+                                            exchange->client, key_name(exchange))) {
         struct answer_environment permitted = *exchange->environment;
         permitted.may_transfer = true;
         answer_question(answer, &permitted, response);
@@ -228,20 +222,43 @@ static struct zone *exact_zone(const struct responder *responder, const struct n
     return zone != NULL && zone->name.label_count == name->label_count ? zone : NULL;
 }
 
+/* Why a zone is not served now, as for its other questions; false when it is. */
+static bool is_not_served(struct exchange *exchange, const struct zone *zone)
+{
+    const int status = atomic_load_explicit(&zone->status, memory_order_relaxed);
+    if (status == ZONE_SERVING)
+        return false;
+    exchange->rcode = KNOT_RCODE_SERVFAIL;
+    exchange->ede_code = status == ZONE_EXPIRED ? KNOT_EDNS_EDE_INV_DATA : KNOT_EDNS_EDE_NOT_READY;
+    return true;
+}
+
+/* Hands a transfer to who sends it, or says why not. Over UDP there is no AXFR (RFC 5936, 4.2),
+ * over TLS 1.2 nothing (RFC 9103, 7.2), and IXFR tells our serial to who tells its own (RFC 1995,
+ * 3). */
 static _cold_ void answer_transfer(const struct responder *responder, struct exchange *exchange,
                                    const struct name *name)
 {
+    const struct responder_options *options = &responder->options;
     const struct request *request = exchange->request;
+    const struct zone *zone = exact_zone(responder, name);
     if (request->qtype == KNOT_RRTYPE_AXFR && exchange->transport == TRANSPORT_UDP)
-        exchange->rcode = KNOT_RCODE_NOTIMPL; /* RFC 5936, 4.2: undefined over UDP */
+        exchange->rcode = KNOT_RCODE_NOTIMPL;
     else if (exchange->transport == TRANSPORT_TLS_1_2)
-        exchange->rcode = KNOT_RCODE_REFUSED; /* RFC 9103, 7.2: TLS 1.3 or later */
-    else if (request->qtype == KNOT_RRTYPE_IXFR && !request->has_authority &&
-             exact_zone(responder, name) != NULL)
-        exchange->rcode =
-            KNOT_RCODE_FORMERR; /* RFC 1995, 3: our serial is asked for by the client's */
-    else
-        exchange->rcode = KNOT_RCODE_NOTAUTH; /* nobody may transfer from here */
+        exchange->rcode = KNOT_RCODE_REFUSED;
+    else if (zone == NULL || options->transfer == NULL)
+        exchange->rcode = KNOT_RCODE_NOTAUTH;
+    else if (request->qtype == KNOT_RRTYPE_IXFR && !request->has_ixfr_soa)
+        exchange->rcode = KNOT_RCODE_FORMERR;
+    else {
+        const int rc = options->transfer(options->context, zone, request, exchange->tsig,
+                                         exchange->client, exchange->transport, exchange->limit);
+        exchange->is_deferred = rc < 0;
+        if (rc == KNOT_RCODE_SERVFAIL && is_not_served(exchange, zone))
+            return;
+        if (rc >= 0)
+            exchange->rcode = (uint16_t)rc;
+    }
 }
 
 static void answer_query(struct responder *responder, struct exchange *exchange,
@@ -277,7 +294,7 @@ static _cold_ void answer_notify(struct responder *responder, struct exchange *e
     struct zone *zone = exact_zone(responder, name);
     if (zone == NULL || zone->role != ZONE_SECONDARY || request->qtype != KNOT_RRTYPE_SOA ||
         !responder->options.notify_allowed(responder->options.context, zone, exchange->client,
-                                           exchange->tsig.key_name)) {
+                                           key_name(exchange))) {
         exchange->rcode = KNOT_RCODE_NOTAUTH;
         return;
     }
@@ -285,25 +302,48 @@ static _cold_ void answer_notify(struct responder *responder, struct exchange *e
     exchange->authoritative = true; /* RFC 1996, 4.7 */
 }
 
-static _cold_ void answer_update(struct exchange *exchange)
+/* Hands an update to who makes it; false when it is to be answered here. The zone section is looked
+ * at before the signature, which who makes the update checks (RFC 2136, 3.1.1 and 3.3). */
+static _cold_ bool hand_over_update(const struct responder *responder, struct exchange *exchange,
+                                    const struct name *name)
 {
-    /* No zone takes updates: the one thing to tell apart is a zone section that is none (RFC
-     * 2136, 2.3). */
-    exchange->rcode =
-        exchange->request->qtype == KNOT_RRTYPE_SOA ? KNOT_RCODE_NOTAUTH : KNOT_RCODE_FORMERR;
+    const struct responder_options *options = &responder->options;
+    const struct request *request = exchange->request;
+    struct zone *zone = exact_zone(responder, name);
+    exchange->rcode = KNOT_RCODE_NOERROR;
+    if (request->qtype != KNOT_RRTYPE_SOA)
+        exchange->rcode = KNOT_RCODE_FORMERR;
+    else if (request->qclass != KNOT_CLASS_IN || zone == NULL)
+        exchange->rcode = KNOT_RCODE_NOTAUTH;
+    else if (options->update == NULL)
+        exchange->rcode = KNOT_RCODE_REFUSED;
+    if (exchange->rcode != KNOT_RCODE_NOERROR)
+        return false;
+    int rc =
+        options->update(options->context, zone, request, exchange->client, exchange->transport);
+    exchange->is_deferred = rc < 0;
+    if (rc >= 0)
+        exchange->rcode = (uint16_t)rc;
+    return rc < 0;
 }
 
 /* Checks a signed request; true when it may be answered. Not ours is told without a look at the
  * key. */
-static _cold_ bool check_tsig(const struct responder *responder, struct exchange *exchange,
+static _cold_ bool check_tsig(struct responder *responder, struct exchange *exchange,
                               const struct name *name)
 {
     const struct request *request = exchange->request;
     if (request->opcode == KNOT_OPCODE_QUERY && request->has_question &&
         zone_set_find(rcu_dereference(responder->options.view->zones), name, 0) == NULL)
         return true;
-    exchange->rcode = responder_tsig_check(responder, request, &exchange->tsig);
-    return exchange->rcode == KNOT_RCODE_NOERROR;
+    struct tsig_server *tsig = &responder->tsig;
+    uint8_t rcode = tsig_server_check(responder->options.keyring, request->wire, request->size,
+                                      request->tsig_offset, exchange->environment->now, tsig);
+    if (rcode == KNOT_RCODE_NOERROR || rcode == KNOT_RCODE_NOTAUTH)
+        exchange->tsig = tsig;
+    if (rcode != KNOT_RCODE_NOERROR)
+        exchange->rcode = rcode;
+    return rcode == KNOT_RCODE_NOERROR;
 }
 
 static void answer_by_opcode(struct responder *responder, struct exchange *exchange,
@@ -330,17 +370,17 @@ static void answer_by_opcode(struct responder *responder, struct exchange *excha
         exchange->rcode = KNOT_RCODE_FORMERR;
         return;
     }
+    if (request->opcode == KNOT_OPCODE_UPDATE && hand_over_update(responder, exchange, name))
+        return;
     if (request->has_tsig) {
         if (!check_tsig(responder, exchange, name))
             return;
-        response_reserve(response, responder_tsig_size(&exchange->tsig));
+        response_reserve(response, tsig_size(exchange));
     }
     if (request->opcode == KNOT_OPCODE_QUERY)
         answer_query(responder, exchange, prepared, response);
     else if (request->opcode == KNOT_OPCODE_NOTIFY)
         answer_notify(responder, exchange, name);
-    else
-        answer_update(exchange);
 }
 
 /* ---- The whole ---- */
@@ -364,6 +404,9 @@ static size_t finish(struct responder *responder, struct exchange *exchange, uin
                      size_t response_max)
 {
     const struct request *request = exchange->request;
+    if (exchange->is_deferred)
+        return 0;
+
     uint16_t flags = 0x8000 | (request->flags & 0x7900); /* QR, and the request's opcode and RD */
     if (exchange->authoritative)
         flags |= 0x0400;
@@ -381,13 +424,13 @@ static size_t finish(struct responder *responder, struct exchange *exchange, uin
 
     size_t size = exchange->size;
     if (exchange->with_edns) {
-        size_t limit = exchange->limit - responder_tsig_size(&exchange->tsig);
+        const size_t kept = tsig_size(exchange);
+        const size_t limit = exchange->limit > kept ? exchange->limit - kept : 0;
         size = put_edns(responder, exchange, wire, size, limit);
     }
-    if (request->has_tsig) {
-        size = responder_tsig_sign(&exchange->tsig, wire, size, response_max);
-        responder_tsig_release(&exchange->tsig);
-    }
+    if (exchange->tsig != NULL &&
+        tsig_server_sign(exchange->tsig, wire, &size, response_max, exchange->environment->now) < 0)
+        return 0; /* unsigned it would not be believed */
     if (exchange->rcode < sizeof(responder->counters.rcodes) / sizeof(uint64_t))
         count(&responder->counters.rcodes[exchange->rcode]);
     return size;
@@ -500,7 +543,6 @@ static void respond(struct responder *responder, const struct answer_environment
         respond_generally(responder, &exchange, prepared, datagram->spare);
     }
     if (exchange.dropped) {
-        responder_tsig_release(&exchange.tsig);
         datagram->response_size = 0;
         return;
     }

@@ -1,7 +1,7 @@
 /* From a request's octets to a response's octets: the whole of what the server says to DNS clients.
  *
  * A responder belongs to one worker thread, which is registered with RCU and online while it calls.
- * No call allocates, blocks or takes a lock.
+ * No call blocks or takes a lock, nor allocates but for what takes updates.
  */
 #pragma once
 
@@ -12,7 +12,9 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "dns/request.h"
 #include "order/overlay_set.h"
+#include "zone/tsig_server.h"
 #include "zone/zone.h"
 
 /* TLS by its version, since zones are not transferred over 1.2 (RFC 9103, 7.2). */
@@ -33,9 +35,9 @@ struct responder_view {
     struct overlay_set *orders; /* rcu_dereference(); NULL: none */
 };
 
-struct responder_key {
-    const char *name, *algorithm, *secret; /* as configured: text, hmac-..., base64 */
-};
+/* What `transfer` and `update` return in the place of an RCODE. */
+#define RESPONDER_DEFERRED (-1) /* another thread answers */
+#define RESPONDER_SILENT   (-2) /* nobody does: the client asks again */
 
 struct responder_options {
     const struct responder_view *view;
@@ -46,8 +48,7 @@ struct responder_options {
     size_t nsid_size;
     const char *version;  /* of version.bind; NULL: refused */
     const char *identity; /* of id.server; NULL: refused */
-    const struct responder_key *keys;
-    size_t key_count;
+    const struct tsig_keyring *keyring;
 
     /* Whether `client`, with the TSIG key `key_name` (NULL: unsigned), may notify of `zone`. */
     bool (*notify_allowed)(void *context, const struct zone *zone, const struct sockaddr *client,
@@ -57,6 +58,17 @@ struct responder_options {
     /* Whether the client may transfer `zone`; NULL: nobody may. */
     bool (*transfer_allowed)(void *context, const struct zone *zone, const struct sockaddr *client,
                              const char *key_name);
+    /* Takes an AXFR or IXFR of `zone`, which is served here, as `update` below; `tsig` is that of a
+     * request whose signature is good, else NULL. `datagram_max`: of UDP, octets that the client
+     * takes. NULL: nobody may have a zone. */
+    int (*transfer)(void *context, const struct zone *zone, const struct request *request,
+                    const struct tsig_server *tsig, const struct sockaddr *client,
+                    enum transport transport, size_t datagram_max);
+    /* Takes an UPDATE for `zone`, which is served here, its TSIG not looked at; returns at once,
+     * and RESPONDER_DEFERRED, RESPONDER_SILENT, or the RCODE to answer. NULL: no zone is updated.
+     */
+    int (*update)(void *context, struct zone *zone, const struct request *request,
+                  const struct sockaddr *client, enum transport transport);
     void *context;
 };
 

@@ -65,7 +65,56 @@ void server_zone_free(struct zone *zone)
     free(zone);
 }
 
-int server_publish(struct server *server, struct zone *zone, struct zone_data *data)
+bool server_is_beyond_file(const struct zone_data *data)
+{
+    return data->apex_entry != NULL && data->source.kind != ZONE_SOURCE_TRANSFER &&
+           data->soa.serial != data->source.serial;
+}
+
+/* The journal has commits to data that goes. A copy of what an origin has is served also where the
+ * journal cannot be written: the chain that stays behind does not fit, and a restart drops it. */
+static int forget_commits(struct server *server, struct zone *zone)
+{
+    struct error error;
+    if (server->journal == NULL)
+        return 0;
+    int rc = journal_forget(server->journal, zone->name.wire, &error);
+    if (rc < 0 && zone->role == ZONE_PRIMARY) {
+        zone_last_error_set(zone, error.text);
+        return rc;
+    }
+    if (rc < 0)
+        server_log(LOG_WARNING, "zone %s: %s", zone->text, error.text);
+    return 0;
+}
+
+/* Swaps the data, under the lock of who changes it. */
+static int swap_data(struct server *server, struct zone *zone, struct zone_data *data,
+                     bool is_first, struct zone_data **ret_old)
+{
+    int rc = 0;
+    pthread_mutex_lock(&zone->writer);
+    if (!is_first && zone->role == ZONE_PRIMARY && server_is_beyond_file(zone->data))
+        rc = -ESTALE;
+    else if (!is_first)
+        rc = forget_commits(server, zone);
+    if (rc < 0) {
+        pthread_mutex_unlock(&zone->writer);
+        return rc;
+    }
+    pthread_mutex_lock(&server->control);
+    *ret_old = zone->data;
+    rcu_assign_pointer(zone->data, data);
+    atomic_store(&zone->loaded_at, time(NULL));
+    atomic_store(&zone->status, ZONE_SERVING);
+    if (server->snapshots != NULL)
+        snapshot_keeper_published(server->snapshots, zone);
+    pthread_mutex_unlock(&server->control);
+    pthread_mutex_unlock(&zone->writer);
+    return 0;
+}
+
+static int publish(struct server *server, struct zone *zone, struct zone_data *data, bool is_first)
 {
     /* The marks lock keeps activations out from before the marks to after the publication: an order
      * that came between would mark the old generation alone. */
@@ -78,24 +127,29 @@ int server_publish(struct server *server, struct zone *zone, struct zone_data *d
             return rc;
         }
     }
-    pthread_mutex_lock(&zone->writer);
-    pthread_mutex_lock(&server->control);
-    struct zone_data *old = zone->data;
-    rcu_assign_pointer(zone->data, data);
-    atomic_store(&zone->loaded_at, time(NULL));
-    atomic_store(&zone->status, ZONE_SERVING);
-    if (server->snapshots != NULL)
-        snapshot_keeper_published(server->snapshots, zone);
-    pthread_mutex_unlock(&server->control);
-    pthread_mutex_unlock(&zone->writer);
+    struct zone_data *old;
+    int rc = swap_data(server, zone, data, is_first, &old);
     if (server->book != NULL)
         order_book_marks_unlock(server->book);
+    if (rc < 0)
+        return rc;
     zone_last_error_set(zone, "");
+    server_tell_secondaries(server, zone);
     /* Whoever else looked at the old generation did so under one of the locks, and is done. */
     zone_data_retire(old);
     if (server->order_zones != NULL)
         order_zones_changed(server->order_zones, zone);
     return 0;
+}
+
+int server_publish(struct server *server, struct zone *zone, struct zone_data *data)
+{
+    return publish(server, zone, data, false);
+}
+
+int server_publish_first(struct server *server, struct zone *zone, struct zone_data *data)
+{
+    return publish(server, zone, data, true);
 }
 
 int server_plan_loads(const struct config *config, struct zone_load **ret_loads, size_t *ret_count)
@@ -459,14 +513,12 @@ static int create_responders(struct server *server, struct error *ret_error)
     snprintf(server->version, sizeof(server->version), "tamis %s", TAMIS_VERSION);
     if (gethostname(server->identity, sizeof(server->identity) - 1) < 0)
         snprintf(server->identity, sizeof(server->identity), "unknown");
-    server->responder_keys = calloc(config->key_count + 1, sizeof(*server->responder_keys));
     server->responders = calloc(config->workers, sizeof(struct responder *));
-    if (server->responder_keys == NULL || server->responders == NULL || parse_nsid(server) < 0)
+    if (server->responders == NULL || parse_nsid(server) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    for (size_t i = 0; i < config->key_count; i++)
-        server->responder_keys[i] = (struct responder_key){.name = config->keys[i].name,
-                                                           .algorithm = config->keys[i].algorithm,
-                                                           .secret = config->keys[i].secret};
+    int rc = server_tsig_keyring_create(config, &server->tsig_keyring, ret_error);
+    if (rc < 0)
+        return rc;
 
     for (unsigned i = 0; i < config->workers; i++) {
         struct responder_options options = {
@@ -478,14 +530,15 @@ static int create_responders(struct server *server, struct error *ret_error)
             .nsid_size = server->nsid_size,
             .version = chaos_answer(config->version, server->version),
             .identity = chaos_answer(config->identity, server->identity),
-            .keys = server->responder_keys,
-            .key_count = config->key_count,
+            .keyring = server->tsig_keyring,
             .notify_allowed = notify_allowed,
             .notified = notified,
             .transfer_allowed = transfer_allowed,
+            .transfer = server_take_transfer,
+            .update = server_take_update,
             .context = server,
         };
-        int rc = responder_create(&options, &server->responders[i], ret_error);
+        rc = responder_create(&options, &server->responders[i], ret_error);
         if (rc < 0)
             return rc;
     }
@@ -554,6 +607,8 @@ static int start_all(struct server *server, struct error *ret_error)
     if (rc == 0)
         rc = server_snapshots_create(server, ret_error);
     if (rc == 0)
+        rc = server_journal_open(server, server->config, ret_error);
+    if (rc == 0)
         rc = server_load_zones(server, server->zones, server->zone_count, ret_error);
     if (rc == 0)
         rc = create_orders(server, ret_error);
@@ -567,6 +622,10 @@ static int start_all(struct server *server, struct error *ret_error)
         rc = create_responders(server, ret_error);
     if (rc == 0)
         rc = server_tls_start(server, ret_error);
+    if (rc == 0)
+        rc = server_updater_start(server, ret_error);
+    if (rc == 0)
+        rc = server_sender_start(server, ret_error);
     if (rc == 0)
         rc = start_workers(server, ret_error);
     if (rc == 0 && server->config->control != NULL)
@@ -587,6 +646,8 @@ static int start_all(struct server *server, struct error *ret_error)
         rc = order_publisher_start(server->order_publisher, ret_error);
     if (rc == 0)
         rc = server_refresh_start(server, ret_error);
+    if (rc == 0)
+        rc = server_notifier_start(server, ret_error);
     for (size_t i = 0; rc == 0 && i < server->plan.count; i++) {
         /* Last checked before the start, and a NOTIFY may have come since to nobody. */
         const struct zone *zone = server->plan.zones[i].zone;
@@ -612,6 +673,8 @@ int server_start(struct config *config, struct server **ret_server, struct error
     pthread_mutex_init(&server->control, NULL);
     pthread_mutex_init(&server->reload, NULL);
     pthread_mutex_init(&server->membership, NULL);
+    pthread_mutex_init(&server->writing, NULL);
+    pthread_mutex_init(&server->telling, NULL);
 
     int rc = start_all(server, ret_error);
     if (rc < 0) {
@@ -647,9 +710,15 @@ void server_stop(struct server *server)
     order_publisher_stop(server->order_publisher);
     order_zones_stop(server->order_zones);
     server_refresh_stop(server);
-    worker_pool_stop(server->pool, DRAIN_MS);
+    worker_pool_drain(server->pool, DRAIN_MS);
+    updater_stop(server->updater); /* answers all that the workers took */
+    server_notifier_stop(server);
+    transfer_sender_stop(server->sender);
+    worker_pool_stop(server->pool, 0);
+    transfer_sender_free(server->sender);
     tls_server_free(server->tls);
     server_snapshots_stop(server);
+    journal_close(server->journal);
 
     order_publisher_free(server->order_publisher);
     order_zones_free(server->order_zones);
@@ -657,7 +726,7 @@ void server_stop(struct server *server)
     for (unsigned i = 0; server->responders != NULL && i < server->first_config->workers; i++)
         responder_free(server->responders[i]);
     free(server->responders);
-    free(server->responder_keys);
+    tsig_keyring_free(server->tsig_keyring);
     free(server->nsid);
     zone_set_free(server->view.zones);
     for (size_t i = 0; i < server->zone_count; i++)
@@ -670,5 +739,7 @@ void server_stop(struct server *server)
     pthread_mutex_destroy(&server->control);
     pthread_mutex_destroy(&server->reload);
     pthread_mutex_destroy(&server->membership);
+    pthread_mutex_destroy(&server->writing);
+    pthread_mutex_destroy(&server->telling);
     free(server);
 }

@@ -6,6 +6,8 @@
  *   use: `config`, `keyring`, `plan` and the life of the refresher.
  * - `membership` makes the two threads take turns that add and remove zones beside the
  *   configuration's (order_zones.h, order_publisher.h); a reload stops both.
+ * - `writing` keeps zones and their configuration where they are for the thread that makes updates:
+ *   who swaps them holds it, and that thread during a batch.
  * - the order book's marks lock (server/order_book.h): who publishes a zone or its data holds it.
  * - a zone's `writer` (zone/zone.h): who changes its data or publishes other data holds it.
  * - `control` guards what the control side shows and changes (the zones, their data, the orders)
@@ -25,6 +27,7 @@
 #include "server/config.h"
 #include "server/control.h"
 #include "server/metrics.h"
+#include "server/notifier.h"
 #include "server/order_book.h"
 #include "server/order_publisher.h"
 #include "server/order_zones.h"
@@ -32,9 +35,10 @@
 #include "server/responder.h"
 #include "server/snapshot_keeper.h"
 #include "server/tls_server.h"
+#include "server/transfer_sender.h"
+#include "server/update_policy.h"
+#include "server/updater.h"
 #include "server/worker.h"
-
-struct journal;
 
 /* What a refresher works on; lives as long as it. */
 struct refresh_plan {
@@ -43,10 +47,17 @@ struct refresh_plan {
     size_t count;
 };
 
+/* What a notifier works on; lives as long as it. */
+struct notify_plan {
+    struct notify_zone *zones;
+    struct transfer_key *keys;
+    size_t count;
+};
+
 struct server {
     struct config *first_config; /* of the start: sockets and responders keep what it says */
     struct config *config;       /* the running one; the same until the first reload */
-    pthread_mutex_t control, reload;
+    pthread_mutex_t control, reload, writing;
 
     struct responder_view view;
     struct zone **zones;
@@ -57,12 +68,19 @@ struct server {
     char version[64], identity[256];
     uint8_t *nsid;
     size_t nsid_size;
-    struct responder_key *responder_keys;
-    struct responder **responders; /* one a worker */
-    struct tls_server *tls;        /* NULL: no TLS */
+    struct tsig_keyring *tsig_keyring; /* of `first_config` */
+    struct responder **responders;     /* one a worker */
+    struct tls_server *tls;            /* NULL: no TLS */
     struct worker_pool *pool;
 
-    struct journal *journal; /* NULL: none is kept */
+    struct journal *journal;          /* NULL: no zone was ever updated, or it is damaged */
+    struct updater *updater;          /* RCU; NULL without a journal */
+    struct update_grant update_grant; /* the updater's */
+    struct transfer_sender *sender;
+    pthread_mutex_t telling;   /* over the notifier, which goes and comes with a reload */
+    struct notifier *notifier; /* NULL: there is nobody to tell */
+    struct notify_plan notify_plan;
+    struct notifier_counters notified; /* by those that are gone */
     struct snapshot_keeper *snapshots;
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */

@@ -13,10 +13,22 @@ const char *server_role_word(enum zone_role role);
  * and all that it starts from here on: transfers, the loaders of a reload. */
 void server_yield_to_workers(void);
 
-/* Marks a generation with all orders, publishes it and frees the old one. Takes the marks and the
- * control lock. */
+/* Whether updates have made a primary zone other than its file was. The zone's `writer` is held, or
+ * the data not published. */
+bool server_is_beyond_file(const struct zone_data *data);
+void server_warn_of_file(const struct zone *zone, const char *path);
+
+/* zone_load.loaded: brings what was loaded up to what the journal has. */
+void server_replay(struct zone_load *load);
+
+/* Marks a generation with all orders, publishes it and frees the old one; what the journal had of
+ * the zone is forgotten. Takes the marks lock, the zone's and the control lock. -ESTALE when the
+ * zone is a primary one that was updated: its file counts no more. */
 _must_check_ int server_publish(struct server *server, struct zone *zone, struct zone_data *data);
 
+/* The same at the start, for what the journal leads to. */
+_must_check_ int server_publish_first(struct server *server, struct zone *zone,
+                                      struct zone_data *data);
 /* What is told about a file, to a log or a list. */
 typedef void server_report_fn(void *context, const struct error *error);
 
@@ -46,6 +58,27 @@ _must_check_ int server_load_zones(struct server *server, struct zone *const *zo
 void server_snapshots_tick(struct server *server);
 void server_snapshots_stop(struct server *server);
 
+/* Opens the journal if a zone of `config` takes updates or one is there already, and it is not open
+ * yet. One that is damaged as a whole is told and left closed. */
+_must_check_ int server_journal_open(struct server *server, const struct config *config,
+                                     struct error *ret_error);
+
+/* Starts to take updates when there is a journal; for the first time, or after a reload opened it.
+ */
+_must_check_ int server_updater_start(struct server *server, struct error *ret_error);
+
+/* responder_options.update */
+int server_take_update(void *context, struct zone *zone, const struct request *request,
+                       const struct sockaddr *client, enum transport transport);
+
+/* A commit to the zone's data is published: tells all who follow it, and returns at once. The
+ * zone's `writer` is held. */
+void server_zone_changed(struct server *server, struct zone *zone);
+
+_must_check_ int server_tsig_keyring_create(const struct config *config,
+                                            struct tsig_keyring **ret_keyring,
+                                            struct error *ret_error);
+
 /* The refresher for the present zones. The reload lock is held, unless the server only starts or
  * stops; the others are not. */
 _must_check_ int server_refresh_start(struct server *server, struct error *ret_error);
@@ -65,6 +98,19 @@ struct zone *server_zone_find(struct server *server, const uint8_t *apex);
 _must_check_ int server_zones_change(struct server *server, struct zone *const *added,
                                      size_t added_count, struct zone *const *removed,
                                      size_t removed_count);
+/* Zones out: responder_options.transfer, and the threads that send; stopped before the pool of
+ * workers goes, freed behind it. */
+int server_take_transfer(void *context, const struct zone *zone, const struct request *request,
+                         const struct tsig_server *tsig, const struct sockaddr *client,
+                         enum transport transport, size_t datagram_max);
+_must_check_ int server_sender_start(struct server *server, struct error *ret_error);
+
+/* The notifier for the present zones, which it tells of at once. As the refresher. */
+_must_check_ int server_notifier_start(struct server *server, struct error *ret_error);
+void server_notifier_stop(struct server *server);
+
+/* The zone has another serial than before. Any thread; returns at once. */
+void server_tell_secondaries(struct server *server, const struct zone *zone);
 
 /* Activates the orders that the configuration names; what fails is told to `report`. */
 void server_orders_from_config(struct server *server, const struct config *config,

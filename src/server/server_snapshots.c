@@ -20,7 +20,7 @@
 
 /* ---- The keeper ---- */
 
-static bool hold_zone(void *context, const uint8_t *apex, struct zone_hold *ret_hold,
+static bool view_zone(void *context, const uint8_t *apex, struct zone_view **ret_view,
                       int64_t *ret_checked_at)
 {
     struct server *server = context;
@@ -30,20 +30,32 @@ static bool hold_zone(void *context, const uint8_t *apex, struct zone_hold *ret_
     /* The lock of whoever marks, publishes and reloads. An activation may have it for seconds; who
      * asks is in no hurry. */
     order_book_marks_lock(server->book);
-    const struct zone *zone = zone_set_find(server->view.zones, &name, 0);
+    struct zone *zone = zone_set_find(server->view.zones, &name, 0);
     bool found = zone != NULL && zone->name.label_count == name.label_count &&
                  zone->data->apex_entry != NULL;
     if (found) {
-        zone_data_hold(zone->data, ret_hold);
+        pthread_mutex_lock(&zone->writer);
+        found = zone_view_open(zone->data, ret_view) == 0;
         *ret_checked_at = atomic_load(&zone->checked_at);
+        pthread_mutex_unlock(&zone->writer);
     }
     order_book_marks_unlock(server->book);
     return found;
 }
 
+/* The journal may let go of what the snapshot has. */
+static void written(void *context, const uint8_t *apex, uint32_t serial)
+{
+    struct server *server = context;
+    struct error error;
+    if (server->journal != NULL && journal_kept(server->journal, apex, serial, &error) < 0)
+        server_log(LOG_WARNING, "the journal is not told of a snapshot: %s", error.text);
+}
+
 int server_snapshots_create(struct server *server, struct error *ret_error)
 {
-    const struct snapshot_handlers handlers = {.hold = hold_zone, .context = server};
+    const struct snapshot_handlers handlers = {
+        .view = view_zone, .written = written, .context = server};
     return snapshot_keeper_create(server->config->state, &handlers, &server->snapshots, ret_error);
 }
 
@@ -57,6 +69,16 @@ static void tell_checks(struct server *server)
     pthread_mutex_unlock(&server->control);
 }
 
+/* Snapshots let the journal prune what they have: they come before it is full, and half of it is
+ * room for the updates meanwhile. */
+static void hurry(const struct server *server)
+{
+    struct journal_stats stats;
+    if (server->journal != NULL && journal_stats(server->journal, &stats) == 0 &&
+        stats.octets > stats.size_max / 2)
+        snapshot_keeper_hurry(server->snapshots);
+}
+
 void server_snapshots_tick(struct server *server)
 {
     const int64_t now = time(NULL);
@@ -65,6 +87,7 @@ void server_snapshots_tick(struct server *server)
         return;
     server->snapshots_told_at = now;
     tell_checks(server);
+    hurry(server);
 }
 
 void server_snapshots_stop(struct server *server)
@@ -78,13 +101,24 @@ void server_snapshots_stop(struct server *server)
 
 /* ---- The start ---- */
 
+/* Whether the journal has changes of the zone. */
+static bool has_chain(const struct zone_load *load)
+{
+    const struct server *server = load->context;
+    uint32_t first, last;
+    return server->journal != NULL &&
+           journal_range(server->journal, load->apex, &first, &last) == 0;
+}
+
+/* A file counts until the zone was updated; from then on snapshot and journal do. */
 static int judge_file(const struct zone_load *load, const struct snapshot_info *info,
                       struct error *ret_error)
 {
     if (info->source.kind != ZONE_SOURCE_FILE)
         return error_set_at(ret_error, -ESTALE, load->snapshot, 0, "of the zone as a secondary");
     struct zone_source now;
-    if (zone_file_source(load->path, &now) < 0 || !zone_file_source_equal(&now, &info->source))
+    if (info->soa.serial == info->source.serial && !has_chain(load) &&
+        (zone_file_source(load->path, &now) < 0 || !zone_file_source_equal(&now, &info->source)))
         return error_set_at(ret_error, -ESTALE, load->snapshot, 0,
                             "older than the zone file, which has changed since");
     return 0;
@@ -131,6 +165,25 @@ static void log_unusable(const struct zone *zone, const struct zone_load *load)
                load->path != NULL ? "the zone file is read" : "the zone is transferred");
 }
 
+void server_warn_of_file(const struct zone *zone, const char *path)
+{
+    server_log(LOG_WARNING,
+               "zone %s: file %s has changed, and so has the zone, by updates: it stays as the "
+               "updates made it; \"tamis zone import %s %s\" takes the file over",
+               zone->text, path, zone->text, path);
+}
+
+/* The zone file was changed by a person after the zone was by updates. */
+static void warn_of_file(const struct zone *zone, const struct zone_load *load)
+{
+    const struct zone_source *source = &load->data->source;
+    struct zone_source now;
+    if (zone->role == ZONE_PRIMARY && source->is_snapshot && source->file_size != 0 &&
+        server_is_beyond_file(load->data) && zone_file_source(load->path, &now) == 0 &&
+        !zone_file_source_equal(&now, source))
+        server_warn_of_file(zone, load->path);
+}
+
 static void publish_load(struct server *server, struct zone *zone, struct zone_load *load)
 {
     log_findings(load);
@@ -153,12 +206,19 @@ static void publish_load(struct server *server, struct zone *zone, struct zone_l
         atomic_store(&zone->checked_at, source.checked_at);
         atomic_store(&zone->expires_at, source.checked_at + soa_expire_ms(&soa) / 1000);
     }
-    if (server_publish(server, zone, load->data) < 0) {
+    warn_of_file(zone, load);
+    if (load->replayed > 0)
+        load->data->source.is_snapshot = false; /* the next one is to have it all */
+    if (server_publish_first(server, zone, load->data) < 0) {
         zone_data_free(load->data);
         return;
     }
-    server_log(LOG_INFO, "zone %s: %s, serial %u, %llu names in %.2f s", zone->text,
-               source.is_snapshot ? "from its snapshot" : "loaded", soa.serial,
+    char replayed[64] = "";
+    if (load->replayed > 0)
+        snprintf(replayed, sizeof(replayed), " and %llu commits of the journal",
+                 (unsigned long long)load->replayed);
+    server_log(LOG_INFO, "zone %s: %s%s, serial %u, %llu names in %.2f s", zone->text,
+               source.is_snapshot ? "from its snapshot" : "loaded", replayed, soa.serial,
                (unsigned long long)names, load->took_s);
 }
 
@@ -181,6 +241,8 @@ int server_load_zones(struct server *server, struct zone *const *zones, size_t z
             /* Without one for want of memory the source is read. */
             .snapshot = snapshot_keeper_path(server->snapshots, config->apex),
             .judge = zone->role == ZONE_PRIMARY ? judge_file : judge_transfer,
+            .loaded = server_replay,
+            .context = server,
         };
     }
     zone_loader_run(loads, count, 0);

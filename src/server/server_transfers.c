@@ -26,22 +26,12 @@
 
 /* ---- Whole zones ---- */
 
-static void forget_commits(struct server *server, const struct zone *zone)
-{
-    struct error error;
-    if (server->journal != NULL && journal_forget(server->journal, zone->name.wire, &error) < 0)
-        server_log(LOG_WARNING, "zone %s: %s", zone->text, error.text);
-}
-
 int server_take_zone(void *context, struct zone *zone, struct zone_data *data)
 {
     struct server *server = context;
     /* A publication may wait for an activation; what a catalog lists no more does not. */
     order_zones_arrives(server->order_zones, zone, data);
-    const int rc = server_publish(server, zone, data);
-    if (rc == 0)
-        forget_commits(server, zone);
-    return rc;
+    return server_publish(server, zone, data);
 }
 
 /* ---- Changes ---- */
@@ -53,8 +43,8 @@ static enum way way_of(const struct zone *zone, const struct zone_data *data,
                        const struct change_list *list, enum zonemd_policy policy)
 {
     /* What a policy or catalog zone says is taken from whole generations. */
-    bool is_rebuilt = data->chain != NULL || zonemd_is_wanted(data, policy) ||
-                      atomic_load(&zone->transfer_only);
+    bool is_rebuilt =
+        data->chain != NULL || zonemd_is_wanted(data, policy) || atomic_load(&zone->transfer_only);
     enum way way = is_rebuilt ? WAY_REBUILD : WAY_IN_PLACE;
     struct change change;
     for (size_t at = 0; change_list_next(list->octets, list->size, &at, &change);) {
@@ -141,6 +131,8 @@ static int take_in_place(struct server *server, struct zone *zone,
 {
     pthread_mutex_lock(&zone->writer);
     const int rc = change_in_place(server, zone, changes, list, ret_error);
+    if (rc == 0)
+        server_zone_changed(server, zone);
     pthread_mutex_unlock(&zone->writer);
     if (rc < 0)
         return rc;

@@ -15,6 +15,11 @@
 /* A write that failed, mostly for want of room, is tried again after this long. */
 #define RETRY_S 60
 
+/* A zone that changes in place is written this long after, or so many times as long as the last
+ * write took, if that is longer. Until then a start replays the journal. */
+#define CHANGE_DELAY_S      30
+#define CHANGE_DELAY_FACTOR 100
+
 /* What is known of one zone's snapshot. */
 struct kept {
     uint64_t hash;
@@ -24,6 +29,8 @@ struct kept {
     bool is_queued;
 
     bool wants_write, wants_check;
+    bool is_change; /* wants a write for changes in place: retry_at is when that is due */
+    double took_s;  /* the last write */
     bool is_warned; /* its failures are told once, until a write succeeds */
     time_t retry_at;
 
@@ -136,10 +143,35 @@ void snapshot_keeper_published(struct snapshot_keeper *keeper, const struct zone
         } else if (!is_there) {
             kept->source.kind = ZONE_SOURCE_NONE;
             kept->wants_write = true;
+            kept->is_change = false;
             kept->retry_at = 0;
             kept_queue(keeper, kept);
         }
     }
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+void snapshot_keeper_changed(struct snapshot_keeper *keeper, const struct zone *zone)
+{
+    pthread_mutex_lock(&keeper->lock);
+    struct kept *kept = kept_get(keeper, &zone->name);
+    if (kept != NULL && !kept->wants_write) {
+        const double delay_s = kept->took_s * CHANGE_DELAY_FACTOR;
+        kept->wants_write = kept->is_change = true;
+        kept->retry_at = time(NULL) + (delay_s > CHANGE_DELAY_S ? (time_t)delay_s : CHANGE_DELAY_S);
+        kept_queue(keeper, kept);
+    }
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+void snapshot_keeper_hurry(struct snapshot_keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->lock);
+    for (struct kept *kept = keeper->first; kept != NULL; kept = kept->next) {
+        if (kept->is_change)
+            kept->retry_at = 0;
+    }
+    pthread_cond_signal(&keeper->work);
     pthread_mutex_unlock(&keeper->lock);
 }
 
@@ -180,19 +212,20 @@ static void write_failed(struct snapshot_keeper *keeper, struct kept *kept,
     pthread_mutex_lock(&keeper->lock);
     kept->is_warned = true;
     kept->wants_write = true;
+    kept->is_change = false;
     kept->retry_at = time(NULL) + RETRY_S;
     pthread_mutex_unlock(&keeper->lock);
 }
 
 static void write_zone(struct snapshot_keeper *keeper, struct kept *kept)
 {
-    struct zone_hold hold;
+    struct zone_view *view;
     int64_t checked_at;
-    if (!keeper->handlers.hold(keeper->handlers.context, kept->apex, &hold, &checked_at))
+    if (!keeper->handlers.view(keeper->handlers.context, kept->apex, &view, &checked_at))
         return;
-    const struct zone_source source = hold.data->source;
+    const struct zone_source source = zone_view_state(view)->source;
     if (source.kind == ZONE_SOURCE_NONE) {
-        zone_hold_release(&hold);
+        zone_view_close(view);
         return;
     }
     if (source.checked_at > checked_at)
@@ -200,20 +233,23 @@ static void write_zone(struct snapshot_keeper *keeper, struct kept *kept)
 
     struct timespec start;
     clock_gettime(CLOCK_MONOTONIC, &start);
-    const uint32_t serial = hold.data->soa.serial;
+    const uint32_t serial = zone_view_soa(view)->serial;
     uint64_t size;
     struct error error;
-    int rc = snapshot_write(kept->path, &hold, checked_at, &keeper->cancels, &size, &error);
-    zone_hold_release(&hold);
+    int rc = snapshot_write(kept->path, view, checked_at, &keeper->cancels, &size, &error);
+    zone_view_close(view);
     if (rc < 0) {
         write_failed(keeper, kept, &error);
         return;
     }
+    const double took_s = seconds_since(&start);
     server_log(LOG_INFO, "snapshot %s: serial %u, %llu octets in %.2f s", kept->path, serial,
-               (unsigned long long)size, seconds_since(&start));
+               (unsigned long long)size, took_s);
+    keeper->handlers.written(keeper->handlers.context, kept->apex, serial);
 
     pthread_mutex_lock(&keeper->lock);
     kept->is_warned = false;
+    kept->took_s = took_s;
     if (!kept->wants_write) { /* otherwise a newer one came meanwhile */
         kept->source = source;
         kept->serial = serial;
@@ -237,13 +273,19 @@ static void write_check(struct snapshot_keeper *keeper, struct kept *kept, uint3
     pthread_mutex_unlock(&keeper->lock);
 }
 
+/* Whether its snapshot is to be written now. At the end changes are not waited with. */
+static bool kept_is_due(const struct snapshot_keeper *keeper, const struct kept *kept, time_t now)
+{
+    return kept->retry_at <= now || (kept->is_change && keeper->stops);
+}
+
 /* The next zone whose turn it is, taken from the queue; NULL when none is. What waits for another
  * attempt waits on, also at the end: a disk that was full a moment ago is full now. */
 static struct kept *kept_take(struct snapshot_keeper *keeper, time_t now)
 {
     for (struct kept **link = &keeper->first; *link != NULL; link = &(*link)->next) {
         struct kept *kept = *link;
-        if (kept->retry_at > now && !kept->wants_check)
+        if (!kept_is_due(keeper, kept, now) && !kept->wants_check)
             continue;
         *link = kept->next;
         if (keeper->last == &kept->next)
@@ -270,10 +312,10 @@ static void *keeper_run(void *argument)
             pthread_cond_timedwait(&keeper->work, &keeper->lock, &now);
             continue;
         }
-        const bool writes = kept->wants_write && kept->retry_at <= now.tv_sec;
+        const bool writes = kept->wants_write && kept_is_due(keeper, kept, now.tv_sec);
         const bool checks = kept->wants_check && !kept->wants_write;
         if (writes)
-            kept->wants_write = false;
+            kept->wants_write = kept->is_change = false;
         kept->wants_check = false; /* what is written has the latest */
         const uint32_t serial = kept->serial;
         const int64_t checked_at = kept->checked_at;

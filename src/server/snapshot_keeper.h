@@ -3,6 +3,9 @@
  * A zone that was loaded from its source or transferred is written soon after, one zone at a time
  * and in the background; one that changes again before its turn is written once. Nothing waits for
  * it: a full disk costs the next start its speed and nobody an answer.
+ *
+ * One whose data changes in place is written some time after, so that writing takes a hundredth of
+ * the time at most; at the end; and when the journal asks for room.
  */
 #pragma once
 
@@ -11,13 +14,16 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "zone/zone.h"
+#include "zone/zone_view.h"
 
 /* Called from the keeper's thread, which holds none of its locks then. */
 struct snapshot_handlers {
-    /* Holds the present generation of the zone `apex` and tells its checked_at; false when there is
-     * no such zone any more, or it has no data. */
-    bool (*hold)(void *context, const uint8_t *apex, struct zone_hold *ret_hold,
+    /* Opens a view of the zone `apex` as it is now and tells its checked_at; false when there is no
+     * such zone any more, it has no data, or there is no memory. */
+    bool (*view)(void *context, const uint8_t *apex, struct zone_view **ret_view,
                  int64_t *ret_checked_at);
+    /* A snapshot with this serial is durable. */
+    void (*written)(void *context, const uint8_t *apex, uint32_t serial);
     void *context;
 };
 
@@ -42,6 +48,12 @@ char *snapshot_keeper_path(const struct snapshot_keeper *keeper, const uint8_t *
 /* The zone has a new generation. Whoever publishes it calls this; it takes a short lock and never
  * waits for the disk. */
 void snapshot_keeper_published(struct snapshot_keeper *keeper, const struct zone *zone);
+
+/* The zone's data has changed in place. As snapshot_keeper_published(). */
+void snapshot_keeper_changed(struct snapshot_keeper *keeper, const struct zone *zone);
+
+/* Writes what has changed now: the journal is filling. Any thread. */
+void snapshot_keeper_hurry(struct snapshot_keeper *keeper);
 
 /* The zone's checked_at may have moved on. Called for each secondary zone now and then, as often as
  * one may lose of it in a crash; costs a look-up. */

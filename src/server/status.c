@@ -58,6 +58,38 @@ static json_t *tls_json(const struct server *server, const struct worker_counter
                      (json_int_t)tls_server_expires_at(server->tls));
 }
 
+static json_t *transfers_json(const struct server *server)
+{
+    struct transfer_sender_counters counters;
+    transfer_sender_counters(server->sender, &counters);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "running",
+                     (json_int_t)counters.running, "waiting", (json_int_t)counters.waiting, "axfr",
+                     (json_int_t)counters.whole, "ixfr", (json_int_t)counters.differences,
+                     "current", (json_int_t)counters.current, "failed", (json_int_t)counters.failed,
+                     "refused", (json_int_t)counters.refused_full, "records",
+                     (json_int_t)counters.records, "octets", (json_int_t)counters.octets);
+}
+
+static void notify_counters(struct server *server, struct notifier_counters *ret_counters)
+{
+    pthread_mutex_lock(&server->telling);
+    *ret_counters = server->notified;
+    if (server->notifier != NULL) {
+        struct notifier_counters now;
+        notifier_counters(server->notifier, &now);
+        notifier_counters_add(ret_counters, &now);
+    }
+    pthread_mutex_unlock(&server->telling);
+}
+
+static json_t *notify_json(struct server *server)
+{
+    struct notifier_counters counters;
+    notify_counters(server, &counters);
+    return json_pack("{s:I, s:I, s:I}", "sent", (json_int_t)counters.sent, "answered",
+                     (json_int_t)counters.answered, "given_up", (json_int_t)counters.given_up);
+}
+
 static int command_status(void *context, const json_t *request, json_t **ret_result,
                           struct error *ret_error)
 {
@@ -81,7 +113,7 @@ static int command_status(void *context, const json_t *request, json_t **ret_res
     }
     *ret_result = json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:I, s:{s:I, s:I, "
-        "s:I}, s:o*}",
+        "s:I}, s:o, s:o, s:o*}",
         "version", TAMIS_VERSION, "pid", (json_int_t)getpid(), "started",
         (json_int_t)server->started_at, "uptime_s", (json_int_t)(time(NULL) - server->started_at),
         "workers", (json_int_t)worker_pool_count(server->pool), "zones", "total",
@@ -89,7 +121,8 @@ static int command_status(void *context, const json_t *request, json_t **ret_res
         by_status[ZONE_UNLOADED], "expired", by_status[ZONE_EXPIRED], "names", names, "orders",
         "active", active, "names", listed, "memory_octets", memory, "queries", "udp",
         (json_int_t)workers.udp_requests, "tcp", (json_int_t)workers.tcp_requests, "tls",
-        (json_int_t)workers.tls_requests, "tls", tls_json(server, &workers));
+        (json_int_t)workers.tls_requests, "transfers_out", transfers_json(server), "notify",
+        notify_json(server), "tls", tls_json(server, &workers));
     return *ret_result == NULL ? no_memory(ret_error) : 0;
 }
 
@@ -467,6 +500,45 @@ static void write_query_metrics(const struct server *server, FILE *stream)
     }
 }
 
+static void write_transfer_metrics(struct server *server, FILE *stream)
+{
+    struct transfer_sender_counters transfers;
+    struct notifier_counters notifies;
+    transfer_sender_counters(server->sender, &transfers);
+    notify_counters(server, &notifies);
+    write_gauge(stream, "tamisd_transfers_out_running", "Zones on their way to secondaries.");
+    fprintf(stream, "tamisd_transfers_out_running %llu\n", (unsigned long long)transfers.running);
+    write_gauge(stream, "tamisd_transfers_out_waiting", "Transfers that wait for their turn.");
+    fprintf(stream, "tamisd_transfers_out_waiting %llu\n", (unsigned long long)transfers.waiting);
+    write_counter(stream, "tamisd_transfers_out_total", "Transfers to secondaries, by outcome.");
+    const struct {
+        const char *outcome;
+        uint64_t value;
+    } outcomes[] = {{"axfr", transfers.whole},
+                    {"ixfr", transfers.differences},
+                    {"current", transfers.current},
+                    {"failed", transfers.failed},
+                    {"refused", transfers.refused_full}};
+    for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
+        fprintf(stream, "tamisd_transfers_out_total{outcome=\"%s\"} %llu\n", outcomes[i].outcome,
+                (unsigned long long)outcomes[i].value);
+    const struct {
+        const char *name, *help;
+        uint64_t value;
+    } counters[] = {
+        {"tamisd_transfers_out_records_total", "Records sent to secondaries.", transfers.records},
+        {"tamisd_transfers_out_octets_total", "Octets sent to secondaries.", transfers.octets},
+        {"tamisd_notify_sent_total", "NOTIFY messages sent.", notifies.sent},
+        {"tamisd_notify_answered_total", "NOTIFY messages answered.", notifies.answered},
+        {"tamisd_notify_given_up_total", "Secondaries that answered no NOTIFY of a change.",
+         notifies.given_up},
+    };
+    for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+        write_counter(stream, counters[i].name, counters[i].help);
+        fprintf(stream, "%s %llu\n", counters[i].name, (unsigned long long)counters[i].value);
+    }
+}
+
 static void write_tls_metrics(const struct server *server, FILE *stream)
 {
     if (server->tls == NULL)
@@ -530,6 +602,7 @@ void server_write_metrics(void *context, FILE *stream)
     write_gauge(stream, "tamisd_start_time_seconds", "When the server started, Unix time.");
     fprintf(stream, "tamisd_start_time_seconds %lld\n", (long long)server->started_at);
     write_query_metrics(server, stream);
+    write_transfer_metrics(server, stream);
     write_tls_metrics(server, stream);
     write_zone_metrics(server, stream);
     write_order_metrics(server, stream);

@@ -35,6 +35,10 @@
  * ms is the least there is. */
 #define SLICE_NS 100000
 
+/* Late replies sent in a row: zones on their way leave as fast as their clients read, and others
+ * want their turn. Of zones these are 256 KiB. */
+#define LATE_TURN_MAX 16
+
 struct worker_pool {
     unsigned worker_count;
     unsigned threads_started;
@@ -43,6 +47,9 @@ struct worker_pool {
     pthread_t *threads;
     struct worker *workers;
 };
+
+/* Of the worker that this thread runs. */
+static _Thread_local struct worker *worker_current;
 
 static int64_t clock_ms(clockid_t clock)
 {
@@ -63,6 +70,17 @@ int64_t worker_unix_now(void)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     return now.tv_sec;
+}
+
+void worker_route_current(const struct sockaddr *client, enum transport transport,
+                          struct reply_route *ret_route)
+{
+    ret_route->worker = worker_current;
+    ret_route->transport = transport;
+    if (transport == TRANSPORT_UDP)
+        udp_route(worker_current, client, ret_route);
+    else
+        tcp_route(worker_current, client, ret_route);
 }
 
 static in_port_t *address_port(struct worker_address *address)
@@ -243,12 +261,47 @@ static void listeners_close(struct worker *worker)
         close_fd(&worker->tcp_listeners[i].fd);
 }
 
+/* Takes the next late reply; NULL: there is none. */
+static struct late_reply *late_take(struct worker *worker)
+{
+    struct cds_wfcq_node *node =
+        __cds_wfcq_dequeue_blocking(&worker->late_head, &worker->late_tail);
+    return node == NULL ? NULL : caa_container_of(node, struct late_reply, node);
+}
+
+/* Sends what other threads have answered. */
+static void late_serve(struct worker *worker)
+{
+    eventfd_t wakes;
+    (void)eventfd_read(worker->late.fd, &wakes); /* before the queue: a later reply wakes again */
+    for (unsigned i = 0; i < LATE_TURN_MAX; i++) {
+        struct late_reply *reply = late_take(worker);
+        if (reply == NULL)
+            return;
+        tcp_send_late(worker, reply);
+        free(reply);
+    }
+    (void)eventfd_write(worker->late.fd, 1);
+}
+
+/* What came after the worker's end, for clients that are gone. */
+static void late_clear(struct worker *worker)
+{
+    struct late_reply *reply;
+    while ((reply = late_take(worker)) != NULL) {
+        late_reply_lose(reply);
+        free(reply);
+    }
+}
+
 static void worker_clear(struct worker *worker)
 {
     tcp_server_free(worker->tcp);
     udp_batch_free(worker->udp);
     udp_close(worker);
     listeners_close(worker);
+    late_clear(worker);
+    close_fd(&worker->late.fd);
     close_fd(&worker->stop.fd);
     close_fd(&worker->epoll_fd);
     free(worker->waits);
@@ -293,7 +346,9 @@ static int worker_init(struct worker *worker, const struct worker_options *optio
     worker->now_ms = clock_ms(CLOCK_MONOTONIC_COARSE);
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     worker->stop = (struct endpoint){ENDPOINT_STOP, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
-    if (worker->epoll_fd < 0 || worker->stop.fd < 0 || worker_watch(worker, &worker->stop) < 0)
+    worker->late = (struct endpoint){ENDPOINT_LATE, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    if (worker->epoll_fd < 0 || worker->stop.fd < 0 || worker->late.fd < 0 ||
+        worker_watch(worker, &worker->stop) < 0 || worker_watch(worker, &worker->late) < 0)
         return error_set(ret_error, -errno, "cannot start a worker: %s; %s", strerror(errno),
                          listen_remedy(-errno));
 
@@ -327,6 +382,9 @@ static void serve_event(struct worker *worker, struct endpoint *endpoint)
     switch (endpoint->kind) {
     case ENDPOINT_STOP:
         worker_stop_read(worker);
+        break;
+    case ENDPOINT_LATE:
+        late_serve(worker);
         break;
     case ENDPOINT_LISTENER:
     case ENDPOINT_TLS_LISTENER:
@@ -385,7 +443,16 @@ static void worker_turn(struct worker *worker)
     tcp_expire(worker);
 }
 
-/* Answers what was received before the stop, and lets clients finish what they began. */
+static void udp_drain(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->listen_count; i++) {
+        if (worker->waits[i].fd >= 0)
+            udp_serve(worker, worker->waits[i].fd, UDP_DRAIN_ROUNDS_MAX);
+    }
+}
+
+/* Answers what was received before the stop, and lets clients finish what they began, which may
+ * take an answer that another thread makes. */
 static void worker_drain(struct worker *worker)
 {
     const int64_t end_ms = clock_ms(CLOCK_MONOTONIC) + worker->drain_ms;
@@ -393,16 +460,15 @@ static void worker_drain(struct worker *worker)
     for (size_t i = 0; i < worker->listen_count; i++)
         tcp_accept(worker, &worker->tcp_listeners[i], TCP_BACKLOG);
     listeners_close(worker);
-    for (size_t i = 0; i < worker->listen_count; i++)
-        if (worker->waits[i].fd >= 0)
-            udp_serve(worker, worker->waits[i].fd, UDP_DRAIN_ROUNDS_MAX);
-    udp_close(worker);
+    udp_drain(worker);
 
     while (tcp_drain(worker) > 0 && clock_ms(CLOCK_MONOTONIC) < end_ms) {
         struct timespec pause = {.tv_nsec = DRAIN_PAUSE_MS * 1000000L};
         rcu_thread_offline();
         nanosleep(&pause, NULL);
         rcu_thread_online();
+        udp_drain(worker);
+        late_serve(worker);
     }
 }
 
@@ -430,6 +496,7 @@ static void *worker_run(void *argument)
 {
     struct worker *worker = argument;
 
+    worker_current = worker;
     slice_shorten();
     rcu_register_thread();
     while (!worker->stopping)
@@ -511,8 +578,10 @@ int worker_pool_start(const struct worker_options *options, struct worker_pool *
 
     pool->listen_count = options->listen_count;
     pool->worker_count = options->worker_count;
-    for (unsigned i = 0; i < pool->worker_count; i++)
-        pool->workers[i] = (struct worker){.epoll_fd = -1, .stop.fd = -1};
+    for (unsigned i = 0; i < pool->worker_count; i++) {
+        pool->workers[i] = (struct worker){.epoll_fd = -1, .stop.fd = -1, .late.fd = -1};
+        cds_wfcq_init(&pool->workers[i].late_head, &pool->workers[i].late_tail);
+    }
 
     int rc = pool_bind(pool, options, ret_error);
     if (rc == 0)
@@ -524,7 +593,7 @@ int worker_pool_start(const struct worker_options *options, struct worker_pool *
     return 0;
 }
 
-void worker_pool_stop(struct worker_pool *pool, unsigned drain_ms)
+void worker_pool_drain(struct worker_pool *pool, unsigned drain_ms)
 {
     if (pool == NULL)
         return;
@@ -533,6 +602,15 @@ void worker_pool_stop(struct worker_pool *pool, unsigned drain_ms)
         worker_stop_send(&pool->workers[i], drain_ms);
     for (unsigned i = 0; i < pool->threads_started; i++)
         pthread_join(pool->threads[i], NULL);
+    pool->threads_started = 0;
+}
+
+void worker_pool_stop(struct worker_pool *pool, unsigned drain_ms)
+{
+    if (pool == NULL)
+        return;
+
+    worker_pool_drain(pool, drain_ms);
     for (unsigned i = 0; i < pool->worker_count; i++)
         worker_clear(&pool->workers[i]);
     free(pool->workers);

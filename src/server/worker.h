@@ -65,6 +65,14 @@ struct worker_counters {
 };
 
 struct worker_pool;
+struct reply_route;
+
+/* Where the answer to a request goes when it is made later, by another thread (server/reply.h).
+ * Called within `answer` for the request that it was given, with the same `client` and `transport`;
+ * `answer` then returns 0. Exactly one REPLY_LAST or REPLY_CLOSE has to follow by reply_send(), of
+ * size 0 when there will be no answer: until then a TCP connection counts as busy. */
+void worker_route_current(const struct sockaddr *client, enum transport transport,
+                          struct reply_route *ret_route);
 
 /* Binds every address on every worker, then starts the threads. On failure nothing is left bound
  * and `ret_error` names the address and the remedy (port in use, no permission, no such address).
@@ -75,7 +83,11 @@ _must_check_ int worker_pool_start(const struct worker_options *options,
                                    struct worker_pool **ret_pool, struct error *ret_error);
 
 /* Stops accepting, answers what was received, closes connections when idle or after `drain_ms`;
- * joins and frees. NULL is fine. The caller is no RCU reader, or offline. */
+ * joins the threads. UDP sockets stay open, so that answers which other threads still make can
+ * leave. NULL is fine. The caller is no RCU reader, or offline. */
+void worker_pool_drain(struct worker_pool *pool, unsigned drain_ms);
+
+/* Drains if that was not done, and frees: no route of the pool is good any more. NULL is fine. */
 void worker_pool_stop(struct worker_pool *pool, unsigned drain_ms);
 
 /* Where options.listen[index] is bound: with the real port when 0 was asked for. */

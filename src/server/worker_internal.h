@@ -8,7 +8,9 @@
 #include <stdalign.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
+#include <urcu/wfcqueue.h>
 
+#include "server/reply.h"
 #include "server/worker.h"
 
 /* Hot data of two workers never shares a line. 128: the adjacent-line prefetcher pulls pairs. */
@@ -18,7 +20,13 @@
 #define EVENTS_MAX 16
 
 /* What epoll's data points to; the first member of whatever owns the descriptor. */
-enum endpoint_kind { ENDPOINT_STOP, ENDPOINT_LISTENER, ENDPOINT_TLS_LISTENER, ENDPOINT_CLIENT };
+enum endpoint_kind {
+    ENDPOINT_STOP,
+    ENDPOINT_LATE,
+    ENDPOINT_LISTENER,
+    ENDPOINT_TLS_LISTENER,
+    ENDPOINT_CLIENT
+};
 
 struct endpoint {
     enum endpoint_kind kind;
@@ -35,6 +43,23 @@ union peer {
 struct udp_batch;
 struct tcp_server;
 
+/* An answer that another thread has made for a client of TCP, on its way to the worker. */
+struct late_reply {
+    struct cds_wfcq_node node;
+    uint64_t connection;
+    enum reply_next next;
+    struct reply_watch *watch;
+    size_t size;      /* of the octets; 0: there is no answer */
+    uint8_t octets[]; /* the message behind its length (RFC 1035, 4.2.2) */
+};
+
+/* What is left of a reply whose client is gone. */
+static inline void late_reply_lose(const struct late_reply *reply)
+{
+    if (reply->watch != NULL)
+        reply->watch->done(reply->watch, false);
+}
+
 struct worker {
     alignas(WORKER_ALIGNMENT) answer_fn *answer;
     answer_batch_fn *answer_batch;
@@ -47,6 +72,7 @@ struct worker {
     struct epoll_event events[EVENTS_MAX];
     int event_count, event_next;
     struct endpoint stop;           /* an eventfd: readable once the pool stops */
+    struct endpoint late;           /* an eventfd: readable once there are late replies */
     struct endpoint *tcp_listeners; /* one per address */
     size_t listen_count;
     int64_t now_ms; /* monotonic, read once per turn of the loop */
@@ -54,8 +80,10 @@ struct worker {
     unsigned drain_ms; /* set when stopping */
     struct udp_batch *udp;
     struct tcp_server *tcp;
-    struct tls_server *tls; /* NULL: no address is TLS */
+    struct tls_server *tls;         /* NULL: no address is TLS */
+    struct cds_wfcq_head late_head; /* struct late_reply: any thread puts, the worker takes */
     alignas(WORKER_ALIGNMENT) struct worker_counters counters;
+    alignas(WORKER_ALIGNMENT) struct cds_wfcq_tail late_tail;
 };
 
 /* One writer, many readers: a plain addition published by a relaxed store, no locked instruction.
@@ -80,6 +108,10 @@ void udp_batch_free(struct udp_batch *batch);
 
 /* Receives, answers and sends until a batch isn't full, at most `rounds_max` times. */
 void udp_serve(struct worker *worker, int fd, unsigned rounds_max);
+
+/* Where the answer to a request of the present batch goes. */
+void udp_route(const struct worker *worker, const struct sockaddr *client,
+               struct reply_route *ret_route);
 
 /* Batches in a row from one socket before TCP gets its turn: about a thousand queries, 1-5 ms. */
 #define UDP_ROUNDS_MAX 16
@@ -110,6 +142,13 @@ void tcp_accept(struct worker *worker, struct endpoint *listener, unsigned accep
 
 /* Serves an event of the client that begins with `endpoint`. */
 void tcp_serve(struct worker *worker, struct endpoint *endpoint);
+
+/* Where the answer to a request that is just being answered goes; from here on the client has one
+ * more answer to come. */
+void tcp_route(struct worker *worker, const struct sockaddr *client, struct reply_route *ret_route);
+
+/* Sends what another thread has answered, if the client is still there. */
+void tcp_send_late(struct worker *worker, const struct late_reply *reply);
 
 /* Closes clients that are past their deadline and takes up accepting after a pause. */
 void tcp_expire(struct worker *worker);

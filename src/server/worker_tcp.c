@@ -39,6 +39,14 @@
  * spin, as the listener stays readable. */
 #define ACCEPT_PAUSE_MS 100
 
+/* Answers of one client that other threads may be making at a time: beyond, it is not read from, so
+ * that a client which asks and does not listen costs no more than these. */
+#define LATE_MAX 256
+
+/* How long such an answer keeps a connection from being idle: longer than any takes, and the end of
+ * one that was lost for want of memory. */
+#define LATE_MS_MAX 60000
+
 /* Fast open cookies outstanding (RFC 7413); used only where the system allows it. */
 #define FAST_OPEN_QUEUE 256
 
@@ -55,9 +63,14 @@ struct tcp_client {
     uint8_t *output; /* answered and not sent; NULL when there is none */
     union peer peer;
     socklen_t peer_size;
-    bool is_tls, is_secured;  /* to be encrypted; its handshake is done */
-    struct tls_session *tls;  /* NULL: in the clear, or nothing was received yet */
-    enum transport transport; /* of requests, which come after the handshake */
+    bool is_tls, is_secured;     /* to be encrypted; its handshake is done */
+    struct tls_session *tls;     /* NULL: in the clear, or nothing was received yet */
+    enum transport transport;    /* of requests, which come after the handshake */
+    uint32_t generation;         /* tells the clients that had the slot one after the other apart */
+    uint32_t late;               /* answers that other threads are making */
+    int64_t late_ms;             /* when one of them was last asked for or came */
+    bool has_ended;              /* the client sends no more, and waits for its late answers */
+    struct reply_watch *watches; /* of answers that wait in `output` */
 };
 
 struct tcp_server {
@@ -173,6 +186,17 @@ static void count_open(struct worker *worker)
     __atomic_store_n(&worker->counters.tcp_clients, worker->tcp->open, __ATOMIC_RELAXED);
 }
 
+/* Tells who watches answers of the client that all are sent, or that it is gone. */
+static void client_tell(struct tcp_client *client, bool is_sent)
+{
+    struct reply_watch *watch = TAKE(client->watches);
+    while (watch != NULL) {
+        struct reply_watch *next = watch->next;
+        watch->done(watch, is_sent);
+        watch = next;
+    }
+}
+
 static void client_close(struct worker *worker, struct tcp_client *client)
 {
     struct tcp_server *server = worker->tcp;
@@ -183,6 +207,7 @@ static void client_close(struct worker *worker, struct tcp_client *client)
     close(client->endpoint.fd); /* epoll forgets it by itself */
     client->endpoint.fd = -1;
     client_release_buffers(client);
+    client_tell(client, false);
 
     struct tcp_client **link = address_bucket(server, client->address_key);
     while (*link != client)
@@ -206,7 +231,9 @@ static struct tcp_client *client_slot(struct tcp_server *server)
         assert(server->slots_used < server->limits.clients_max);
         client = &server->clients[server->slots_used++];
     }
+    const uint32_t generation = client->generation + 1;
     memset(client, 0, sizeof(*client));
+    client->generation = generation;
     return client;
 }
 
@@ -284,8 +311,7 @@ static ssize_t receive_some(struct tcp_client *client, uint8_t *ret_octets, size
     ssize_t received = recv(client->endpoint.fd, ret_octets, size, MSG_DONTWAIT);
     if (received < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-    /* The client has sent its last octet. Nothing waits: all before was answered and sent. */
-    return received == 0 ? -ECONNRESET : received;
+    return received == 0 ? -ENODATA : received; /* the client has sent its last octet */
 }
 
 /* Sends what waits for the client to read. */
@@ -300,6 +326,7 @@ static enum turn client_flush(struct worker *worker, struct tcp_client *client)
     if (client->output_start == client->output_size) {
         free(TAKE(client->output));
         client_touch(worker, client);
+        client_tell(client, true);
     }
     return sent > 0 ? TURN_PROGRESS : TURN_NOTHING;
 }
@@ -377,6 +404,11 @@ static enum turn client_read(struct tcp_server *server, struct tcp_client *clien
     }
 
     ssize_t received = receive_some(client, room + kept, wanted - kept);
+    /* Nothing waits but what others are making: all before was answered and sent. */
+    if (received == -ENODATA && client->late > 0) {
+        client->has_ended = true;
+        return TURN_NOTHING;
+    }
     if (received <= 0)
         return received == 0 ? TURN_NOTHING : TURN_CLOSE;
 
@@ -474,6 +506,35 @@ static enum turn client_secure(struct worker *worker, struct tcp_client *client)
     return TURN_PROGRESS;
 }
 
+/* Whether nothing is to be read from the client until others have made its answers. */
+static bool client_rests(const struct tcp_client *client)
+{
+    return client->has_ended || client->late >= LATE_MAX;
+}
+
+/* Whether the connection has broken, as epoll tells even when asked for nothing. */
+static bool client_is_gone(const struct tcp_client *client)
+{
+    struct pollfd connection = {.fd = client->endpoint.fd};
+    return poll(&connection, 1, 0) > 0;
+}
+
+/* What the client waits for: to read first what was answered; else room, to go on, as long as it
+ * has requests left from this turn, since reading on would only fill memory, or octets that the
+ * socket no longer has, because TLS took them together with others. */
+static uint32_t client_events(const struct tcp_client *client)
+{
+    if (client->is_tls && !client->is_secured)
+        return tls_session_wants_to_send(client->tls) ? EPOLLOUT : EPOLLIN;
+    if (client->output != NULL)
+        return EPOLLOUT;
+    if (client_rests(client))
+        return 0;
+    const bool goes_on = has_request(client->input, client->input_size) ||
+                         (client->is_tls && tls_session_holds(client->tls));
+    return goes_on ? EPOLLOUT : EPOLLIN;
+}
+
 /* Goes on where the client stands: its handshake, what waits to be sent, then what was received,
  * then new octets. */
 static enum turn client_step(struct worker *worker, struct tcp_client *client)
@@ -489,6 +550,9 @@ static enum turn client_step(struct worker *worker, struct tcp_client *client)
             return turn;
     }
 
+    if (client_rests(client))
+        return client_is_gone(client) ? TURN_CLOSE : TURN_NOTHING;
+
     const uint8_t *octets = client->input;
     size_t size = client->input_size;
     if (!has_request(octets, size)) {
@@ -499,25 +563,15 @@ static enum turn client_step(struct worker *worker, struct tcp_client *client)
     return client_answer(worker, client, octets, size);
 }
 
-/* Whether the client goes on when there is room to send: who must read first, or has requests left
- * from this turn, since reading on would only fill memory; and who has octets left that the socket
- * no longer has, because TLS took them together with others. */
-static bool client_awaits_room(const struct tcp_client *client)
-{
-    if (client->is_tls && !client->is_secured)
-        return tls_session_wants_to_send(client->tls);
-    return client->output != NULL || has_request(client->input, client->input_size) ||
-           (client->is_tls && tls_session_holds(client->tls));
-}
-
 static enum turn client_turn(struct worker *worker, struct tcp_client *client)
 {
     enum turn turn = client_step(worker, client);
     if (turn == TURN_CLOSE)
         return turn;
 
-    uint32_t events = client_awaits_room(client) ? EPOLLOUT : EPOLLIN;
-    return client_watch(worker, client, events) < 0 ? TURN_CLOSE : turn;
+    if (client->has_ended && client->late == 0 && client->output == NULL)
+        return TURN_CLOSE;
+    return client_watch(worker, client, client_events(client)) < 0 ? TURN_CLOSE : turn;
 }
 
 void tcp_serve(struct worker *worker, struct endpoint *endpoint)
@@ -527,6 +581,78 @@ void tcp_serve(struct worker *worker, struct endpoint *endpoint)
     struct tcp_client *client = (struct tcp_client *)endpoint;
     if (endpoint->fd >= 0 && client_turn(worker, client) == TURN_CLOSE)
         client_close(worker, client);
+}
+
+/* ---- Answers that other threads make ---- */
+
+void tcp_route(struct worker *worker, const struct sockaddr *peer, struct reply_route *ret_route)
+{
+    struct tcp_client *client = caa_container_of(peer, struct tcp_client, peer.any);
+    client->late++;
+    client->late_ms = worker->now_ms;
+    ret_route->connection =
+        (uint64_t)client->generation << 32 | (uint64_t)(client - worker->tcp->clients);
+    ret_route->peer_size = client->peer_size;
+    memcpy(&ret_route->peer, &client->peer, sizeof(ret_route->peer));
+    ret_route->control_size = 0;
+    ret_route->fd = -1;
+}
+
+/* Puts an answer behind what waits for the client to read. */
+static int output_append(struct tcp_client *client, const uint8_t *octets, size_t size)
+{
+    const size_t waiting = client->output_size - client->output_start;
+    memmove(client->output, client->output + client->output_start, waiting);
+    client->output_start = 0;
+    client->output_size = (uint32_t)waiting;
+    uint8_t *output = realloc(client->output, waiting + size);
+    if (output == NULL)
+        return -ENOMEM;
+    memcpy(output + waiting, octets, size);
+    client->output = output;
+    client->output_size += (uint32_t)size;
+    return 0;
+}
+
+static enum turn client_send_late(struct worker *worker, struct tcp_client *client,
+                                  const struct late_reply *reply)
+{
+    if (reply->next == REPLY_CLOSE)
+        return TURN_CLOSE;
+    if (reply->size == 0)
+        return TURN_NOTHING;
+    counter_add(client->is_tls ? &worker->counters.tls_responses : &worker->counters.tcp_responses,
+                1);
+    enum turn turn = TURN_PROGRESS;
+    if (client->output == NULL)
+        turn = client_send(client, reply->octets, reply->size);
+    else if (output_append(client, reply->octets, reply->size) < 0)
+        turn = TURN_CLOSE;
+    if (turn == TURN_PROGRESS && client->output == NULL)
+        client_tell(client, true);
+    return turn;
+}
+
+void tcp_send_late(struct worker *worker, const struct late_reply *reply)
+{
+    struct tcp_client *client = &worker->tcp->clients[(uint32_t)reply->connection];
+    if (client->endpoint.fd < 0 || client->generation != reply->connection >> 32) {
+        late_reply_lose(reply);
+        return;
+    }
+    if (reply->watch != NULL) {
+        reply->watch->next = client->watches;
+        client->watches = reply->watch;
+    }
+    client->late -= reply->next != REPLY_MORE;
+    client->late_ms = worker->now_ms;
+    if (client->output == NULL) /* else it is the client's turn, and its time runs */
+        client_touch(worker, client);
+    if (client_send_late(worker, client, reply) == TURN_CLOSE) {
+        client_close(worker, client);
+        return;
+    }
+    tcp_serve(worker, &client->endpoint); /* it may have had to wait for this */
 }
 
 static void watch_listeners(struct worker *worker, uint32_t events)
@@ -578,11 +704,21 @@ void tcp_accept(struct worker *worker, struct endpoint *listener, unsigned accep
     }
 }
 
+/* Whether it is not the client that has to do something. */
+static bool client_waits_for_others(const struct tcp_client *client, int64_t now_ms)
+{
+    return client->late > 0 && client->output == NULL && client->late_ms + LATE_MS_MAX > now_ms;
+}
+
 void tcp_expire(struct worker *worker)
 {
     struct tcp_server *server = worker->tcp;
 
     while (server->oldest != NULL && server->oldest->deadline_ms <= worker->now_ms) {
+        if (client_waits_for_others(server->oldest, worker->now_ms)) {
+            client_touch(worker, server->oldest);
+            continue;
+        }
         counter_add(&worker->counters.tcp_timeouts, 1);
         client_close(worker, server->oldest);
     }
@@ -618,7 +754,7 @@ size_t tcp_drain(struct worker *worker)
             continue;
         enum turn turn = client_turn(worker, client);
         bool idle = turn == TURN_NOTHING && client->input == NULL && client->output == NULL &&
-                    client->is_secured == client->is_tls;
+                    client->is_secured == client->is_tls && client->late == 0;
         if (turn == TURN_CLOSE || idle)
             client_close(worker, client);
     }
@@ -666,11 +802,12 @@ void tcp_server_free(struct tcp_server *server)
     if (server == NULL)
         return;
 
-    for (const struct tcp_client *client = server->oldest; client != NULL; client = client->newer) {
+    for (struct tcp_client *client = server->oldest; client != NULL; client = client->newer) {
         tls_session_free(client->tls);
         close(client->endpoint.fd);
         free(client->input);
         free(client->output);
+        client_tell(client, false);
     }
     free(server->buckets);
     free(server->clients);

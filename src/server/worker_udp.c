@@ -49,6 +49,7 @@ struct udp_batch {
     union peer peers[BATCH_MAX];
     union udp_control controls[BATCH_MAX];
     struct responder_datagram datagrams[BATCH_MAX];
+    int fd; /* that the batch came by */
     alignas(64) uint8_t requests[BATCH_MAX][BUFFER_STRIDE];
     alignas(64) uint8_t spares[BATCH_MAX][BUFFER_STRIDE];
 };
@@ -58,6 +59,9 @@ static_assert(UDP_REQUEST_MAX <= BUFFER_STRIDE && UDP_RESPONSE_MAX <= BUFFER_STR
 static_assert(BUFFER_STRIDE % 64 == 0, "buffers begin on a cache line");
 static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port),
               "a port is read without looking at the family");
+static_assert(sizeof(union udp_control) == sizeof(((struct reply_route *)NULL)->control) &&
+                  sizeof(union peer) == sizeof(((struct reply_route *)NULL)->peer),
+              "a route has the room of a message");
 
 static void set_buffer_size(int fd, int option, int option_force)
 {
@@ -152,6 +156,22 @@ static void control_turn(struct msghdr *message)
     }
 }
 
+void udp_route(const struct worker *worker, const struct sockaddr *client,
+               struct reply_route *ret_route)
+{
+    const struct udp_batch *batch = worker->udp;
+    const size_t i = (size_t)((const union peer *)(const void *)client - batch->peers);
+    const struct msghdr *received = &batch->messages[i].msg_hdr;
+    ret_route->fd = batch->fd;
+    ret_route->peer_size = received->msg_namelen;
+    ret_route->control_size = received->msg_controllen;
+    memcpy(&ret_route->peer, &batch->peers[i], sizeof(ret_route->peer));
+    memcpy(ret_route->control, &batch->controls[i], sizeof(ret_route->control));
+    struct msghdr turned = {.msg_control = ret_route->control,
+                            .msg_controllen = ret_route->control_size};
+    control_turn(&turned);
+}
+
 static void answer_each(struct worker *worker, struct responder_datagram *datagrams, size_t count,
                         int64_t now)
 {
@@ -239,6 +259,7 @@ static unsigned send_batch(struct udp_batch *batch, int fd, unsigned count, unsi
 void udp_serve(struct worker *worker, int fd, unsigned rounds_max)
 {
     struct udp_batch *batch = worker->udp;
+    batch->fd = fd;
 
     for (unsigned round = 0; round < rounds_max; round++) {
         /* An error of an earlier datagram (ICMP) may surface here; it says nothing about the next.

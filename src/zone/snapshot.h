@@ -16,11 +16,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "zone/zone_data.h"
+#include "zone/zone_view.h"
 
 /* Changes whenever anything changes in what is written, struct name_entry and the table's way of
  * probing included. A change of the name hash itself shows without it. */
-#define SNAPSHOT_VERSION 2
+#define SNAPSHOT_VERSION 3
 
 /* Where the snapshot of `apex` is in `folder`. Returns 0 or -ENAMETOOLONG. */
 _must_check_ int snapshot_path(const char *folder, const uint8_t *apex, char *ret_path,
@@ -54,11 +54,12 @@ _must_check_ int snapshot_read(struct snapshot *snapshot, struct zone_data **ret
 
 /* ---- Writing ---- */
 
-/* Writes what is held to `path`, replacing what is there only when all of it is durable. For a
- * transferred zone `checked_at` is when its origin was last known to have this serial. Stops with
- * -ECANCELED soon after *cancel is set (NULL: never). Needs memory for the slots of the table.
- * Returns 0 and the octets written, or a negative errno. */
-_must_check_ int snapshot_write(const char *path, const struct zone_hold *hold, int64_t checked_at,
+/* Writes what the view, of which nothing was walked yet, shows to `path`, while edits of the zone
+ * go on, replacing what is there only when all of it is durable. For a transferred zone
+ * `checked_at` is when its origin was last known to have this serial. Stops with -ECANCELED soon
+ * after *cancel is set (NULL: never). Needs memory for the slots of the table. Returns 0 and the
+ * octets written, or a negative errno. */
+_must_check_ int snapshot_write(const char *path, struct zone_view *view, int64_t checked_at,
                                 const _Atomic(bool) *cancel, uint64_t *ret_size,
                                 struct error *ret_error);
 

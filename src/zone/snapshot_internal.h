@@ -45,7 +45,8 @@ struct snapshot_header {
     uint64_t name_count, record_count, entry_count;
     uint64_t entries_size, nsec3_size; /* octets */
     uint64_t nsec3_count, slot_count, nsec_count;
-    uint8_t depth_max, apex_size, reserved[6];
+    uint32_t source_serial;
+    uint8_t depth_max, apex_size, reserved[2];
     uint8_t apex[256];
 
     uint64_t body_checksum;   /* XXH3 of all that follows page 0 */

@@ -28,6 +28,7 @@ static struct snapshot_info header_info(const struct snapshot_header *header,
                                ? (enum zone_source_kind)header->source_kind
                                : ZONE_SOURCE_NONE,
                    .is_snapshot = true,
+                   .serial = header->source_serial,
                    .file_size = header->source_size,
                    .inode = header->source_inode,
                    .device = header->source_device,

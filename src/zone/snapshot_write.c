@@ -12,6 +12,9 @@
 #include "zone/nsec_chain.h"
 #include "zone/snapshot_internal.h"
 
+/* Entries that are asked of the view at once. */
+#define ENTRIES_MAX 1024
+
 /* Octets that one system call writes. */
 #define BUFFER_SIZE ((size_t)512 * 1024)
 
@@ -41,9 +44,14 @@ static int write_all(int file, const uint8_t *octets, size_t size)
     return 0;
 }
 
+static bool is_cancelled(const struct writer *writer)
+{
+    return writer->cancel != NULL && atomic_load_explicit(writer->cancel, memory_order_relaxed);
+}
+
 static int writer_flush(struct writer *writer)
 {
-    if (writer->cancel != NULL && atomic_load_explicit(writer->cancel, memory_order_relaxed))
+    if (is_cancelled(writer))
         return -ECANCELED;
     XXH3_64bits_update(writer->sum, writer->buffer, writer->filled);
     int rc = write_all(writer->file, writer->buffer, writer->filled);
@@ -80,17 +88,38 @@ static int writer_put_entry(struct writer *writer, const struct name_entry *entr
 
 /* ---- Sections ---- */
 
-/* A table of its own, without marks and as wide as a loaded one's. */
-struct copy {
-    const struct zone_data *data;
-    struct name_table *table;
-};
-
-static int copy_entry(void *context, const struct name_entry *entry, bool marked)
+static uint8_t depth_of(const struct name_entry *entry)
 {
-    (void)marked;
-    const struct copy *copy = context;
-    name_table_insert(copy->table, zone_data_entry_hash(copy->data, entry), entry, false);
+    uint8_t depth = 0;
+    for (size_t at = 0; at < entry->owner_size; at += 1 + (size_t)entry->owner[at])
+        depth++;
+    return depth;
+}
+
+/* Makes a table of its own, without marks and as wide as a loaded one's, and finds how deep it is:
+ * the generation's own bound may come from names that are gone. */
+static int copy_table(const struct writer *writer, struct zone_view *view,
+                      struct name_table *ret_table, uint8_t *ret_depth_max)
+{
+    *ret_depth_max = 0;
+    int rc = name_table_init(ret_table, zone_view_state(view)->entry_count);
+    if (rc < 0)
+        return rc;
+    const struct name_entry *entries[ENTRIES_MAX];
+    size_t count;
+    while ((count = zone_view_next(view, entries, NULL, ENTRIES_MAX)) > 0) {
+        for (size_t i = 0; i < count; i++) {
+            const uint8_t depth = depth_of(entries[i]);
+            if (depth > *ret_depth_max)
+                *ret_depth_max = depth;
+            name_table_insert(ret_table, zone_data_entry_hash(zone_view_data(view), entries[i]),
+                              entries[i], false);
+        }
+        if (is_cancelled(writer)) {
+            name_table_clear(ret_table);
+            return -ECANCELED;
+        }
+    }
     return 0;
 }
 
@@ -156,9 +185,12 @@ static int write_sections(struct writer *writer, const struct zone_data *data,
     return rc == 0 ? writer_flush(writer) : rc;
 }
 
-static struct snapshot_header make_header(const struct zone_data *data, int64_t checked_at)
+static struct snapshot_header make_header(const struct zone_view *view, int64_t checked_at)
 {
-    const struct zone_source *source = &data->source;
+    const struct zone_data *data = zone_view_data(view);
+    const struct zone_view_state *state = zone_view_state(view);
+    const struct zone_source *source = &state->source;
+    const struct soa *soa = zone_view_soa(view);
     struct snapshot_header header = {
         .magic = {'T', 'A', 'M', 'I', 'S', 'N', 'A', 'P'},
         .byte_order = SNAPSHOT_BYTE_ORDER,
@@ -175,15 +207,15 @@ static struct snapshot_header make_header(const struct zone_data *data, int64_t 
         .source_mtime_ns = source->mtime_ns,
         .source_ctime_ns = source->ctime_ns,
         .checked_at = checked_at,
-        .serial = data->soa.serial,
-        .refresh_s = data->soa.refresh_s,
-        .retry_s = data->soa.retry_s,
-        .expire_s = data->soa.expire_s,
-        .minimum_s = data->soa.minimum_s,
-        .ttl_s = data->soa.ttl_s,
-        .name_count = data->name_count,
-        .entry_count = data->entry_count,
-        .depth_max = data->depth_max,
+        .serial = soa->serial,
+        .refresh_s = soa->refresh_s,
+        .retry_s = soa->retry_s,
+        .expire_s = soa->expire_s,
+        .minimum_s = soa->minimum_s,
+        .ttl_s = soa->ttl_s,
+        .name_count = state->name_count,
+        .entry_count = state->entry_count,
+        .source_serial = source->serial,
         .apex_size = data->apex.size,
     };
     memcpy(header.apex, data->apex.wire, data->apex.size);
@@ -193,10 +225,10 @@ static struct snapshot_header make_header(const struct zone_data *data, int64_t 
 
 /* ---- The file ---- */
 
-static int write_file(struct writer *writer, const struct zone_hold *hold, int64_t checked_at)
+static int write_file(struct writer *writer, struct zone_view *view, int64_t checked_at)
 {
-    const struct zone_data *data = hold->data;
-    struct snapshot_header header = make_header(data, checked_at);
+    const struct zone_data *data = zone_view_data(view);
+    struct snapshot_header header = make_header(view, checked_at);
     if (data->chain != NULL && data->chain->nsec3 != NULL && data->chain->nsec3_count == 0)
         return -EINVAL; /* a chain without a link: who signed it will have to do it again */
 
@@ -208,11 +240,9 @@ static int write_file(struct writer *writer, const struct zone_hold *hold, int64
         return rc;
 
     struct name_table table;
-    rc = name_table_init(&table, data->entry_count);
+    rc = copy_table(writer, view, &table, &header.depth_max);
     if (rc < 0)
         return rc;
-    struct copy copy = {.data = data, .table = &table};
-    (void)name_table_each(hold->table, copy_entry, &copy);
     rc = write_sections(writer, data, &table, &header);
     name_table_clear(&table);
     if (rc < 0)
@@ -253,7 +283,7 @@ static int file_commit(int file, const char *temporary, const char *path)
     return folder_sync(path);
 }
 
-int snapshot_write(const char *path, const struct zone_hold *hold, int64_t checked_at,
+int snapshot_write(const char *path, struct zone_view *view, int64_t checked_at,
                    const _Atomic(bool) *cancel, uint64_t *ret_size, struct error *ret_error)
 {
     char temporary[PATH_MAX];
@@ -269,7 +299,7 @@ int snapshot_write(const char *path, const struct zone_hold *hold, int64_t check
         writer->cancel = cancel;
         writer->sum = sum;
         XXH3_64bits_reset(sum);
-        rc = write_file(writer, hold, checked_at);
+        rc = write_file(writer, view, checked_at);
     }
     if (rc == 0) {
         *ret_size = writer->size;

@@ -34,11 +34,14 @@ _must_check_ int transfer_out_soa(const uint8_t *apex, const struct rrset *soa,
 void transfer_out_free(struct transfer_out *transfer);
 DEFINE_FREEP(struct transfer_out, transfer_out_free)
 
-/* Writes the next message for the request, of which header and question count: at most `max`
- * octets, of which `reserved` stay free for who adds OPT or TSIG. Returns its size, 0 behind the
- * last, -EMSGSIZE when a record does not fit into any message. */
+/* Writes the next message for the request, of which header and question, the apex, count: at most
+ * `max` octets, of which `reserved` stay free for who adds OPT or TSIG. Returns its size, 0 behind
+ * the last, -EMSGSIZE when a record does not fit into any message. */
 int transfer_out_next(struct transfer_out *transfer, const uint8_t *request, size_t question_end,
                       uint8_t *message, size_t max, size_t reserved);
+
+/* Whether the last message was made. */
+bool transfer_out_is_done(const struct transfer_out *transfer);
 
 struct transfer_out_report {
     uint64_t records, messages, octets;

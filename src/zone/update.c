@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "dns/rdata.h"
+#include "dns/serial.h"
 
 #define RRTYPE_WKS 11 /* one for each owner (RFC 2136, 3.4.2.2); libknot has no name for it */
 
@@ -34,12 +35,6 @@ static int refuse(struct update *update, uint8_t rcode, const char *reason)
     return REFUSE;
 }
 
-/* Whether serial `one` is newer than `other` (RFC 1982, 3.2). */
-static bool is_newer(uint32_t one, uint32_t other)
-{
-    return (int32_t)(one - other) > 0;
-}
-
 /* The serial in a SOA's data: the numbers are its last 20 octets. */
 static uint32_t soa_serial(const uint8_t *rdata, size_t size)
 {
@@ -62,6 +57,12 @@ static int read_record(struct update *update, struct record *ret_record, struct 
 static bool is_at_apex(const struct update *update, const struct name *owner)
 {
     return owner->size == update->data->apex.size;
+}
+
+/* What no deletion of whole sets takes from the apex. */
+static bool stays(const struct update *update, const struct name *owner, uint16_t type)
+{
+    return is_at_apex(update, owner) && (type == KNOT_RRTYPE_SOA || type == KNOT_RRTYPE_NS);
 }
 
 static const struct name_entry *find_in_use(const struct update *update, const struct name *owner)
@@ -266,9 +267,33 @@ static bool is_well_formed(const struct record *record)
     }
 }
 
-static int look_ahead(struct update *update)
+/* Whether the client may do this to the name. Who deletes a name deletes all the types that it
+ * has. */
+static bool is_permitted(struct update *update, const struct record *record,
+                         const struct name *owner)
 {
     const struct update_permission *permission = update->permission;
+    if (permission->allows == NULL)
+        return true;
+    if (!permission->allows(permission->context, owner, record->type))
+        return false;
+    const struct name_entry *entry =
+        record->type == KNOT_RRTYPE_ANY ? find_in_use(update, owner) : NULL;
+    if (entry == NULL)
+        return true;
+    const uint8_t *at = name_entry_rrsets(entry);
+    for (unsigned left = entry->rrset_count; left > 0; left--) {
+        struct rrset rrset;
+        at = rrset_read(&rrset, at);
+        if (!stays(update, owner, rrset.type) &&
+            !permission->allows(permission->context, owner, rrset.type))
+            return false;
+    }
+    return true;
+}
+
+static int look_ahead(struct update *update)
+{
     for (unsigned left = knot_wire_get_nscount(update->wire); left > 0; left--) {
         struct record record;
         struct name owner;
@@ -280,8 +305,7 @@ static int look_ahead(struct update *update)
                           "class, type, TTL and data of an update do not go together");
         if (record.class == KNOT_CLASS_IN && is_signers(record.type))
             return refuse(update, KNOT_RCODE_REFUSED, "only a signer makes records of this type");
-        if (permission->allows != NULL &&
-            !permission->allows(permission->context, &owner, record.type))
+        if (!is_permitted(update, &record, &owner))
             return refuse(update, KNOT_RCODE_REFUSED, "a name or type is not this client's");
     }
     return GO_ON;
@@ -335,8 +359,8 @@ static int add_soa(struct update *update, const struct record *record, const str
 {
     struct rrset present;
     if (!is_at_apex(update, owner) || !find_rrset(update, owner, KNOT_RRTYPE_SOA, &present) ||
-        !is_newer(soa_serial(record->rdata, record->rdata_size),
-                  soa_serial(present.data + 2, present.size - 2)))
+        !serial_is_newer(soa_serial(record->rdata, record->rdata_size),
+                         soa_serial(present.data + 2, present.size - 2)))
         return GO_ON; /* silently, says the RFC */
     int rc = replace(update, record, owner);
     if (rc == GO_ON)
@@ -379,12 +403,6 @@ static int remove_rrset(struct update *update, const struct name *owner, uint16_
     if (rc == 0)
         update->outcome->has_changed = true;
     return rc;
-}
-
-/* What no deletion of whole sets takes from the apex. */
-static bool stays(const struct update *update, const struct name *owner, uint16_t type)
-{
-    return is_at_apex(update, owner) && (type == KNOT_RRTYPE_SOA || type == KNOT_RRTYPE_NS);
 }
 
 static int remove_name(struct update *update, const struct name *owner)

@@ -18,8 +18,8 @@
 
 /* Who may change what. */
 struct update_permission {
-    /* Whether records of `type` may be added to `owner` or taken away; KNOT_RRTYPE_ANY: all of
-     * them. NULL: everything is allowed. */
+    /* Whether records of `type` may be added to `owner` or taken away; KNOT_RRTYPE_ANY: of any type
+     * at all. NULL: everything is allowed. */
     bool (*allows)(void *context, const struct name *owner, uint16_t type);
     void *context;
 };

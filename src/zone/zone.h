@@ -22,7 +22,7 @@ struct zone {
     struct name name;
     char text[1025]; /* the name as text, without the trailing dot except for the root */
     enum zone_role role;
-    _Atomic(int) status;    /* enum zone_status */
+    _Atomic(int) status; /* enum zone_status */
     /* A policy or catalog zone: only who may transfer it may ask about it. */
     _Atomic(bool) transfer_only;
     struct zone_data *data; /* rcu_dereference() by readers */

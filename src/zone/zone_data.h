@@ -39,7 +39,9 @@ struct zone_source {
     enum zone_source_kind kind;
     bool is_snapshot; /* read from a snapshot, which hence need not be written */
 
-    /* Of a file, as it was while its records were read. */
+    uint32_t serial; /* that the records had there; edits since show in the generation's own */
+
+    /* Of a file, as it was while its records were read; all zero when that is not known. */
     uint64_t file_size, inode, device;
     int64_t mtime_ns, ctime_ns;
 

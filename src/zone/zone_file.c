@@ -264,6 +264,7 @@ int zone_file_load(const char *path, const uint8_t *apex, zone_finding_fn *repor
         if (rc == 0) {
             if (!load.includes)
                 data->source = settled_source(path, &source, nanoseconds(&opened));
+            data->source.serial = data->soa.serial;
             *ret_data = data;
             return 0;
         }

@@ -71,6 +71,8 @@ static void load_one(struct zone_load *load)
     clock_gettime(CLOCK_MONOTONIC, &start);
     if (load_snapshot(load) < 0 && load_source(load) < 0)
         load->data = NULL;
+    if (load->data != NULL && load->loaded != NULL)
+        load->loaded(load);
     clock_gettime(CLOCK_MONOTONIC, &end);
     load->took_s =
         (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;

@@ -25,6 +25,10 @@ struct zone_load {
     int (*judge)(const struct zone_load *load, const struct snapshot_info *info,
                  struct error *ret_error);
 
+    /* Called once there is data, by the thread that loaded it; NULL: not. */
+    void (*loaded)(struct zone_load *load);
+    void *context; /* of both, the caller's own */
+
     /* Set by zone_loader_run(). */
     struct zone_data *data; /* NULL: it failed */
     struct error error;     /* then: why; code 0 when there is nothing but a snapshot */
@@ -32,6 +36,7 @@ struct zone_load {
     uint64_t finding_count;
     struct error findings[LOADER_FINDINGS_MAX]; /* not fatal ones, as errors with a place */
     double took_s;
+    uint64_t replayed; /* by `loaded`: commits of the journal that followed */
 };
 
 /* Loads all; a failed one does not stop the others. `threads` 0: one a core. */

@@ -23,6 +23,7 @@ struct zone_view {
     struct zone_changing *changing;
     struct soa soa;
     const struct name_entry *apex_entry;
+    struct zone_view_state state;
     uint64_t commits; /* of the zone, when the view was opened */
 
     /* Under changing->views_lock. */
@@ -42,6 +43,11 @@ int zone_view_open(struct zone_data *data, struct zone_view **ret_view)
     view->changing = changing;
     view->soa = data->soa;
     view->apex_entry = data->apex_entry;
+    view->state = (struct zone_view_state){
+        .source = data->source,
+        .name_count = data->name_count,
+        .entry_count = data->entry_count,
+    };
     view->commits = changing->commits;
     zone_data_hold(data, &view->hold);
     (void)pthread_mutex_lock(&changing->views_lock);
@@ -85,6 +91,11 @@ const struct name_entry *zone_view_apex(const struct zone_view *view)
 const struct zone_data *zone_view_data(const struct zone_view *view)
 {
     return view->hold.data;
+}
+
+const struct zone_view_state *zone_view_state(const struct zone_view *view)
+{
+    return &view->state;
 }
 
 /* ---- What edits leave to views ---- */

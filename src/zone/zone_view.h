@@ -29,6 +29,13 @@ const struct soa *zone_view_soa(const struct zone_view *view);
 const struct name_entry *zone_view_apex(const struct zone_view *view);
 const struct zone_data *zone_view_data(const struct zone_view *view);
 
+/* What edits change of the generation beside its entries, as it was when the view was opened. */
+struct zone_view_state {
+    struct zone_source source;
+    uint64_t name_count, entry_count;
+};
+const struct zone_view_state *zone_view_state(const struct zone_view *view);
+
 /* The next entries with records or anything below, up to `max`, in the order of the slots, the apex
  * among them; 0 at the end. One thread at a time, any thread. The entries live until the view is
  * closed. `ret_slots` (NULL: not wanted) gets the slots' indices. */

@@ -17,6 +17,7 @@ www 3600 TXT "www"
 """
 # Where we do not follow Knot, whom we follow, and why.
 CHOICES = {
+    "UPDATE from nobody": "bind",  # REFUSED (RFC 2136, 3.3)
     "EDNS size 1": "bind",  # values below 512 count as 512 (RFC 6891, 6.2.3); Knot trips over 1 alone
     "type IXFR at a.example.": "bind",  # a request without its SOA is malformed, whoever asks (RFC 1995, 3)
 }

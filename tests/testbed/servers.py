@@ -205,7 +205,8 @@ class Bind(Server):
 
     name = "bind"
 
-    def start(self, zones, wait=True):
+    def start(self, zones, zone_extra="", wait=True):
+        """`zone_extra` goes into every zone's statement."""
         lines = [
             "options {",
             "    directory \"%s\";" % self.directory,
@@ -226,8 +227,8 @@ class Bind(Server):
             "    category zoneload { default_stderr; }; };",
         ]
         for name, file in zones:
-            lines.append("zone \"%s\" { type primary; file \"%s\"; };"
-                         % (name.replace("\\", "\\\\"), os.path.abspath(file)))
+            lines.append("zone \"%s\" { type primary; file \"%s\"; %s };"
+                         % (name.replace("\\", "\\\\"), os.path.abspath(file), zone_extra))
         config = self.write("named.conf", "\n".join(lines) + "\n")
         self.run([program("named"), "-4", "-g", "-n", "1", "-c", config])
         if wait:

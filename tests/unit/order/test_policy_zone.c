@@ -44,26 +44,27 @@ static void test_a_sinkhole_becomes_local_data(void **state)
                          NULL, &summary);
 
     (void)state;
-    assert_string_equal(zone, "$ORIGIN t-1.rpz.invalid.\n"
-                              "$TTL 60\n"
-                              "@ SOA localhost. hostmaster.invalid. 7 300 60 86400 60\n"
-                              "@ NS localhost.\n"
-                              "_tamis TXT \"tamis-order=1\" \"id=t-1\" \"kind=court\" \"authority=A \\\"court\\\"\""
-                              " \"starts=2014-06-30T12:00:00Z\" \"ends=2014-07-14T12:00:00Z\""
-                              " \"action=sinkhole\" \"notice=https://n.example\" \"ttl=60\""
-                              " \"a=192.0.2.66\" \"aaaa=2001:db8::66\"\n"
-                              "_u.example CNAME *.\n"
-                              "a.example A 192.0.2.66\n"
-                              "a.example AAAA 2001:db8::66\n"
-                              "b.example A 192.0.2.66\n"
-                              "b.example AAAA 2001:db8::66\n"
-                              "0._tamis TXT \"names\" \"free.example\"\n"
-                              "1._tamis TXT \"names\" \"s.example\"\n"
-                              "s.example A 192.0.2.66\n"
-                              "s.example AAAA 2001:db8::66\n"
-                              "*.s.example A 192.0.2.66\n"
-                              "*.s.example AAAA 2001:db8::66\n"
-                              "free.example CNAME rpz-passthru.\n");
+    assert_string_equal(
+        zone, "$ORIGIN t-1.rpz.invalid.\n"
+              "$TTL 60\n"
+              "@ SOA localhost. hostmaster.invalid. 7 300 60 86400 60\n"
+              "@ NS localhost.\n"
+              "_tamis TXT \"tamis-order=1\" \"id=t-1\" \"kind=court\" \"authority=A \\\"court\\\"\""
+              " \"starts=2014-06-30T12:00:00Z\" \"ends=2014-07-14T12:00:00Z\""
+              " \"action=sinkhole\" \"notice=https://n.example\" \"ttl=60\""
+              " \"a=192.0.2.66\" \"aaaa=2001:db8::66\"\n"
+              "_u.example CNAME *.\n"
+              "a.example A 192.0.2.66\n"
+              "a.example AAAA 2001:db8::66\n"
+              "b.example A 192.0.2.66\n"
+              "b.example AAAA 2001:db8::66\n"
+              "0._tamis TXT \"names\" \"free.example\"\n"
+              "1._tamis TXT \"names\" \"s.example\"\n"
+              "s.example A 192.0.2.66\n"
+              "s.example AAAA 2001:db8::66\n"
+              "*.s.example A 192.0.2.66\n"
+              "*.s.example AAAA 2001:db8::66\n"
+              "free.example CNAME rpz-passthru.\n");
     assert_int_equal(summary.names, 4);
     assert_int_equal(summary.left_out, 0);
     assert_int_equal(summary.without_address, 1);

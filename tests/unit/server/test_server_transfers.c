@@ -71,6 +71,7 @@ static int set_up(void **state)
     if (journal_open(fixture->folder, &limits, &fixture->server.journal, &error) != 0)
         fail_msg("%s", error.text);
     pthread_mutex_init(&fixture->server.control, NULL);
+    fixture->zone.role = ZONE_SECONDARY;
     pthread_mutex_init(&fixture->zone.writer, NULL);
     assert_true(name_parse(&fixture->zone.name, APEX, NAME_SIZE_MAX) > 0);
     assert_int_equal(zone_data_create_empty(APEX, &fixture->zone.data), 0);
