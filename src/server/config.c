@@ -26,6 +26,8 @@ static const cyaml_schema_value_t text_schema = {
                            CYAML_UNLIMITED)
 #define OPTIONAL_NUMBER(key, type, member) \
     CYAML_FIELD_UINT_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
+#define OPTIONAL_FLAG(key, type, member) \
+    CYAML_FIELD_BOOL_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
 #define OPTIONAL_MAP(key, type, member, fields) \
     CYAML_FIELD_MAPPING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, fields)
 #define OPTIONAL_LIST(key, type, member, entry, count_max)                                      \
@@ -33,9 +35,6 @@ static const cyaml_schema_value_t text_schema = {
                          count_max)
 #define OPTIONAL_TEXTS(key, type, member) \
     OPTIONAL_LIST(key, type, member, &text_schema, CYAML_UNLIMITED)
-
-#define OPTIONAL_FLAG(key, type, member) \
-    CYAML_FIELD_BOOL_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
 
 static const cyaml_schema_field_t journal_fields[] = {
     OPTIONAL_TEXT("size", struct raw_journal, size),
@@ -75,6 +74,7 @@ static const cyaml_schema_field_t primary_fields[] = {
 static const cyaml_schema_field_t secondary_fields[] = {
     OPTIONAL_TEXTS("from", struct raw_secondary, from),
     OPTIONAL_TEXT("key", struct raw_secondary, key),
+    OPTIONAL_FLAG("forward-updates", struct raw_secondary, forward_updates),
     CYAML_FIELD_END,
 };
 

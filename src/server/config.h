@@ -55,6 +55,7 @@ struct config_zone {
     struct config_address *from; /* secondary: origins; forward: servers */
     size_t from_count;
     const struct config_key *key; /* secondary: TSIG key towards the origins, or NULL */
+    bool forwards_updates;        /* secondary: to the origins, which decide */
     /* allow_notify of a secondary zone ends with its origins, with no key asked for. */
     struct config_access *allow_transfer, *allow_update, *allow_notify;
     size_t allow_transfer_count, allow_update_count, allow_notify_count;

@@ -33,6 +33,7 @@ struct raw_secondary {
     char **from;
     unsigned from_count;
     char *key;
+    bool *forward_updates;
 };
 
 struct raw_forward {

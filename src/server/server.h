@@ -29,6 +29,7 @@
 #include "server/refresh.h"
 #include "server/responder.h"
 #include "server/snapshot_keeper.h"
+#include "server/update_forwarder.h"
 #include "server/update_policy.h"
 #include "server/updater.h"
 #include "server/worker.h"
@@ -61,6 +62,7 @@ struct server {
     struct journal *journal;          /* NULL: no zone was ever updated, or it is damaged */
     struct updater *updater;          /* RCU; NULL without a journal */
     struct update_grant update_grant; /* the updater's */
+    struct update_forwarder *update_forwarder; /* RCU; NULL: no zone forwards updates */
     struct snapshot_keeper *snapshots;
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */
