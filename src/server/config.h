@@ -76,7 +76,7 @@ struct config_zone {
      * the first one's. */
     struct origin_tls *tls;
     bool owns_tls;
-    bool forwards_updates;        /* secondary: to the origins, which decide */
+    bool forwards_updates; /* secondary: to the origins, which decide */
     /* allow_notify of a secondary zone ends with its origins, with no key asked for. */
     struct config_access *allow_transfer, *allow_update, *allow_notify;
     size_t allow_transfer_count, allow_update_count, allow_notify_count;

@@ -77,7 +77,7 @@ struct server {
     pthread_mutex_t telling;   /* over the notifier, which goes and comes with a reload */
     struct notifier *notifier; /* NULL: there is nobody to tell */
     struct notify_plan notify_plan;
-    struct notifier_counters notified; /* by those that are gone */
+    struct notifier_counters notified;         /* by those that are gone */
     struct update_forwarder *update_forwarder; /* RCU; NULL: no zone forwards updates */
     struct snapshot_keeper *snapshots;
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */

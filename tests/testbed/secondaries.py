@@ -6,11 +6,9 @@ from testbed.servers import Bind, Knot, Nsd, program
 class _Secondary:
     """`key` is (name, secret) of hmac-sha256; the zone comes from `place` and is given to everyone."""
 
-    # Nobody should need these: the zones of tests have timers of hours, so NOTIFY has to do it.
-    def started(self, zone, command, config, serving=True):
+    def started(self, zone, command, config):
         self.run([*command, self.write("secondary.conf", config)])
-        if serving:
-            self.wait_for_zones([zone])
+        self.wait_for_zones([zone])
         return self
 
 
@@ -52,11 +50,6 @@ zone:
     zone-max-size: 1G
 """ % (*self.place, self.directory, self.path("knot.sock"), self.directory, *key, *place, key[0], key[0], zone,
        self.directory))
-
-    def transfers(self):
-        """How often the zone came as a difference, and whole."""
-        log = self.process.log()
-        return log.count("IXFR, incoming") and log.count(" incremental"), log.count("AXFR, incoming")
 
 
 class NsdSecondary(_Secondary, Nsd):
