@@ -627,6 +627,8 @@ static int start_all(struct server *server, struct error *ret_error)
     if (rc == 0)
         rc = server_sender_start(server, ret_error);
     if (rc == 0)
+        rc = server_update_forwarder_start(server, server->config, ret_error);
+    if (rc == 0)
         rc = start_workers(server, ret_error);
     if (rc == 0 && server->config->control != NULL)
         rc = control_server_start(server->config->control, server_commands, server_command_count,
@@ -712,6 +714,7 @@ void server_stop(struct server *server)
     server_refresh_stop(server);
     worker_pool_drain(server->pool, DRAIN_MS);
     updater_stop(server->updater); /* answers all that the workers took */
+    update_forwarder_stop(server->update_forwarder);
     server_notifier_stop(server);
     transfer_sender_stop(server->sender);
     worker_pool_stop(server->pool, 0);

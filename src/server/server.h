@@ -36,6 +36,7 @@
 #include "server/snapshot_keeper.h"
 #include "server/tls_server.h"
 #include "server/transfer_sender.h"
+#include "server/update_forwarder.h"
 #include "server/update_policy.h"
 #include "server/updater.h"
 #include "server/worker.h"
@@ -80,7 +81,8 @@ struct server {
     pthread_mutex_t telling;   /* over the notifier, which goes and comes with a reload */
     struct notifier *notifier; /* NULL: there is nobody to tell */
     struct notify_plan notify_plan;
-    struct notifier_counters notified; /* by those that are gone */
+    struct notifier_counters notified;         /* by those that are gone */
+    struct update_forwarder *update_forwarder; /* RCU; NULL: no zone forwards updates */
     struct snapshot_keeper *snapshots;
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */

@@ -67,6 +67,10 @@ _must_check_ int server_journal_open(struct server *server, const struct config 
  */
 _must_check_ int server_updater_start(struct server *server, struct error *ret_error);
 
+/* Starts to forward updates when a zone of `config` wants that; likewise. */
+_must_check_ int server_update_forwarder_start(struct server *server, const struct config *config,
+                                               struct error *ret_error);
+
 /* responder_options.update */
 int server_take_update(void *context, struct zone *zone, const struct request *request,
                        const struct sockaddr *client, enum transport transport);

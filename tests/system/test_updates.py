@@ -202,6 +202,30 @@ def test_an_update_of_a_blocked_name_changes_the_data_and_not_the_verdict(farm):
     assert address(server, "bad") == "192.0.2.99"
 
 
+# ---- Forwarding ----
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["UDP", "TCP"])
+def test_a_secondary_passes_updates_on_with_their_signature(farm, tcp):
+    path = farm.write("knot.zone", ZONE)
+    knot = farm.knot([("a.example", path)], allow_transfer=False, zone_extra="    acl: [everyone, update]",
+                     extra="key:\n  - id: all\n    algorithm: hmac-sha256\n    secret: %s\n"
+                     "acl:\n  - id: update\n    key: all\n    action: update" % SECRET)
+    server = farm.tamisd({"zones": [{"name": "a.example", "secondary": {
+        "from": ["%s@%d" % knot.place], "forward-updates": True}}]})
+    assert put(server, "new", "192.0.2.9", tcp=tcp) == "NOERROR"  # signed by the primary for the client
+    assert address(knot, "new") == "192.0.2.9"
+    assert put(server, "new", "192.0.2.10", None, tcp=tcp) in ("NOTAUTH", "REFUSED")
+    knot.stop()
+    assert put(server, "new", "192.0.2.11", None, tcp=tcp) == "SERVFAIL"
+
+
+def test_a_secondary_refuses_updates_unless_told_to_pass_them_on(farm):
+    path = farm.write("knot.zone", ZONE)
+    knot = farm.knot([("a.example", path)])
+    server = farm.tamisd({"zones": [{"name": "a.example", "secondary": {"from": ["%s@%d" % knot.place]}}]})
+    assert put(server, "new", "192.0.2.9", None) == "REFUSED"
+
+
 # ---- Restarts ----
 
 @pytest.mark.parametrize("kill", [False, True], ids=["SIGTERM", "kill"])

@@ -316,12 +316,20 @@ class Tamisd(Server):
     def restart(self, kill=False, timeout_s=120.0):
         """Ends the process, in order or as a power cut would, writes self.config again and starts anew
         on the same state."""
+        self.end(kill)
+        self.start_again(timeout_s)
+
+    def end(self, kill=False):
+        """Ends the process and keeps its state, for start_again()."""
         ended, self.process = self.process, None
         if kill:
             ended.kill()
         else:
             ended.stop()
-        before = ended.log().splitlines().count("ready")
+        self.readies = ended.log().splitlines().count("ready")
+
+    def start_again(self, timeout_s=120.0):
+        before = self.readies
         self.write_config()
         self.run([tamis_program("tamisd"), "-c", self.path("tamisd.yaml")], self.env)
         self.process.wait_until(lambda: self.process.log().splitlines().count("ready") > before,
