@@ -69,6 +69,13 @@ bool server_is_beyond_file(const struct zone_data *data)
            data->soa.serial != data->source.serial;
 }
 
+static bool has_chain(const struct server *server, const struct zone *zone)
+{
+    uint32_t first, last;
+    return server->journal != NULL &&
+           journal_range(server->journal, zone->name.wire, &first, &last) == 0;
+}
+
 /* Swaps the data, under the lock of who changes it. */
 static int swap_data(struct server *server, struct zone *zone, struct zone_data *data,
                      bool is_first, struct zone_data **ret_old)
@@ -78,7 +85,7 @@ static int swap_data(struct server *server, struct zone *zone, struct zone_data 
     pthread_mutex_lock(&zone->writer);
     if (!is_first && zone->role == ZONE_PRIMARY && server_is_beyond_file(zone->data))
         rc = -ESTALE;
-    else if (!is_first && server->journal != NULL)
+    else if (!is_first && has_chain(server, zone))
         rc = journal_forget(server->journal, zone->name.wire, &error);
     if (rc < 0) {
         if (rc != -ESTALE)

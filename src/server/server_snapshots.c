@@ -69,16 +69,6 @@ static void tell_checks(struct server *server)
     pthread_mutex_unlock(&server->control);
 }
 
-/* Snapshots let the journal prune what they have: they come before it is full, and half of it is
- * room for the updates meanwhile. */
-static void hurry(const struct server *server)
-{
-    struct journal_stats stats;
-    if (server->journal != NULL && journal_stats(server->journal, &stats) == 0 &&
-        stats.octets > stats.size_max / 2)
-        snapshot_keeper_hurry(server->snapshots);
-}
-
 void server_snapshots_tick(struct server *server)
 {
     const int64_t now = time(NULL);
@@ -87,7 +77,6 @@ void server_snapshots_tick(struct server *server)
         return;
     server->snapshots_told_at = now;
     tell_checks(server);
-    hurry(server);
 }
 
 void server_snapshots_stop(struct server *server)

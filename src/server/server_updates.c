@@ -12,6 +12,10 @@
 #include "server/log.h"
 #include "server/server_internal.h"
 
+/* Of the journal, so much may be changes that no snapshot has: the journal cannot let go of them.
+ * More make the snapshots come at once, and what remains is room for the updates meanwhile. */
+#define UNSAVED_DIVISOR 4
+
 /* ---- The journal ---- */
 
 static bool any_zone_is_updated(const struct config *config)
@@ -35,6 +39,9 @@ int server_journal_open(struct server *server, const struct config *config, stru
                                           .age_max_s = config->journal_age_max_s};
     struct error error;
     int rc = journal_open(folder, &limits, &server->journal, &error);
+    struct journal_stats stats;
+    if (rc == 0 && journal_stats(server->journal, &stats) == 0)
+        server->unsaved_octets_max = stats.size_max / UNSAVED_DIVISOR;
     if (rc != -EBADMSG) {
         if (rc < 0)
             *ret_error = error;
@@ -93,18 +100,18 @@ int server_take_update(void *context, struct zone *zone, const struct request *r
 
 /* ---- The thread ---- */
 
-void server_zone_changed(struct server *server, struct zone *zone)
+void server_zone_changed(struct server *server, struct zone *zone, size_t octets)
 {
     /* From here on a snapshot is wanted, whether or not what was loaded can be told from what its
      * file has now. */
     if (zone->data->source.kind == ZONE_SOURCE_NONE)
         zone->data->source.kind = ZONE_SOURCE_FILE;
-    snapshot_keeper_changed(server->snapshots, zone);
+    snapshot_keeper_changed(server->snapshots, zone, octets, server->unsaved_octets_max);
 }
 
-static void changed(void *context, struct zone *zone)
+static void changed(void *context, struct zone *zone, size_t octets)
 {
-    server_zone_changed(context, zone);
+    server_zone_changed(context, zone, octets);
 }
 
 static void log_text(void *context, int level, const char *text)

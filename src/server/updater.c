@@ -372,7 +372,8 @@ static void commit(struct updater *updater)
         struct group *group = prepared[i];
         count(&updater->counters.changes, zone_edit_changes(group->edit)->count);
         zone_edit_commit(group->edit);
-        updater->options.changed(updater->options.context, group->zone);
+        updater->options.changed(updater->options.context, group->zone,
+                                 zone_edit_changes(group->edit)->size);
     }
 }
 
