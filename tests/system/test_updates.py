@@ -10,6 +10,8 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
+import dns.rdata
+import dns.rrset
 import dns.tsig
 import dns.tsigkeyring
 import dns.update
@@ -142,6 +144,17 @@ def test_bad_signatures_are_told_apart(farm):
     assert (reply.rcode, tsig[4][-10:-8]) == (9, b"\0\x12")  # NOTAUTH, BADTIME, and our time behind it
     assert abs(int.from_bytes(tsig[4][-6:], "big") - time.time()) < 5
     assert address(server, "new") == "NXDOMAIN"
+
+
+def test_what_is_wrong_with_a_signed_message_is_told_with_a_signature(farm):
+    server = start(farm)
+    message = make()
+    message.update.append(dns.rrset.from_rdata(dns.name.from_text("new.a.example"), 60,
+                                               dns.rdata.GenericRdata(1, 252, b"x")))
+    assert send(server, message) == "FORMERR"
+    message = make()
+    message.present("missing")
+    assert send(server, message) == "NXDOMAIN"
 
 
 def test_who_is_not_allowed_is_refused_and_changes_nothing(farm):
