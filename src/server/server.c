@@ -76,6 +76,19 @@ static bool has_chain(const struct server *server, const struct zone *zone)
            journal_range(server->journal, zone->name.wire, &first, &last) == 0;
 }
 
+/* Lets go of what the zone was by updates: its file counts again, and a snapshot that a crash would
+ * leave from before would be taken for the latest of it. */
+static int begin_anew(const struct server *server, const struct zone *zone, struct error *ret_error)
+{
+    char *path = zone->role == ZONE_PRIMARY
+                     ? snapshot_keeper_path(server->snapshots, zone->name.wire)
+                     : NULL;
+    if (path != NULL)
+        (void)unlink(path); /* there may be none */
+    free(path);
+    return journal_forget(server->journal, zone->name.wire, ret_error);
+}
+
 /* Swaps the data, under the lock of who changes it. */
 static int swap_data(struct server *server, struct zone *zone, struct zone_data *data,
                      bool is_first, struct zone_data **ret_old)
@@ -86,7 +99,7 @@ static int swap_data(struct server *server, struct zone *zone, struct zone_data 
     if (!is_first && zone->role == ZONE_PRIMARY && server_is_beyond_file(zone->data))
         rc = -ESTALE;
     else if (!is_first && has_chain(server, zone))
-        rc = journal_forget(server->journal, zone->name.wire, &error);
+        rc = begin_anew(server, zone, &error);
     if (rc < 0) {
         if (rc != -ESTALE)
             zone_last_error_set(zone, error.text);

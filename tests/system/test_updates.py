@@ -37,11 +37,16 @@ KEYS = {"all": "hmac-sha256", "own.a.example": "hmac-sha256", "acme": "hmac-sha2
         "sha512": "hmac-sha512"}
 
 
-def start(farm, zone=None, **options):
-    path = farm.write("a.zone", ZONE)
-    # A file that was written a moment ago could change again without its times telling.
+def write_settled(farm, name, text):
+    """Writes a file and waits: one of a moment ago could change again without its times telling."""
+    path = farm.write(name, text)
     while time.time_ns() - os.stat(path).st_ctime_ns < 50_000_000:
         time.sleep(0.01)
+    return path
+
+
+def start(farm, zone=None, **options):
+    path = write_settled(farm, "a.zone", ZONE)
     zone = {"name": "a.example", "primary": {"file": path}, "allow-update": ["all", "sha1", "sha512"], **(zone or {})}
     return farm.tamisd({"keys": [{"name": name, "algorithm": algorithm, "secret": SECRET}
                                  for name, algorithm in KEYS.items()], "zones": [zone]}, **options)
