@@ -75,6 +75,7 @@ struct server {
     struct worker_pool *pool;
 
     struct journal *journal;          /* NULL: no zone was ever updated, or it is damaged */
+    uint64_t unsaved_octets_max;      /* of it, that no snapshot has */
     struct updater *updater;          /* RCU; NULL without a journal */
     struct update_grant update_grant; /* the updater's */
     struct transfer_sender *sender;

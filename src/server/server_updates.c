@@ -12,6 +12,10 @@
 #include "server/log.h"
 #include "server/server_internal.h"
 
+/* Of the journal, so much may be changes that no snapshot has: the journal cannot let go of them.
+ * More make the snapshots come at once, and what remains is room for the updates meanwhile. */
+#define UNSAVED_DIVISOR 4
+
 /* ---- The journal ---- */
 
 /* By clients, or by an origin that tells what has changed. */
@@ -39,6 +43,9 @@ int server_journal_open(struct server *server, const struct config *config, stru
     int rc = journal_open(folder, &limits, &journal, &error);
     if (rc == 0) /* transfers may be going on */
         __atomic_store_n(&server->journal, journal, __ATOMIC_RELEASE);
+    struct journal_stats stats;
+    if (rc == 0 && journal_stats(journal, &stats) == 0)
+        server->unsaved_octets_max = stats.size_max / UNSAVED_DIVISOR;
     if (rc != -EBADMSG) {
         if (rc < 0)
             *ret_error = error;
@@ -97,22 +104,22 @@ int server_take_update(void *context, struct zone *zone, const struct request *r
 
 /* ---- The thread ---- */
 
-void server_zone_changed(struct server *server, struct zone *zone)
+void server_zone_changed(struct server *server, struct zone *zone, size_t octets)
 {
     /* From here on a snapshot is wanted, whether or not what was loaded can be told from what its
      * file has now. */
     if (zone->data->source.kind == ZONE_SOURCE_NONE)
         zone->data->source.kind = ZONE_SOURCE_FILE;
     if (server->snapshots != NULL)
-        snapshot_keeper_changed(server->snapshots, zone);
+        snapshot_keeper_changed(server->snapshots, zone, octets, server->unsaved_octets_max);
     server_tell_secondaries(server, zone);
     if (server->order_zones != NULL)
         order_zones_changed(server->order_zones, zone);
 }
 
-static void changed(void *context, struct zone *zone)
+static void changed(void *context, struct zone *zone, size_t octets)
 {
-    server_zone_changed(context, zone);
+    server_zone_changed(context, zone, octets);
 }
 
 static void log_text(void *context, int level, const char *text)

@@ -204,7 +204,7 @@ static int commit_edit(struct server *server, struct zone *zone, struct zone_edi
         return rc;
     zone_edit_commit(edit);
     report->serial_to = commit.serial_to;
-    server_zone_changed(server, zone);
+    server_zone_changed(server, zone, commit.changes_size);
     return 0;
 }
 

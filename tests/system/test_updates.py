@@ -10,6 +10,8 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
+import dns.rdata
+import dns.rrset
 import dns.tsig
 import dns.tsigkeyring
 import dns.update
@@ -35,11 +37,16 @@ KEYS = {"all": "hmac-sha256", "own.a.example": "hmac-sha256", "acme": "hmac-sha2
         "sha512": "hmac-sha512"}
 
 
-def start(farm, zone=None, **options):
-    path = farm.write("a.zone", ZONE)
-    # A file that was written a moment ago could change again without its times telling.
+def write_settled(farm, name, text):
+    """Writes a file and waits: one of a moment ago could change again without its times telling."""
+    path = farm.write(name, text)
     while time.time_ns() - os.stat(path).st_ctime_ns < 50_000_000:
         time.sleep(0.01)
+    return path
+
+
+def start(farm, zone=None, **options):
+    path = write_settled(farm, "a.zone", ZONE)
     zone = {"name": "a.example", "primary": {"file": path}, "allow-update": ["all", "sha1", "sha512"], **(zone or {})}
     return farm.tamisd({"keys": [{"name": name, "algorithm": algorithm, "secret": SECRET}
                                  for name, algorithm in KEYS.items()], "zones": [zone]}, **options)
@@ -142,6 +149,17 @@ def test_bad_signatures_are_told_apart(farm):
     assert (reply.rcode, tsig[4][-10:-8]) == (9, b"\0\x12")  # NOTAUTH, BADTIME, and our time behind it
     assert abs(int.from_bytes(tsig[4][-6:], "big") - time.time()) < 5
     assert address(server, "new") == "NXDOMAIN"
+
+
+def test_what_is_wrong_with_a_signed_message_is_told_with_a_signature(farm):
+    server = start(farm)
+    message = make()
+    message.update.append(dns.rrset.from_rdata(dns.name.from_text("new.a.example"), 60,
+                                               dns.rdata.GenericRdata(1, 252, b"x")))
+    assert send(server, message) == "FORMERR"
+    message = make()
+    message.present("missing")
+    assert send(server, message) == "NXDOMAIN"
 
 
 def test_who_is_not_allowed_is_refused_and_changes_nothing(farm):

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from test_updates import ZONE, address, make, put, send, serial, start
+from test_updates import ZONE, address, make, put, send, serial, start, write_settled
 from testbed.servers import tamis_program
 
 
@@ -53,6 +53,18 @@ def test_importing_its_own_file_makes_a_zone_follow_it_again(farm):
     assert put(server, "new", "192.0.2.9") == "NOERROR"
     server.restart()
     assert (serial(server), address(server, "new"), address(server, "person")) == (101, "192.0.2.9", "192.0.2.50")
+
+
+def test_a_file_that_changes_after_its_import_is_read_by_a_reload(farm):
+    server = start(farm)
+    assert put(server, "new", "192.0.2.9") == "NOERROR"
+    tamis(server, "import", "a.example", write_settled(farm, "a.zone", ZONE.replace(" 7 ", " 100 ")))
+    farm.write("a.zone", ZONE.replace(" 7 ", " 101 ") + "person A 192.0.2.50\n")
+    server.reload()
+    assert (serial(server), address(server, "person")) == (101, "192.0.2.50")
+    assert put(server, "new", "192.0.2.9") == "NOERROR"
+    server.restart(kill=True)
+    assert (serial(server), address(server, "person"), address(server, "new")) == (102, "192.0.2.50", "192.0.2.9")
 
 
 def test_the_history_tells_who_changed_what(farm):
