@@ -33,5 +33,9 @@ static inline void *rcu_reader_ends(void)
 #undef rcu_unregister_thread
 #define rcu_unregister_thread() (__tsan_release(rcu_reader_ends()), urcu_qsbr_unregister_thread())
 #undef synchronize_rcu
-#define synchronize_rcu() (urcu_qsbr_synchronize_rcu(), __tsan_acquire(rcu_reader_ends()))
+#define synchronize_rcu()         (urcu_qsbr_synchronize_rcu(), __tsan_acquire(rcu_reader_ends()))
+#define rcu_grace_period_passed() __tsan_acquire(rcu_reader_ends())
+#else
+/* First in every function given to call_rcu(). */
+#define rcu_grace_period_passed() ((void)0)
 #endif

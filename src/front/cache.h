@@ -5,12 +5,18 @@
  * kept with it. Its key is the question: name in any letter case, type, class IN, and the DO and CD
  * bits. Readers look without locks, in an RCU read-side section; writers share a lock per shard.
  *
- * Room is bounded in octets, all overhead included. What has existed is worth more than what never
- * did: answers that deny a name's existence have a share of the room of their own and never push
- * out others.
+ * Room is bounded in octets, all overhead included: one mapping of the configured size holds
+ * everything. What has existed is worth more than what never did: answers that deny a name's
+ * existence have a share of the room of their own and never push out others. Of the rest, what was
+ * asked for once goes before what was asked for again.
+ *
+ * A name error is kept for its question alone, not for all types of its name as RFC 2308, 5 allows:
+ * some origins say NXDOMAIN to AAAA for names that have an A (RFC 4074, 4.2), and a front must
+ * answer as the origin would.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,13 +27,16 @@
 
 struct cache;
 
+#define CACHE_OCTETS_MIN ((uint64_t)256 * 1024)
+
 struct cache_options {
-    uint64_t octets_max;
-    unsigned denials_percent; /* of the room, for NXDOMAIN; 0: 20 */
+    uint64_t octets_max;      /* at least CACHE_OCTETS_MIN */
+    unsigned denials_percent; /* of the room, for NXDOMAIN; 0: 20, at most 50 */
 };
 
+/* Returns 0, -EINVAL for options outside of their bounds, or -ENOMEM. */
 _must_check_ int cache_create(const struct cache_options *options, struct cache **ret_cache);
-void cache_free(struct cache *cache); /* no reader is left */
+void cache_free(struct cache *cache); /* no reader is left; waits for a grace period */
 DEFINE_FREEP(struct cache, cache_free)
 
 /* What an answer is to. */
@@ -51,11 +60,20 @@ struct cached_answer {
     int64_t stored_at;   /* Unix seconds */
     int64_t expires_at;  /* the answer is fresh before this (smallest TTL; SOA for denials) */
     int64_t stale_until; /* may be served with RFC 8767 before this */
+
+    /* Set by cache_find() alone. */
+    uint8_t wanted; /* times found since it was kept or last passed over, up to CACHE_WANTED_MAX */
+    bool refresh_claimed;    /* somebody asks the origin for the next one already */
+    _Atomic(uint8_t) *claim; /* see cache_claim_refresh() */
 };
 
+#define CACHE_WANTED_MAX 3
+
 /* Keeps an answer in the place of the one to the same question; copies all of it. Any thread that
- * is no reader at the moment, or that is: it does not wait. Without room the least wanted go. An
- * answer that is too large for the cache is not kept. */
+ * is no reader at the moment, or that is: it does not wait for readers. Without room the least
+ * wanted go. Not kept is an answer that is too large for the cache, one that was never fresh (TTL 0
+ * is for those who wait for it, RFC 1035, 3.2.1), and one that comes while all room is still being
+ * read. */
 void cache_put(struct cache *cache, const struct cache_key *key,
                const struct cached_answer *answer);
 
@@ -63,6 +81,11 @@ void cache_put(struct cache *cache, const struct cache_key *key,
  * quiescent state. */
 bool cache_find(const struct cache *cache, const struct cache_key *key,
                 struct cached_answer *ret_answer);
+
+/* True for the first who calls it for an answer as found: it is theirs to ask the origin for the
+ * next one before this expires. An answer with `wanted` at CACHE_WANTED_MAX near its end is worth
+ * it. */
+bool cache_claim_refresh(const struct cached_answer *answer);
 
 /* Writes the answer behind the question of a message: body with TTLs less their age, or all
  * `stale_ttl_s` when the answer is stale. Returns the octets written, 0 when there is no room. */
@@ -81,7 +104,10 @@ uint64_t cache_purge(struct cache *cache, const struct name *name, bool with_sub
 struct cache_counters {
     uint64_t answers, denials; /* kept now */
     uint64_t octets, octets_max;
-    uint64_t hits, misses, stored, evicted, expired;
+    uint64_t hits, misses;
+    uint64_t stored, evicted;
+    uint64_t expired; /* went when it could not be served any more, not even as stale */
+    uint64_t refused; /* not kept: too large, or without room until readers have moved on */
 };
 void cache_counters(const struct cache *cache, struct cache_counters *ret_counters);
 
@@ -89,8 +115,10 @@ void cache_counters(const struct cache *cache, struct cache_counters *ret_counte
 
 /* Writes all answers that are still fresh or usable as stale ones to a file, durable and in one
  * piece (temporary file, fsync, rename), with a checksum; reads them back, refusing what is damaged
- * or of another version with a clear error. */
-_must_check_ int cache_save(struct cache *cache, const char *path, uint64_t *ret_answers,
-                            struct error *ret_error);
+ * or of another version with a clear error and before any answer is taken. TTLs go on by the wall
+ * clock; an answer from the future, after the clock was set back, is left out. Puts and finds go on
+ * beside both. */
+_must_check_ int cache_save(struct cache *cache, const char *path, int64_t now,
+                            uint64_t *ret_answers, struct error *ret_error);
 _must_check_ int cache_load(struct cache *cache, const char *path, int64_t now,
                             uint64_t *ret_answers, struct error *ret_error);
