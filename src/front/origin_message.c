@@ -133,9 +133,9 @@ static void judge_answer(struct judging *judging, const struct record *record)
         return;
     }
 
-    const bool leads_on =
-        record->type == KNOT_RRTYPE_CNAME && judging->expected->type != KNOT_RRTYPE_CNAME &&
-        judging->expected->type != KNOT_RRTYPE_ANY && name_equal(record->owner, judging->chain);
+    const bool leads_on = record->type == KNOT_RRTYPE_CNAME &&
+                          judging->expected->type != KNOT_RRTYPE_CNAME &&
+                          name_equal(record->owner, judging->chain);
     keep_name(judging->previous, record->owner);
     if (leads_on) {
         keep_name(judging->chain, record->rdata);
