@@ -251,6 +251,7 @@ size_t origin_group_state(const struct origin_group *group, struct origin_server
             .p95_ms = (double)server->p95_us / 1000,
             .asked = server->asked,
             .answered = server->answered,
+            .late = server->late,
             .timeouts = server->timeouts,
             .refused = server->refused,
             .mismatches = server->mismatches,

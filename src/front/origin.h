@@ -101,9 +101,9 @@ struct origin_server_state {
     uint64_t asked;        /* messages sent */
     uint64_t answered;     /* answers that were to a question in flight, good or not */
     uint64_t timeouts;
-    uint64_t refused; /* failed, lame, wrong or malformed answers */
-    uint64_t
-        mismatches; /* messages from its address that answer nothing in flight, late ones too */
+    uint64_t refused;    /* failed, lame, wrong or malformed answers */
+    uint64_t late;       /* answers to what was given up, or answered by others before */
+    uint64_t mismatches; /* other messages from its address that answer nothing */
     uint64_t truncated;
     uint64_t over_tcp; /* of `asked` */
     uint64_t hedges;   /* of `asked`: because another server was slow */

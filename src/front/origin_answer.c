@@ -8,19 +8,26 @@
 #define NO_EDNS_MS (600 * 1000)
 #define NO_CASE_MS (600 * 1000)
 
+static struct server *server_of(const struct origin_pool *pool, const struct arrival *arrival)
+{
+    if (arrival->from == NULL)
+        return ((struct tcp_connection *)arrival->channel)->server;
+    struct server *server = pool->servers;
+    while (server != NULL && !address_equal(arrival->from, &server->address))
+        server = server->next;
+    return server;
+}
+
 static void arrival_unexpected(struct origin_pool *pool, const struct arrival *arrival)
 {
-    if (arrival->from == NULL) {
-        ((struct tcp_connection *)arrival->channel)->server->mismatches++;
-        return;
-    }
-    for (struct server *server = pool->servers; server != NULL; server = server->next) {
-        if (address_equal(arrival->from, &server->address)) {
-            server_guessed_at(server, pool->now_ms);
-            return;
-        }
-    }
-    pool->counters.unexpected++;
+    struct server *server = server_of(pool, arrival);
+    if (server == NULL)
+        pool->counters.unexpected++;
+    else if (arrival->size >= MESSAGE_HEADER_SIZE &&
+             attempt_was_given_up(pool, arrival->channel, server, knot_wire_get_id(arrival->wire)))
+        server->late++;
+    else
+        server_guessed_at(server, pool->now_ms);
 }
 
 static enum origin_verdict arrival_judge(struct origin_pool *pool, const struct arrival *arrival,

@@ -78,6 +78,28 @@ void attempt_count_timeout(struct origin_pool *pool, struct attempt *attempt)
     server_timed_out(attempt->server, pool->now_ms);
 }
 
+/* Never 0: numbers of channels begin with 1. */
+static uint64_t late_key(const struct channel *channel, const struct server *server, uint16_t id)
+{
+    return (uint64_t)channel->number << 32 | (server->salt & 0xFFFF) << 16 | id;
+}
+
+static uint64_t *late_slot(struct origin_pool *pool, uint64_t key)
+{
+    return &pool->late[(key >> 32 ^ key) % LATE_SLOTS];
+}
+
+bool attempt_was_given_up(struct origin_pool *pool, const struct channel *channel,
+                          const struct server *server, uint16_t id)
+{
+    const uint64_t key = late_key(channel, server, id);
+    uint64_t *slot = late_slot(pool, key);
+    if (*slot != key)
+        return false;
+    *slot = 0;
+    return true;
+}
+
 void attempt_close(struct origin_pool *pool, struct attempt *attempt, int code)
 {
     struct question *question = attempt->question;
@@ -87,6 +109,8 @@ void attempt_close(struct origin_pool *pool, struct attempt *attempt, int code)
         server_outwaited(attempt->server, waited);
     if (code == -ETIMEDOUT)
         group_ignored(question->group, question, attempt->member);
+    const uint64_t key = late_key(attempt->channel, attempt->server, attempt->id);
+    *late_slot(pool, key) = key;
     attempt_unlink(attempt);
 }
 

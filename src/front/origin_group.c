@@ -57,16 +57,14 @@ int group_choose(struct origin_group *group, const struct question *question, ui
     return best;
 }
 
-int group_probe(struct origin_group *group, const struct question *question)
+int group_probe(struct origin_group *group)
 {
     for (unsigned i = 0; i < group->member_count; i++) {
         struct server *server = group->members[i].server;
-        if (!server_is_down(server) || server->down_until_ms > group->pool->now_ms ||
-            failure_is_known(&group->pool->failures, failure_key(question, server),
-                             group->pool->now_ms))
-            continue;
-        server_probed(server, group->pool->now_ms);
-        return (int)i;
+        if (server_is_down(server) && server->down_until_ms <= group->pool->now_ms) {
+            server_probed(server, group->pool->now_ms);
+            return (int)i;
+        }
     }
     return -1;
 }

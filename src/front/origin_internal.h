@@ -25,6 +25,9 @@
 /* A datagram of more than this is not what we announced; it is taken for truncated. */
 #define DATAGRAM_SIZE_MAX 4096
 
+/* Messages that were given up, remembered to know their late answers from guesses: 64 KiB. */
+#define LATE_SLOTS 8192
+
 #define NAME_BITS_SIZE ((NAME_SIZE_MAX + 7) / 8)
 
 struct question;
@@ -118,7 +121,7 @@ struct server {
     unsigned questions_max; /* on one connection, until it is closed */
     int64_t tcp_down_until_ms;
 
-    uint64_t asked, answered, timeouts, refused, mismatches, truncated, over_tcp, hedges;
+    uint64_t asked, answered, late, timeouts, refused, mismatches, truncated, over_tcp, hedges;
 };
 
 struct member {
@@ -189,6 +192,7 @@ struct origin_pool {
     unsigned free_count;
     struct attempt **buckets; /* by channel and identifier */
     uint32_t bucket_mask;
+    uint64_t late[LATE_SLOTS];
     struct udp_family families[2]; /* IPv4, IPv6 */
     struct udp_inbox inbox;
     unsigned connection_count;
@@ -260,6 +264,11 @@ struct attempt *attempt_find(const struct origin_pool *pool, const struct channe
                              const union origin_address *from /* NULL: any */, uint16_t id);
 int64_t attempt_waited_us(const struct origin_pool *pool, const struct attempt *attempt);
 
+/* Whether a message that matches nothing in flight is the answer to one that was given up lately.
+ * It is so once. */
+bool attempt_was_given_up(struct origin_pool *pool, const struct channel *channel,
+                          const struct server *server, uint16_t id);
+
 /* Sends the question to one server. NULL: not possible now. */
 struct attempt *attempt_send(struct origin_pool *pool, struct question *question, unsigned member,
                              bool is_over_tcp);
@@ -313,7 +322,7 @@ void question_end(struct origin_pool *pool, struct question *question, int code,
 int group_choose(struct origin_group *group, const struct question *question, uint32_t excluded);
 
 /* A member that was given up and whose time to be tried again has come; -1: none. */
-int group_probe(struct origin_group *group, const struct question *question);
+int group_probe(struct origin_group *group);
 
 bool group_may_send(struct origin_group *group);  /* takes a token of the rate */
 bool group_may_hedge(struct origin_group *group); /* takes a share of the credit */

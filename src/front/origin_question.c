@@ -1,5 +1,6 @@
 /* The life of a question: asked, hedged, repeated, answered or given up. */
 #include <errno.h>
+#include <libknot/descriptor.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -23,8 +24,6 @@ static int question_choose(struct question *question)
     int member = group_choose(group, question, question->tried | question->failed);
     if (member < 0)
         member = group_choose(group, question, question->failed);
-    if (member < 0)
-        member = group_probe(group, question);
     return member;
 }
 
@@ -191,10 +190,32 @@ static void question_link(struct question *question)
     group->in_flight++;
 }
 
+static void probe_done(void *context, int code, const uint8_t *message, size_t size)
+{
+    (void)context, (void)code, (void)message, (void)size;
+}
+
+/* Asks a server that was given up for the SOA of the zone: what clients ask may be the very thing
+ * that it does not answer. */
+static void probe_send(struct origin_pool *pool, struct origin_group *group, unsigned member)
+{
+    struct question *question = pool->free_questions;
+    struct name apex;
+    if (question == NULL || name_parse(&apex, group->apex, group->apex_size) < 0)
+        return;
+    const struct origin_question asked = {
+        .name = &apex, .type = KNOT_RRTYPE_SOA, .done = probe_done};
+    question_init(question, group, &asked);
+    question->failed = ~(UINT32_C(1) << member); /* nobody else is meant */
+    if (attempt_send(pool, question, member, false) == NULL)
+        return;
+    question_link(question);
+    question_wait(pool, question, WAIT_MS_MAX);
+}
+
 int origin_ask(struct origin_group *group, const struct origin_question *asked)
 {
     struct origin_pool *pool = group->pool;
-    struct question *question = pool->free_questions;
     if (!is_in_zone(group, asked->name) ||
         (asked->client_subnet != NULL && asked->client_subnet_size > CLIENT_SUBNET_SIZE_MAX))
         return -EINVAL;
@@ -204,11 +225,16 @@ int origin_ask(struct origin_group *group, const struct origin_question *asked)
     }
 
     origin_clock(pool);
+    const int probed = group_probe(group);
+    if (probed >= 0)
+        probe_send(pool, group, (unsigned)probed);
+    struct question *question = pool->free_questions;
+    if (question == NULL)
+        return -EBUSY;
     question_init(question, group, asked);
     int member = group_choose(group, question, 0);
-    const bool is_probed = member < 0;
-    if (is_probed)
-        member = group_probe(group, question);
+    if (member < 0)
+        member = probed; /* as good as any other way to find out */
     if (member < 0) {
         pool->counters.known_failures++;
         return -EHOSTDOWN;
@@ -222,7 +248,5 @@ int origin_ask(struct origin_group *group, const struct origin_question *asked)
     const bool has_others = group_choose(group, question, question->tried) >= 0;
     question_wait(pool, question,
                   has_others ? server_hedge_ms(attempt->server) : attempt->patience_ms);
-    if (!is_probed && (member = group_probe(group, question)) >= 0)
-        (void)attempt_send(pool, question, (unsigned)member, false);
     return 0;
 }

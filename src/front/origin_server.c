@@ -19,11 +19,10 @@
  * third message lost that happens once in 6,000 times, at a busy server never. */
 #define TIMEOUTS_DOWN  8
 #define SILENCE_MS     500
-#define BACKOFF_MS_MIN 500
+#define BACKOFF_MS_MIN 250
 #define BACKOFF_MS_MAX 16000
 
-/* Wrong guesses in a second that look like an attack on the identifiers: from then on TCP. Answers
- * that come too late look the same, and are rarer. */
+/* Wrong guesses in a second that look like an attack on the identifiers: from then on TCP. */
 #define GUESSES_MAX     64
 #define GUESS_WINDOW_MS 1000
 #define TCP_ONLY_MS     10000
@@ -122,10 +121,11 @@ bool server_is_down(const struct server *server)
 }
 
 /* A 95th percentile follows the samples in steps: up by 19 when one is above, down by 1 when it is
- * below; they balance where 5 in 100 are above. */
+ * below; they balance where 5 in 100 are above. A step is a small share of the percentile, so that
+ * it settles within some hundreds of samples whatever the scale. */
 static void follow_p95(struct server *server, int64_t rtt_us)
 {
-    const int64_t step_us = server->variation_us / 20 + 1;
+    const int64_t step_us = server->p95_us / 256 + 1;
     server->p95_us += rtt_us > server->p95_us ? 19 * step_us : -step_us;
     if (server->p95_us < server->rtt_us)
         server->p95_us = server->rtt_us;
@@ -167,12 +167,11 @@ void server_timed_out(struct server *server, int64_t now_ms)
 {
     server->timeouts++;
     server->timeouts_in_row++;
-    if (server->timeouts_in_row < TIMEOUTS_DOWN || now_ms - server->answered_ms < SILENCE_MS ||
-        now_ms < server->down_until_ms)
+    if (server_is_down(server) || server->timeouts_in_row < TIMEOUTS_DOWN ||
+        now_ms - server->answered_ms < SILENCE_MS)
         return;
-    if (server->backoff_ms == 0)
-        server->backoff_ms = BACKOFF_MS_MIN;
-    server->down_until_ms = now_ms + server->backoff_ms;
+    server->backoff_ms = BACKOFF_MS_MIN;
+    server->down_until_ms = now_ms; /* probed at once: it may be these questions alone */
 }
 
 void server_probed(struct server *server, int64_t now_ms)

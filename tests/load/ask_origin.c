@@ -6,8 +6,8 @@
  * SERVERS is ADDRESS@PORT[,ADDRESS@PORT...]. QUESTIONS has one "name type", or "name type do", a
  * line, the type as a number. WINDOW questions are kept in flight. For each question, in their
  * order, prints one line: its code (0 or a negative errno) and the message in hexadecimal, or "-".
- * Then the servers and the cost as one line of JSON. On standard error "asking" tells that the first
- * question is through.
+ * Then the servers and the cost as one line of JSON. On standard error "asking" tells that the
+ * first question is through.
  *
  * With COUNT, so many questions are asked, those given over and over, and only the last line is
  * printed.
@@ -163,11 +163,12 @@ static void print_summary(const struct origin_group *group, size_t count, double
         const struct origin_server_state *state = &states[i];
         printf("%s{\"healthy\": %d, \"case\": %d, \"edns\": %d, \"cookies\": %d, \"rtt_ms\": %.3f, "
                "\"p95_ms\": %.3f, \"asked\": %" PRIu64 ", \"answered\": %" PRIu64
-               ", \"timeouts\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"mismatches\": %" PRIu64
-               ", \"truncated\": %" PRIu64 ", \"over_tcp\": %" PRIu64 ", \"hedges\": %" PRIu64 "}",
+               ", \"late\": %" PRIu64 ", \"timeouts\": %" PRIu64 ", \"refused\": %" PRIu64
+               ", \"mismatches\": %" PRIu64 ", \"truncated\": %" PRIu64 ", \"over_tcp\": %" PRIu64
+               ", \"hedges\": %" PRIu64 "}",
                i > 0 ? ", " : "", state->is_healthy, state->has_case, state->has_edns,
                state->has_cookies, state->rtt_ms, state->p95_ms, state->asked, state->answered,
-               state->timeouts, state->refused, state->mismatches, state->truncated,
+               state->late, state->timeouts, state->refused, state->mismatches, state->truncated,
                state->over_tcp, state->hedges);
     }
     printf("]}\n");
