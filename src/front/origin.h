@@ -77,8 +77,9 @@ struct origin_question {
 };
 
 /* Asks. Returns 0: done() will be called. Or at once, and done() will not be called: -EBUSY, over
- * the rate or the bound; -EHOSTDOWN, all servers are known to fail, or to fail for this question;
- * -EINVAL, the name is outside the zone or the client subnet too long. */
+ * the rate or the bound, or only TCP would do and has no room; -EHOSTDOWN, all servers are known to
+ * fail, or to fail for this question; -EINVAL, the name is outside the zone or the client subnet
+ * too long. */
 _must_check_ int origin_ask(struct origin_group *group, const struct origin_question *question);
 
 /* The descriptor to wait for (an epoll set), and how long until origin_pool_run() has something to

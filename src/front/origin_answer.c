@@ -4,10 +4,6 @@
 
 #include "front/origin_internal.h"
 
-/* A server without EDNS (RFC 6891, 6.2.2) or case is asked with it again after this. */
-#define NO_EDNS_MS (600 * 1000)
-#define NO_CASE_MS (600 * 1000)
-
 static struct server *server_of(const struct origin_pool *pool, const struct arrival *arrival)
 {
     if (arrival->from == NULL)
@@ -64,11 +60,13 @@ static void server_learned(struct origin_pool *pool, const struct arrival *arriv
     struct server *server = attempt->server;
     if (attempt->has_case && !arrival->channel->is_stream)
         server->case_losses = 0;
+    if (reading->has_edns)
+        server->edns_losses = 0;
     if (attempt->has_case && arrival->channel->is_stream) {
         uint8_t name[NAME_SIZE_MAX];
         question_name_sent(attempt->question, true, name);
         if (memcmp(arrival->wire + MESSAGE_HEADER_SIZE, name, attempt->question->name_size) != 0)
-            server->no_case_until_ms = pool->now_ms + NO_CASE_MS;
+            server_has_no_case(server, pool->now_ms);
     }
     if (reading->server_cookie == NULL && arrival->channel->is_stream && attempt->has_edns)
         server->server_cookie_size = 0;
@@ -82,6 +80,7 @@ static void arrival_doubted(struct origin_pool *pool, struct attempt *attempt,
     if (attempt->is_doubted)
         return;
     attempt->is_doubted = true;
+    attempt->is_counted = true; /* it is no timeout, whatever becomes of it */
     if (verdict == ORIGIN_CASE_LOST)
         server_lost_case(attempt->server, pool->now_ms);
     else
@@ -109,16 +108,22 @@ static void arrival_settle(struct origin_pool *pool, const struct arrival *arriv
         return;
     case ORIGIN_BADCOOKIE:
         /* Once with the new cookie, then where none is needed (RFC 7873, 5.3). */
-        question_ask_again(pool, question, member, ++question->badcookies > 1);
-        return;
+        if (question->badcookies < 2) {
+            question_ask_again(pool, question, member, ++question->badcookies > 1);
+            return;
+        }
+        break;
     case ORIGIN_NO_EDNS:
-        server->no_edns_until_ms = pool->now_ms + NO_EDNS_MS;
+        /* This question at once, others when it has become clear that this is the server's way. */
+        question->is_plain = true;
+        server_lost_edns(server, pool->now_ms);
         question_ask_again(pool, question, member, false);
         return;
     default:
-        server->refused++;
-        question_failed_at(pool, question, member, arrival->wire, arrival->size);
+        break;
     }
+    server->refused++;
+    question_failed_at(pool, question, member, arrival->wire, arrival->size);
 }
 
 void question_arrival(struct origin_pool *pool, const struct arrival *arrival)

@@ -4,6 +4,9 @@
 
 #include "front/origin_internal.h"
 
+/* Identifiers of one port that are in use at once: with half of them left one is drawn soon. */
+#define CHANNEL_IDS_MAX 32768
+
 /* ---- In flight ---- */
 
 static struct attempt **bucket_of(const struct origin_pool *pool, const struct channel *channel,
@@ -172,7 +175,7 @@ static void attempt_begin(struct origin_pool *pool, struct attempt *attempt,
         .patience_ms = patience_ms < timeout_ms ? patience_ms : timeout_ms,
         .member = (uint8_t)member,
         .has_case = server->no_case_until_ms <= pool->now_ms,
-        .has_edns = server->no_edns_until_ms <= pool->now_ms,
+        .has_edns = server->no_edns_until_ms <= pool->now_ms && !question->is_plain,
         /* What TCP says settles it. */
         .needs_cookie = server->server_cookie_size > 0 && !channel->is_stream,
     };
@@ -207,7 +210,7 @@ struct attempt *attempt_send(struct origin_pool *pool, struct question *question
     } else {
         channel = udp_reserve(pool, server, &wire);
     }
-    if (!group_may_send(question->group))
+    if (channel->in_flight >= CHANNEL_IDS_MAX || !group_may_send(question->group))
         return NULL;
 
     attempt_begin(pool, attempt, question, member, channel);

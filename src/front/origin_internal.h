@@ -110,7 +110,7 @@ struct server {
     uint8_t server_cookie[SERVER_COOKIE_SIZE_MAX];
     uint8_t server_cookie_size; /* 0: it has shown none */
 
-    unsigned case_losses, cookie_losses; /* in a row */
+    unsigned case_losses, cookie_losses, edns_losses; /* in a row */
     int64_t no_case_until_ms, no_edns_until_ms;
     int64_t guess_window_ms; /* a second in which mismatches are counted */
     unsigned guesses;
@@ -169,6 +169,9 @@ struct question {
     uint16_t type;
     uint8_t message_count, badcookies, rounds;
     bool dnssec_ok, checking_disabled, was_answered;
+    bool is_plain;                      /* without EDNS, as one server wanted it */
+    bool is_due_again, is_due_over_tcp; /* to be sent to due_member when there is room */
+    uint8_t due_member;
     uint8_t client_subnet_size;
     uint8_t client_subnet[CLIENT_SUBNET_SIZE_MAX];
     uint8_t name_size;
@@ -226,9 +229,12 @@ void server_probed(struct server *server, int64_t now_ms);
 /* A message from its address that answers nothing in flight. */
 void server_guessed_at(struct server *server, int64_t now_ms);
 
-/* Case or cookie were lost: often enough in a row they are not asked for any more. */
+/* Case, cookie or EDNS were lost: often enough in a row the server is not asked for it any more for
+ * a time. */
 void server_lost_case(struct server *server, int64_t now_ms);
 void server_lost_cookie(struct server *server);
+void server_lost_edns(struct server *server, int64_t now_ms);
+void server_has_no_case(struct server *server, int64_t now_ms);
 void server_kept_cookie(struct server *server, const struct origin_reading *reading);
 
 /* ---- origin_udp.c ---- */
@@ -246,6 +252,9 @@ void udp_receive(struct origin_pool *pool, struct udp_socket *socket);
 void udp_close_retired(struct origin_pool *pool);
 
 /* ---- origin_tcp.c ---- */
+
+/* Whether no connection could be made lately. */
+bool tcp_is_down(const struct origin_pool *pool, const struct server *server);
 
 /* A connection that takes one question more, with room for its message; NULL: none can be had. */
 struct tcp_connection *tcp_connection_get(struct origin_pool *pool, struct server *server);

@@ -9,6 +9,9 @@
 /* Between two messages of the same question. */
 #define WAIT_MS_MAX 800
 
+/* After there was no room for a message. */
+#define ROOM_WAIT_MS 20u
+
 static unsigned question_in_flight(const struct question *question)
 {
     unsigned count = 0;
@@ -69,7 +72,7 @@ static void question_go_on(struct origin_pool *pool, struct question *question,
             return;
         }
     }
-    if (question_in_flight(question) == 0 &&
+    if (question_in_flight(question) == 0 && !question->is_due_again &&
         (member < 0 || question->message_count >= MESSAGES_MAX))
         question_end(pool, question, failure_code(question), message, size);
 }
@@ -86,10 +89,21 @@ void question_ask_again(struct origin_pool *pool, struct question *question, uns
                         bool is_over_tcp)
 {
     const struct attempt *attempt = attempt_send(pool, question, member, is_over_tcp);
-    if (attempt != NULL)
+    if (attempt != NULL) {
         question_wait(pool, question, attempt->patience_ms);
-    else
+        return;
+    }
+    const bool is_impossible =
+        is_over_tcp && tcp_is_down(pool, question->group->members[member].server);
+    if (is_impossible || question->message_count >= MESSAGES_MAX) {
         question_failed_at(pool, question, member, NULL, 0);
+        return;
+    }
+    /* The rate does not allow it yet, or all connections are busy. */
+    question->is_due_again = true;
+    question->is_due_over_tcp = is_over_tcp;
+    question->due_member = (uint8_t)member;
+    question_wait(pool, question, ROOM_WAIT_MS);
 }
 
 void attempt_lost(struct origin_pool *pool, struct attempt *attempt, bool is_same_again)
@@ -113,6 +127,12 @@ void question_timer_due(void *context, struct wheel_timer *timer)
         return;
     }
 
+    if (question->is_due_again) {
+        question->is_due_again = false;
+        question_ask_again(pool, question, question->due_member, question->is_due_over_tcp);
+        return;
+    }
+
     bool has_timeout = question_in_flight(question) == 0;
     unsigned patience_ms = 0;
     for (unsigned i = 0; i < ATTEMPTS_MAX; i++) {
@@ -124,7 +144,8 @@ void question_timer_due(void *context, struct wheel_timer *timer)
         patience_ms = attempt->patience_ms > patience_ms ? attempt->patience_ms : patience_ms;
     }
     /* Also when nothing can be sent now: the rate may allow it then. */
-    question_wait(pool, question, (patience_ms > 0 ? patience_ms : 1u) << question->rounds);
+    question_wait(pool, question,
+                  (patience_ms > 0 ? patience_ms : ROOM_WAIT_MS) << question->rounds);
     if (question->rounds < 4)
         question->rounds++;
     if (!has_timeout && !group_may_hedge(question->group))
@@ -167,7 +188,7 @@ static void question_init(struct question *question, struct origin_group *group,
     question->message_count = question->badcookies = question->rounds = 0;
     question->dnssec_ok = asked->dnssec_ok;
     question->checking_disabled = asked->checking_disabled;
-    question->was_answered = false;
+    question->was_answered = question->is_plain = question->is_due_again = false;
     question->client_subnet_size =
         asked->client_subnet != NULL ? (uint8_t)asked->client_subnet_size : 0;
     if (question->client_subnet_size > 0)

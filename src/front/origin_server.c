@@ -27,10 +27,11 @@
 #define GUESS_WINDOW_MS 1000
 #define TCP_ONLY_MS     10000
 
-/* Answers in a row in another letter case, or without their cookie, before it is believed to be the
- * server's way: so many guesses of port and identifier would have to be right. */
-#define LOSSES_MAX  3
-#define CASE_OFF_MS (600 * 1000)
+/* Answers in a row in another letter case, without their cookie, or refusing EDNS (RFC
+ * 6891, 6.2.2), before it is believed to be the server's way: so many guesses of port and
+ * identifier would have to be right. */
+#define LOSSES_MAX     3
+#define ABILITY_OFF_MS (600 * 1000)
 
 bool address_equal(const union origin_address *one, const union origin_address *other)
 {
@@ -197,8 +198,21 @@ void server_lost_case(struct server *server, int64_t now_ms)
 {
     if (++server->case_losses < LOSSES_MAX)
         return;
+    server_has_no_case(server, now_ms);
+}
+
+void server_has_no_case(struct server *server, int64_t now_ms)
+{
     server->case_losses = 0;
-    server->no_case_until_ms = now_ms + CASE_OFF_MS;
+    server->no_case_until_ms = now_ms + ABILITY_OFF_MS;
+}
+
+void server_lost_edns(struct server *server, int64_t now_ms)
+{
+    if (++server->edns_losses < LOSSES_MAX)
+        return;
+    server->edns_losses = 0;
+    server->no_edns_until_ms = now_ms + ABILITY_OFF_MS;
 }
 
 void server_lost_cookie(struct server *server)

@@ -138,9 +138,14 @@ static bool has_room(const struct tcp_connection *connection)
            OUT_SIZE - connection->out_end >= LENGTH_SIZE + ORIGIN_QUERY_SIZE_MAX;
 }
 
+bool tcp_is_down(const struct origin_pool *pool, const struct server *server)
+{
+    return server->tcp_down_until_ms > pool->now_ms;
+}
+
 struct tcp_connection *tcp_connection_get(struct origin_pool *pool, struct server *server)
 {
-    if (server->tcp_down_until_ms > pool->now_ms)
+    if (tcp_is_down(pool, server))
         return NULL;
     for (struct tcp_connection *connection = server->connections; connection != NULL;
          connection = connection->next)
