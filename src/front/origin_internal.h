@@ -307,7 +307,7 @@ void question_arrival(struct origin_pool *pool, const struct arrival *arrival);
 
 /* ---- origin_question.c: the life of a question ---- */
 
-void question_timer_due(void *pool, struct wheel_timer *timer);
+void question_timer_due(void *context, struct wheel_timer *timer); /* context: the pool */
 
 /* One server has no good answer: the next one is asked. */
 void question_failed_at(struct origin_pool *pool, struct question *question, unsigned member,

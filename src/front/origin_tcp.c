@@ -67,8 +67,9 @@ void tcp_close(struct origin_pool *pool, struct tcp_connection *connection)
     connection_free(connection);
 }
 
-static void connection_timer_due(void *pool, struct wheel_timer *timer)
+static void connection_timer_due(void *context, struct wheel_timer *timer)
 {
+    struct origin_pool *pool = context;
     struct tcp_connection *connection = of_timer(timer);
     /* It was left open to the last: the server has changed its ways. */
     if (connection->channel.in_flight == 0 &&
