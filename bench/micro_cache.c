@@ -34,6 +34,7 @@ static struct zone zone = {.text = "bench.example", .role = ZONE_PRIMARY, .statu
 static struct answer_environment environment = {.now = NOW};
 static struct cache *cache;
 static struct answer answer;
+static struct name asked;
 static uint8_t message[MESSAGE_MAX];
 
 static void die(const char *what)
@@ -54,25 +55,23 @@ static size_t put_name(uint8_t *at, uint64_t number)
 static size_t answer_from_zone(const uint8_t *wire, size_t size)
 {
     struct response response;
-    struct name *name = &answer.hops[0].name;
-    int name_size = name_parse(name, wire, size);
+    int name_size = name_parse(&asked, wire, size);
     size_t question_end = QUESTION_OFFSET + (size_t)name_size + 4;
     memcpy(message + QUESTION_OFFSET, wire, (size_t)name_size);
-    response_init(&response, message, question_end, sizeof(message), name);
-    answer.qtype = TYPE_A;
-    answer.dnssec = false;
+    response_init(&response, message, question_end, sizeof(message), &asked);
+    answer.question = (struct question){.name = &asked, .type = TYPE_A};
+    question_find_zone(&answer.question, environment.zones);
     answer_question(&answer, &environment, &response);
     return response.size - question_end;
 }
 
 static size_t answer_from_cache(const uint8_t *wire, size_t size)
 {
-    struct name *name = &answer.hops[0].name;
     struct cached_answer found;
-    int name_size = name_parse(name, wire, size);
+    int name_size = name_parse(&asked, wire, size);
     size_t question_end = QUESTION_OFFSET + (size_t)name_size + 4;
     memcpy(message + QUESTION_OFFSET, wire, (size_t)name_size);
-    const struct cache_key key = {.name = name, .type = TYPE_A};
+    const struct cache_key key = {.name = &asked, .type = TYPE_A};
     if (!cache_find(cache, &key, &found))
         return 0;
     return cached_answer_write(&found, NOW + 1, 30, message + question_end,
@@ -117,7 +116,7 @@ static void fill_cache(unsigned names)
     for (unsigned number = 0; number < names; number++) {
         uint8_t wire[NAME_SIZE_MAX];
         size_t name_size = put_name(wire, number), body_size = answer_from_zone(wire, name_size);
-        const struct cache_key key = {.name = &answer.hops[0].name, .type = TYPE_A};
+        const struct cache_key key = {.name = &asked, .type = TYPE_A};
         const struct cached_answer kept = {
             .authoritative = true,
             .counts = {1},

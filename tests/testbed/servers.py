@@ -205,8 +205,8 @@ class Bind(Server):
 
     name = "bind"
 
-    def start(self, zones, zone_extra="", wait=True):
-        """`zone_extra` goes into every zone's statement."""
+    def start(self, zones, zone_extra="", wait=True, options=""):
+        """`zone_extra` goes into every zone's statement, `options` into the options clause."""
         lines = [
             "options {",
             "    directory \"%s\";" % self.directory,
@@ -221,6 +221,7 @@ class Bind(Server):
             "    check-mx ignore; check-mx-cname ignore; check-srv-cname ignore; check-spf ignore;",
             "    check-dup-records ignore; max-records-per-type 0; max-types-per-name 0; zone-statistics none; tcp-clients 400;",
             "    rrset-order { order none; };",
+            options,
             "};",
             "controls { };",
             "logging { category default { null; }; category general { default_stderr; };",
