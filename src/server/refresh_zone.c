@@ -9,8 +9,8 @@
 #include "server/soa_timers.h"
 #include "zone/origin_link.h"
 
-/* Between two checks that NOTIFYs ask for: a storm of them becomes ten queries a second. */
-#define POKE_INTERVAL_MS 100
+/* Between two checks that NOTIFYs ask for: a storm of them becomes five queries a second. */
+#define POKE_INTERVAL_MS 200
 
 /* A zone whose origins are all being given a rest comes back this much after the rest at most, so
  * that a thousand such zones do not come in one moment. */
