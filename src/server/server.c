@@ -67,7 +67,7 @@ void server_zone_free(struct zone *zone)
 
 bool server_is_beyond_file(const struct zone_data *data)
 {
-    return data->apex_entry != NULL && data->source.kind != ZONE_SOURCE_TRANSFER &&
+    return data->apex_entry != NULL && data->source.kind == ZONE_SOURCE_FILE &&
            data->soa.serial != data->source.serial;
 }
 
