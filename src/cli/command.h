@@ -17,6 +17,11 @@ struct command {
 };
 
 extern const struct command command_zone_check;
+extern const struct command command_zone_dump;
+extern const struct command command_zone_diff;
+extern const struct command command_zone_import;
+extern const struct command command_zone_history;
+extern const struct command command_zone_restore;
 extern const struct command command_order_check;
 extern const struct command command_order_compile;
 extern const struct command command_order_rehearse;

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "cli/command.h"
+#include "cli/ctl_client.h"
 #include "cli/ctl_print.h"
 
 #define SOCKET_HERE   "tamisd.sock"
@@ -281,6 +282,19 @@ static int exchange(const char *path, const char *line, json_t **ret_answer,
     return 0;
 }
 
+int ctl_ask(const char *socket, json_t *request, json_t **ret_answer, struct error *ret_error)
+{
+    const struct ctl_options options = {.socket = socket};
+    char *line = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
+    json_decref(request);
+    if (line == NULL)
+        return error_set(ret_error, -EINVAL, "an argument is not UTF-8: rename it");
+    line[strlen(line)] = '\n'; /* in place of the NUL; see request_send() */
+    int rc = exchange(socket_path(&options), line, ret_answer, ret_error);
+    free(line);
+    return rc;
+}
+
 static void json_print(const json_t *value)
 {
     json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
@@ -288,7 +302,7 @@ static void json_print(const json_t *value)
 }
 
 /* The server's error as if it had happened here. */
-static void answer_error(const json_t *answer, struct error *ret_error)
+void ctl_answer_error(const json_t *answer, struct error *ret_error)
 {
     const json_t *object = json_object_get(answer, "error");
     const char *text = json_string_value(json_object_get(object, "text"));
@@ -305,7 +319,7 @@ static int answer_print(const struct ctl_options *options, const json_t *answer)
 
     if (!json_is_true(json_object_get(answer, "ok"))) {
         struct error error = {0};
-        answer_error(answer, &error);
+        ctl_answer_error(answer, &error);
         error_print(stderr, "tamis ctl", &error);
         if (options->json)
             json_print(answer);

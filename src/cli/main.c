@@ -10,6 +10,11 @@
 /* clang-format off */
 static const struct command *const commands[] = {
     &command_zone_check,
+    &command_zone_dump,
+    &command_zone_diff,
+    &command_zone_import,
+    &command_zone_history,
+    &command_zone_restore,
     &command_order_check,
     &command_order_compile,
     &command_order_rehearse,

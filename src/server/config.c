@@ -30,6 +30,8 @@ static const cyaml_schema_value_t text_schema = {
                            CYAML_UNLIMITED)
 #define OPTIONAL_NUMBER(key, type, member) \
     CYAML_FIELD_UINT_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
+#define OPTIONAL_FLAG(key, type, member) \
+    CYAML_FIELD_BOOL_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
 #define OPTIONAL_MAP(key, type, member, fields) \
     CYAML_FIELD_MAPPING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, fields)
 #define OPTIONAL_LIST(key, type, member, entry, count_max)                                      \
@@ -45,9 +47,6 @@ static const cyaml_schema_field_t server_tls_fields[] = {
     OPTIONAL_TEXT("client-ca", struct raw_server_tls, client_ca),
     CYAML_FIELD_END,
 };
-
-#define OPTIONAL_FLAG(key, type, member) \
-    CYAML_FIELD_BOOL_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
 
 static const cyaml_schema_field_t journal_fields[] = {
     OPTIONAL_TEXT("size", struct raw_journal, size),
@@ -101,6 +100,7 @@ static const cyaml_schema_field_t secondary_fields[] = {
     OPTIONAL_TEXT("zonemd", struct raw_secondary, zonemd),
     OPTIONAL_TEXT("transfer-time-max", struct raw_secondary, transfer_time_max),
     OPTIONAL_TEXT("transfer-size-max", struct raw_secondary, transfer_size_max),
+    OPTIONAL_FLAG("forward-updates", struct raw_secondary, forward_updates),
     CYAML_FIELD_END,
 };
 

@@ -47,6 +47,7 @@ struct raw_secondary {
     unsigned from_count;
     char *key, *zonemd, *transfer_time_max, *transfer_size_max;
     struct raw_origin_tls *tls;
+    bool *forward_updates;
 };
 
 struct raw_forward {

@@ -260,6 +260,7 @@ static int secondary_check(const struct zones_check *check, size_t index,
     struct config_place place = config_place("zones.%zu.secondary.from", index);
 
     zone->kind = CONFIG_SECONDARY;
+    zone->forwards_updates = raw->forward_updates != NULL && *raw->forward_updates;
     if (raw->from_count == 0)
         return config_fail(check->source, place, check->error,
                            "zone %s has no origin: add from: [\"192.0.2.1@53\"]", zone->name);

@@ -191,6 +191,8 @@ static int plan(struct server *server, struct reload_plan *change, struct error 
     rc = server_journal_open(server, change->config, ret_error);
     if (rc == 0)
         rc = server_updater_start(server, ret_error);
+    if (rc == 0)
+        rc = server_update_forwarder_start(server, change->config, ret_error);
     if (rc < 0)
         return rc;
     zone_loader_run(change->loads, change->load_count, 0);

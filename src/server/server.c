@@ -71,21 +71,32 @@ bool server_is_beyond_file(const struct zone_data *data)
            data->soa.serial != data->source.serial;
 }
 
-/* The journal has commits to data that goes. A copy of what an origin has is served also where the
- * journal cannot be written: the chain that stays behind does not fit, and a restart drops it. */
-static int forget_commits(struct server *server, struct zone *zone)
+static bool has_chain(const struct server *server, const struct zone *zone)
+{
+    uint32_t first, last;
+    return server->journal != NULL &&
+           journal_range(server->journal, zone->name.wire, &first, &last) == 0;
+}
+
+/* Lets go of what the zone was by updates or IXFR: its file counts again, and a snapshot that a crash
+ * would leave from before would be taken for the latest of it. A copy of what an origin has is
+ * served also where the journal cannot be written: a restart drops the chain that stays behind. */
+static int begin_anew(const struct server *server, struct zone *zone)
 {
     struct error error;
-    if (server->journal == NULL)
+    if (zone->role != ZONE_PRIMARY) {
+        if (journal_forget(server->journal, zone->name.wire, &error) < 0)
+            server_log(LOG_WARNING, "zone %s: %s", zone->text, error.text);
         return 0;
-    int rc = journal_forget(server->journal, zone->name.wire, &error);
-    if (rc < 0 && zone->role == ZONE_PRIMARY) {
-        zone_last_error_set(zone, error.text);
-        return rc;
     }
+    char *path = snapshot_keeper_path(server->snapshots, zone->name.wire);
+    if (path != NULL)
+        (void)unlink(path); /* there may be none */
+    free(path);
+    int rc = journal_forget(server->journal, zone->name.wire, &error);
     if (rc < 0)
-        server_log(LOG_WARNING, "zone %s: %s", zone->text, error.text);
-    return 0;
+        zone_last_error_set(zone, error.text);
+    return rc;
 }
 
 /* Swaps the data, under the lock of who changes it. */
@@ -96,8 +107,8 @@ static int swap_data(struct server *server, struct zone *zone, struct zone_data 
     pthread_mutex_lock(&zone->writer);
     if (!is_first && zone->role == ZONE_PRIMARY && server_is_beyond_file(zone->data))
         rc = -ESTALE;
-    else if (!is_first)
-        rc = forget_commits(server, zone);
+    else if (!is_first && has_chain(server, zone))
+        rc = begin_anew(server, zone);
     if (rc < 0) {
         pthread_mutex_unlock(&zone->writer);
         return rc;
@@ -627,6 +638,8 @@ static int start_all(struct server *server, struct error *ret_error)
     if (rc == 0)
         rc = server_sender_start(server, ret_error);
     if (rc == 0)
+        rc = server_update_forwarder_start(server, server->config, ret_error);
+    if (rc == 0)
         rc = start_workers(server, ret_error);
     if (rc == 0 && server->config->control != NULL)
         rc = control_server_start(server->config->control, server_commands, server_command_count,
@@ -712,6 +725,7 @@ void server_stop(struct server *server)
     server_refresh_stop(server);
     worker_pool_drain(server->pool, DRAIN_MS);
     updater_stop(server->updater); /* answers all that the workers took */
+    update_forwarder_stop(server->update_forwarder);
     server_notifier_stop(server);
     transfer_sender_stop(server->sender);
     worker_pool_stop(server->pool, 0);

@@ -36,6 +36,7 @@
 #include "server/snapshot_keeper.h"
 #include "server/tls_server.h"
 #include "server/transfer_sender.h"
+#include "server/update_forwarder.h"
 #include "server/update_policy.h"
 #include "server/updater.h"
 #include "server/worker.h"
@@ -74,13 +75,15 @@ struct server {
     struct worker_pool *pool;
 
     struct journal *journal;          /* NULL: no zone was ever updated, or it is damaged */
+    uint64_t unsaved_octets_max;      /* of it, that no snapshot has */
     struct updater *updater;          /* RCU; NULL without a journal */
     struct update_grant update_grant; /* the updater's */
     struct transfer_sender *sender;
     pthread_mutex_t telling;   /* over the notifier, which goes and comes with a reload */
     struct notifier *notifier; /* NULL: there is nobody to tell */
     struct notify_plan notify_plan;
-    struct notifier_counters notified; /* by those that are gone */
+    struct notifier_counters notified;         /* by those that are gone */
+    struct update_forwarder *update_forwarder; /* RCU; NULL: no zone forwards updates */
     struct snapshot_keeper *snapshots;
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */

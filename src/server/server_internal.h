@@ -67,13 +67,17 @@ _must_check_ int server_journal_open(struct server *server, const struct config 
  */
 _must_check_ int server_updater_start(struct server *server, struct error *ret_error);
 
+/* Starts to forward updates when a zone of `config` wants that; likewise. */
+_must_check_ int server_update_forwarder_start(struct server *server, const struct config *config,
+                                               struct error *ret_error);
+
 /* responder_options.update */
 int server_take_update(void *context, struct zone *zone, const struct request *request,
                        const struct sockaddr *client, enum transport transport);
 
-/* A commit to the zone's data is published: tells all who follow it, and returns at once. The
- * zone's `writer` is held. */
-void server_zone_changed(struct server *server, struct zone *zone);
+/* A commit to the zone's data is published, of so many octets in the journal: tells all who follow
+ * the zone, and returns at once. Its `writer` is held. */
+void server_zone_changed(struct server *server, struct zone *zone, size_t octets);
 
 _must_check_ int server_tsig_keyring_create(const struct config *config,
                                             struct tsig_keyring **ret_keyring,

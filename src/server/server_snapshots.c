@@ -69,16 +69,6 @@ static void tell_checks(struct server *server)
     pthread_mutex_unlock(&server->control);
 }
 
-/* Snapshots let the journal prune what they have: they come before it is full, and half of it is
- * room for the updates meanwhile. */
-static void hurry(const struct server *server)
-{
-    struct journal_stats stats;
-    if (server->journal != NULL && journal_stats(server->journal, &stats) == 0 &&
-        stats.octets > stats.size_max / 2)
-        snapshot_keeper_hurry(server->snapshots);
-}
-
 void server_snapshots_tick(struct server *server)
 {
     const int64_t now = time(NULL);
@@ -87,7 +77,6 @@ void server_snapshots_tick(struct server *server)
         return;
     server->snapshots_told_at = now;
     tell_checks(server);
-    hurry(server);
 }
 
 void server_snapshots_stop(struct server *server)
@@ -101,13 +90,15 @@ void server_snapshots_stop(struct server *server)
 
 /* ---- The start ---- */
 
-/* Whether the journal has changes of the zone. */
-static bool has_chain(const struct zone_load *load)
+/* Whether the journal has changes of the zone, and leads on from the snapshot. */
+static bool has_chain(const struct zone_load *load, uint32_t serial, bool *ret_leads_on)
 {
     const struct server *server = load->context;
     uint32_t first, last;
-    return server->journal != NULL &&
-           journal_range(server->journal, load->apex, &first, &last) == 0;
+    if (server->journal == NULL || journal_range(server->journal, load->apex, &first, &last) < 0)
+        return false;
+    *ret_leads_on = (int32_t)(serial - first) >= 0 && (int32_t)(last - serial) >= 0;
+    return true;
 }
 
 /* A file counts until the zone was updated; from then on snapshot and journal do. */
@@ -117,7 +108,13 @@ static int judge_file(const struct zone_load *load, const struct snapshot_info *
     if (info->source.kind != ZONE_SOURCE_FILE)
         return error_set_at(ret_error, -ESTALE, load->snapshot, 0, "of the zone as a secondary");
     struct zone_source now;
-    if (info->soa.serial == info->source.serial && !has_chain(load) &&
+    bool leads_on = false;
+    const bool is_updated = has_chain(load, info->soa.serial, &leads_on);
+    if (is_updated && !leads_on)
+        return error_set_at(ret_error, -ESTALE, load->snapshot, 0,
+                            "of serial %u, from which the journal does not lead on",
+                            info->soa.serial);
+    if (!is_updated && info->soa.serial == info->source.serial &&
         (zone_file_source(load->path, &now) < 0 || !zone_file_source_equal(&now, &info->source)))
         return error_set_at(ret_error, -ESTALE, load->snapshot, 0,
                             "older than the zone file, which has changed since");
@@ -178,10 +175,14 @@ static void warn_of_file(const struct zone *zone, const struct zone_load *load)
 {
     const struct zone_source *source = &load->data->source;
     struct zone_source now;
-    if (zone->role == ZONE_PRIMARY && source->is_snapshot && source->file_size != 0 &&
-        server_is_beyond_file(load->data) && zone_file_source(load->path, &now) == 0 &&
-        !zone_file_source_equal(&now, source))
+    if (zone->role != ZONE_PRIMARY || !source->is_snapshot || source->file_size == 0 ||
+        zone_file_source(load->path, &now) < 0 || zone_file_source_equal(&now, source))
+        return;
+    if (server_is_beyond_file(load->data))
         server_warn_of_file(zone, load->path);
+    else /* it was imported, and the journal leads to that: a reload begins anew */
+        server_log(LOG_WARNING, "zone %s: file %s has changed: \"tamis ctl reload\" reads it",
+                   zone->text, load->path);
 }
 
 static void publish_load(struct server *server, struct zone *zone, struct zone_load *load)

@@ -132,7 +132,7 @@ static int take_in_place(struct server *server, struct zone *zone,
     pthread_mutex_lock(&zone->writer);
     const int rc = change_in_place(server, zone, changes, list, ret_error);
     if (rc == 0)
-        server_zone_changed(server, zone);
+        server_zone_changed(server, zone, list->size);
     pthread_mutex_unlock(&zone->writer);
     if (rc < 0)
         return rc;

@@ -12,6 +12,10 @@
 #include "server/log.h"
 #include "server/server_internal.h"
 
+/* Of the journal, so much may be changes that no snapshot has: the journal cannot let go of them.
+ * More make the snapshots come at once, and what remains is room for the updates meanwhile. */
+#define UNSAVED_DIVISOR 4
+
 /* ---- The journal ---- */
 
 /* By clients, or by an origin that tells what has changed. */
@@ -39,6 +43,9 @@ int server_journal_open(struct server *server, const struct config *config, stru
     int rc = journal_open(folder, &limits, &journal, &error);
     if (rc == 0) /* transfers may be going on */
         __atomic_store_n(&server->journal, journal, __ATOMIC_RELEASE);
+    struct journal_stats stats;
+    if (rc == 0 && journal_stats(journal, &stats) == 0)
+        server->unsaved_octets_max = stats.size_max / UNSAVED_DIVISOR;
     if (rc != -EBADMSG) {
         if (rc < 0)
             *ret_error = error;
@@ -64,20 +71,31 @@ static bool permits(void *context, const struct zone *zone, const struct sockadd
 
 /* ---- Requests ---- */
 
+/* Hands the request over; false when there is no room for it. */
+static bool submit(struct server *server, const struct config_zone *zone,
+                   const struct request *request, const struct reply_route *route)
+{
+    if (zone->kind == CONFIG_SECONDARY)
+        return update_forwarder_submit(rcu_dereference(server->update_forwarder), route, zone,
+                                       request->wire, request->size);
+    return updater_submit(rcu_dereference(server->updater), route, request->wire, request->size,
+                          request->tsig_offset, request->has_edns);
+}
+
 int server_take_update(void *context, struct zone *zone, const struct request *request,
                        const struct sockaddr *client, enum transport transport)
 {
     struct server *server = context;
-    if (!config_zone_is_updated(rcu_dereference(zone->config)))
+    const struct config_zone *config = rcu_dereference(zone->config);
+    if (!config_zone_is_updated(config) && !config->forwards_updates)
         return KNOT_RCODE_REFUSED;
-    struct updater *updater = rcu_dereference(server->updater);
-    if (updater == NULL)
-        return KNOT_RCODE_SERVFAIL; /* the journal cannot be opened */
+    if (config->kind == CONFIG_PRIMARY ? rcu_dereference(server->updater) == NULL
+                                       : rcu_dereference(server->update_forwarder) == NULL)
+        return KNOT_RCODE_SERVFAIL; /* the journal cannot be opened, or a thread not started */
 
     struct reply_route route;
     worker_route_current(client, transport, &route);
-    if (updater_submit(updater, &route, request->wire, request->size, request->tsig_offset,
-                       request->has_edns))
+    if (submit(server, config, request, &route))
         return RESPONDER_DEFERRED;
     const struct reply none = {.route = &route};
     reply_send(&none, 1);
@@ -86,22 +104,22 @@ int server_take_update(void *context, struct zone *zone, const struct request *r
 
 /* ---- The thread ---- */
 
-void server_zone_changed(struct server *server, struct zone *zone)
+void server_zone_changed(struct server *server, struct zone *zone, size_t octets)
 {
     /* From here on a snapshot is wanted, whether or not what was loaded can be told from what its
      * file has now. */
     if (zone->data->source.kind == ZONE_SOURCE_NONE)
         zone->data->source.kind = ZONE_SOURCE_FILE;
     if (server->snapshots != NULL)
-        snapshot_keeper_changed(server->snapshots, zone);
+        snapshot_keeper_changed(server->snapshots, zone, octets, server->unsaved_octets_max);
     server_tell_secondaries(server, zone);
     if (server->order_zones != NULL)
         order_zones_changed(server->order_zones, zone);
 }
 
-static void changed(void *context, struct zone *zone)
+static void changed(void *context, struct zone *zone, size_t octets)
 {
-    server_zone_changed(context, zone);
+    server_zone_changed(context, zone, octets);
 }
 
 static void log_text(void *context, int level, const char *text)
@@ -129,6 +147,21 @@ int server_updater_start(struct server *server, struct error *ret_error)
     int rc = updater_start(&options, &updater, ret_error);
     if (rc == 0)
         rcu_assign_pointer(server->updater, updater);
+    return rc;
+}
+
+int server_update_forwarder_start(struct server *server, const struct config *config,
+                                  struct error *ret_error)
+{
+    bool is_wanted = false;
+    for (size_t i = 0; i < config->zone_count; i++)
+        is_wanted |= config->zones[i].forwards_updates;
+    if (!is_wanted || server->update_forwarder != NULL)
+        return 0;
+    struct update_forwarder *forwarder;
+    int rc = update_forwarder_start(&forwarder, ret_error);
+    if (rc == 0)
+        rcu_assign_pointer(server->update_forwarder, forwarder);
     return rc;
 }
 

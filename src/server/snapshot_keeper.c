@@ -29,9 +29,10 @@ struct kept {
     bool is_queued;
 
     bool wants_write, wants_check;
-    bool is_change; /* wants a write for changes in place: retry_at is when that is due */
-    double took_s;  /* the last write */
-    bool is_warned; /* its failures are told once, until a write succeeds */
+    bool is_change;          /* wants a write for changes in place: retry_at is when that is due */
+    double took_s;           /* the last write */
+    uint64_t unsaved_octets; /* of the journal, since a write began */
+    bool is_warned;          /* its failures are told once, until a write succeeds */
     time_t retry_at;
 
     /* What the file has; not yet, or not any more: kind NONE. */
@@ -49,6 +50,7 @@ struct snapshot_keeper {
     struct kept **slots; /* hash by name; a power of two, at least twice the count */
     size_t slot_count, count;
     struct kept *first, **last;
+    uint64_t unsaved_octets; /* of all zones */
     bool is_started, is_ended, stops;
     _Atomic(bool) cancels;
     pthread_t thread;
@@ -151,7 +153,18 @@ void snapshot_keeper_published(struct snapshot_keeper *keeper, const struct zone
     pthread_mutex_unlock(&keeper->lock);
 }
 
-void snapshot_keeper_changed(struct snapshot_keeper *keeper, const struct zone *zone)
+/* Writes what has changed now. */
+static void hurry(struct snapshot_keeper *keeper)
+{
+    for (struct kept *kept = keeper->first; kept != NULL; kept = kept->next) {
+        if (kept->is_change)
+            kept->retry_at = 0;
+    }
+    pthread_cond_signal(&keeper->work);
+}
+
+void snapshot_keeper_changed(struct snapshot_keeper *keeper, const struct zone *zone, size_t octets,
+                             uint64_t octets_max)
 {
     pthread_mutex_lock(&keeper->lock);
     struct kept *kept = kept_get(keeper, &zone->name);
@@ -161,17 +174,12 @@ void snapshot_keeper_changed(struct snapshot_keeper *keeper, const struct zone *
         kept->retry_at = time(NULL) + (delay_s > CHANGE_DELAY_S ? (time_t)delay_s : CHANGE_DELAY_S);
         kept_queue(keeper, kept);
     }
-    pthread_mutex_unlock(&keeper->lock);
-}
-
-void snapshot_keeper_hurry(struct snapshot_keeper *keeper)
-{
-    pthread_mutex_lock(&keeper->lock);
-    for (struct kept *kept = keeper->first; kept != NULL; kept = kept->next) {
-        if (kept->is_change)
-            kept->retry_at = 0;
+    if (kept != NULL) {
+        kept->unsaved_octets += octets;
+        keeper->unsaved_octets += octets;
+        if (keeper->unsaved_octets > octets_max && kept->retry_at != 0)
+            hurry(keeper);
     }
-    pthread_cond_signal(&keeper->work);
     pthread_mutex_unlock(&keeper->lock);
 }
 
@@ -314,8 +322,11 @@ static void *keeper_run(void *argument)
         }
         const bool writes = kept->wants_write && kept_is_due(keeper, kept, now.tv_sec);
         const bool checks = kept->wants_check && !kept->wants_write;
-        if (writes)
+        if (writes) {
             kept->wants_write = kept->is_change = false;
+            keeper->unsaved_octets -= kept->unsaved_octets;
+            kept->unsaved_octets = 0;
+        }
         kept->wants_check = false; /* what is written has the latest */
         const uint32_t serial = kept->serial;
         const int64_t checked_at = kept->checked_at;

@@ -5,7 +5,7 @@
  * it: a full disk costs the next start its speed and nobody an answer.
  *
  * One whose data changes in place is written some time after, so that writing takes a hundredth of
- * the time at most; at the end; and when the journal asks for room.
+ * the time at most; at the end; and when the journal wants to let go of what it has.
  */
 #pragma once
 
@@ -49,11 +49,11 @@ char *snapshot_keeper_path(const struct snapshot_keeper *keeper, const uint8_t *
  * waits for the disk. */
 void snapshot_keeper_published(struct snapshot_keeper *keeper, const struct zone *zone);
 
-/* The zone's data has changed in place. As snapshot_keeper_published(). */
-void snapshot_keeper_changed(struct snapshot_keeper *keeper, const struct zone *zone);
-
-/* Writes what has changed now: the journal is filling. Any thread. */
-void snapshot_keeper_hurry(struct snapshot_keeper *keeper);
+/* The zone's data has changed in place, which made `octets` of the journal. With more than
+ * `octets_max` of all zones that no snapshot has, these are written at once. As
+ * snapshot_keeper_published(). */
+void snapshot_keeper_changed(struct snapshot_keeper *keeper, const struct zone *zone, size_t octets,
+                             uint64_t octets_max);
 
 /* The zone's checked_at may have moved on. Called for each secondary zone now and then, as often as
  * one may lose of it in a crash; costs a look-up. */

@@ -10,6 +10,7 @@
 #include "order/timestamp.h"
 #include "server/log.h"
 #include "server/server_internal.h"
+#include "server/zone_commands.h"
 
 const char *server_role_word(enum zone_role role)
 {
@@ -319,6 +320,41 @@ static const char *rcode_word(size_t rcode)
     return rcode == 16 ? "BADVERS" : NULL;
 }
 
+/* What the updater counts; all zero without one. It lives from the start, or the reload that made
+ * it, to the end of the server. */
+static void get_updates(const struct server *server, struct updater_counters *ret_counters,
+                        struct journal_stats *ret_journal)
+{
+    const struct updater *updater = __atomic_load_n(&server->updater, __ATOMIC_ACQUIRE);
+    *ret_counters = (struct updater_counters){0};
+    *ret_journal = (struct journal_stats){0};
+    if (updater == NULL)
+        return;
+    updater_counters(updater, ret_counters);
+    if (journal_stats(server->journal, ret_journal) < 0)
+        *ret_journal = (struct journal_stats){0};
+}
+
+static json_t *updates_json(const struct server *server)
+{
+    struct updater_counters counters;
+    struct journal_stats journal;
+    get_updates(server, &counters, &journal);
+    json_t *rcodes = json_object();
+    for (size_t i = 0; i < sizeof(counters.rcodes) / sizeof(counters.rcodes[0]); i++) {
+        if (rcode_word(i) != NULL && counters.rcodes[i] > 0)
+            json_object_set_new(rcodes, rcode_word(i),
+                                json_integer((json_int_t)counters.rcodes[i]));
+    }
+    return json_pack(
+        "{s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}}", "answered",
+        (json_int_t)counters.messages, "responses", rcodes, "changed", (json_int_t)counters.changes,
+        "commits", (json_int_t)counters.commits, "failed_commits", (json_int_t)counters.failures,
+        "not_taken", (json_int_t)counters.refused_full, "waiting", (json_int_t)counters.waiting,
+        "journal", "octets", (json_int_t)journal.octets, "octets_max", (json_int_t)journal.size_max,
+        "commits", (json_int_t)journal.commits, "zones", (json_int_t)journal.zones);
+}
+
 static int command_stats(void *context, const json_t *request, json_t **ret_result,
                          struct error *ret_error)
 {
@@ -334,7 +370,7 @@ static int command_stats(void *context, const json_t *request, json_t **ret_resu
     if (order_book_snapshot(server->book, &entries, &count) < 0)
         return no_memory(ret_error);
 
-    json_t *rcodes = json_object(), *orders = json_array();
+    json_t *rcodes = json_object(), *orders = json_array(), *updates = updates_json(server);
     for (size_t i = 0; i < sizeof(responders.rcodes) / sizeof(responders.rcodes[0]); i++) {
         if (rcode_word(i) != NULL)
             json_object_set_new(rcodes, rcode_word(i),
@@ -345,13 +381,13 @@ static int command_stats(void *context, const json_t *request, json_t **ret_resu
     order_entries_free(entries, count);
 
     *ret_result = json_pack(
-        "{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o}", "queries", "udp",
-        (json_int_t)workers.udp_requests, "tcp", (json_int_t)workers.tcp_requests, "tls",
+        "{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:o}", "queries",
+        "udp", (json_int_t)workers.udp_requests, "tcp", (json_int_t)workers.tcp_requests, "tls",
         (json_int_t)workers.tls_requests, "query", (json_int_t)responders.queries, "notify",
         (json_int_t)responders.notifies, "update", (json_int_t)responders.updates, "other",
         (json_int_t)responders.others, "ignored", (json_int_t)responders.ignored, "malformed",
         (json_int_t)responders.malformed, "truncated", (json_int_t)responders.truncated, "verdicts",
-        (json_int_t)responders.verdicts, "responses", rcodes, "orders", orders);
+        (json_int_t)responders.verdicts, "responses", rcodes, "updates", updates, "orders", orders);
     return *ret_result == NULL ? no_memory(ret_error) : 0;
 }
 
@@ -433,10 +469,18 @@ LOCKED(zones)
 /* Slow are those that read, go through or tell a list of any length. A lift must never wait for
  * one. */
 const struct control_command server_commands[] = {
-    {"status", locked_status, false},     {"zones", locked_zones, false},
-    {"orders", command_orders, true},     {"stats", command_stats, true},
-    {"activate", command_activate, true}, {"lift", command_lift, false},
+    {"status", locked_status, false},
+    {"zones", locked_zones, false},
+    {"orders", command_orders, true},
+    {"stats", command_stats, true},
+    {"activate", command_activate, true},
+    {"lift", command_lift, false},
     {"reload", command_reload, true},
+    {"zone-dump", zone_command_dump, true},
+    {"zone-diff", zone_command_diff, true},
+    {"zone-import", zone_command_import, true},
+    {"zone-history", zone_command_history, true},
+    {"zone-restore", zone_command_restore, true},
 };
 const size_t server_command_count = sizeof(server_commands) / sizeof(server_commands[0]);
 
@@ -498,6 +542,39 @@ static void write_query_metrics(const struct server *server, FILE *stream)
         write_counter(stream, counters[i].name, counters[i].help);
         fprintf(stream, "%s %llu\n", counters[i].name, (unsigned long long)counters[i].value);
     }
+}
+
+static void write_update_metrics(const struct server *server, FILE *stream)
+{
+    struct updater_counters updates;
+    struct journal_stats journal;
+    get_updates(server, &updates, &journal);
+    write_counter(stream, "tamisd_updates_total", "Dynamic updates answered, by RCODE.");
+    for (size_t i = 0; i < sizeof(updates.rcodes) / sizeof(updates.rcodes[0]); i++) {
+        if (rcode_word(i) != NULL)
+            fprintf(stream, "tamisd_updates_total{rcode=\"%s\"} %llu\n", rcode_word(i),
+                    (unsigned long long)updates.rcodes[i]);
+    }
+    const struct {
+        const char *name, *help;
+        uint64_t value;
+    } counters[] = {
+        {"tamisd_update_commits_total", "Writes of updates to the journal.", updates.commits},
+        {"tamisd_update_commit_failures_total", "Writes of updates that failed.", updates.failures},
+        {"tamisd_update_changes_total", "Record sets that updates changed.", updates.changes},
+        {"tamisd_updates_not_taken_total", "Updates that found the queue full.",
+         updates.refused_full},
+    };
+    for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+        write_counter(stream, counters[i].name, counters[i].help);
+        fprintf(stream, "%s %llu\n", counters[i].name, (unsigned long long)counters[i].value);
+    }
+    write_gauge(stream, "tamisd_updates_waiting", "Updates taken and not answered.");
+    fprintf(stream, "tamisd_updates_waiting %llu\n", (unsigned long long)updates.waiting);
+    write_gauge(stream, "tamisd_journal_octets", "Octets in use of the journal.");
+    fprintf(stream, "tamisd_journal_octets %llu\n", (unsigned long long)journal.octets);
+    write_gauge(stream, "tamisd_journal_octets_max", "Octets that the journal may have.");
+    fprintf(stream, "tamisd_journal_octets_max %llu\n", (unsigned long long)journal.size_max);
 }
 
 static void write_transfer_metrics(struct server *server, FILE *stream)
@@ -604,6 +681,7 @@ void server_write_metrics(void *context, FILE *stream)
     write_query_metrics(server, stream);
     write_transfer_metrics(server, stream);
     write_tls_metrics(server, stream);
+    write_update_metrics(server, stream);
     write_zone_metrics(server, stream);
     write_order_metrics(server, stream);
     pthread_mutex_unlock(&server->control);

@@ -38,7 +38,9 @@
 /* Requests that may wait for their turn, each of them a kilobyte. */
 #define WAITING_MAX 1024
 
-/* Memory for one difference; a larger one is told as the whole zone. */
+/* Memory for one difference: what the zone takes, within these. A larger one is told as the whole
+ * zone. */
+#define DIFFERENCE_OCTETS_MIN ((uint64_t)1 << 20)
 #define DIFFERENCE_OCTETS_MAX ((uint64_t)32 << 20)
 
 /* However slowly a client reads, its view of the zone is not held longer. */
@@ -479,9 +481,11 @@ static int open_under_locks(const struct transfer_sender *sender, struct transfe
 static int open_difference(const struct sender_thread *thread, struct transfer *transfer)
 {
     struct error error = {0};
-    const uint64_t octets_max = transfer->zone_octets < DIFFERENCE_OCTETS_MAX
-                                    ? transfer->zone_octets
-                                    : DIFFERENCE_OCTETS_MAX;
+    uint64_t octets_max = transfer->zone_octets;
+    if (octets_max < DIFFERENCE_OCTETS_MIN)
+        octets_max = DIFFERENCE_OCTETS_MIN;
+    if (octets_max > DIFFERENCE_OCTETS_MAX)
+        octets_max = DIFFERENCE_OCTETS_MAX;
     const int rc = transfer_out_ixfr(present_journal(thread->sender), transfer->apex.wire,
                                      transfer->serial, octets_max, &transfer->out, &error);
     if (rc == -EBADMSG)

@@ -41,6 +41,7 @@ struct job {
 struct item {
     struct job *job;
     struct tsig_server tsig;
+    bool is_signed;      /* the answer is to be: the request's TSIG could be read */
     struct group *group; /* NULL: refused before it came to a zone */
     uint8_t rcode;
     const char *reason;
@@ -267,9 +268,11 @@ static uint8_t process(struct updater *updater, struct item *item)
     item->reason = NULL;
     item->group = NULL;
     item->tsig.key_name = NULL;
+    item->is_signed = false;
     if (job->tsig_offset != 0) {
         uint8_t rcode = tsig_server_check(options->keyring, job->wire, job->size, job->tsig_offset,
                                           updater->now, &item->tsig);
+        item->is_signed = rcode == KNOT_RCODE_NOERROR || rcode == KNOT_RCODE_NOTAUTH;
         if (rcode != KNOT_RCODE_NOERROR)
             return rcode;
     }
@@ -372,7 +375,8 @@ static void commit(struct updater *updater)
         struct group *group = prepared[i];
         count(&updater->counters.changes, zone_edit_changes(group->edit)->count);
         zone_edit_commit(group->edit);
-        updater->options.changed(updater->options.context, group->zone);
+        updater->options.changed(updater->options.context, group->zone,
+                                 zone_edit_changes(group->edit)->size);
     }
 }
 
@@ -414,7 +418,7 @@ static size_t make_reply(struct updater *updater, struct item *item)
         size += put_edns(item, wire + size);
         knot_wire_set_arcount(wire, 1);
     }
-    if (job->tsig_offset != 0 && item->rcode != KNOT_RCODE_FORMERR &&
+    if (item->is_signed &&
         tsig_server_sign(&item->tsig, wire, &size, sizeof(item->reply), updater->now) < 0)
         return 0; /* unsigned it would not be believed */
     return size;

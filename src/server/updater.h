@@ -36,8 +36,9 @@ struct updater_options {
      * all, and what of it: fills the permission, which lives as long as `writing` is held. */
     bool (*permits)(void *context, const struct zone *zone, const struct sockaddr *client,
                     const char *key_name, struct update_permission *ret_permission);
-    /* The zone has a new serial. Called with its `writer` held; returns at once. */
-    void (*changed)(void *context, struct zone *zone);
+    /* The zone has a new serial, and the journal so many octets more of it. Called with its
+     * `writer` held; returns at once. */
+    void (*changed)(void *context, struct zone *zone, size_t octets);
     void (*reply)(const struct reply *replies, size_t count); /* reply_send() */
     void (*log)(void *context, int level, const char *text);
     void *context;

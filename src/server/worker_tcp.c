@@ -47,6 +47,10 @@
  * one that was lost for want of memory. */
 #define LATE_MS_MAX 60000
 
+/* Octets that the system takes ahead of what it may send: so a client that reads slowly shows that
+ * it reads, every few seconds and not every few megabytes, and one that does not costs little. */
+#define UNSENT_MAX (128 * 1024)
+
 /* Fast open cookies outstanding (RFC 7413); used only where the system allows it. */
 #define FAST_OPEN_QUEUE 256
 
@@ -769,6 +773,8 @@ int tcp_listener_prepare(int fd)
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
         return -errno;
 
+    const int unsent = UNSENT_MAX;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     const int queue = FAST_OPEN_QUEUE;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof(queue));
     return 0;

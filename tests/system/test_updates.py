@@ -10,6 +10,8 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
+import dns.rdata
+import dns.rrset
 import dns.tsig
 import dns.tsigkeyring
 import dns.update
@@ -35,11 +37,16 @@ KEYS = {"all": "hmac-sha256", "own.a.example": "hmac-sha256", "acme": "hmac-sha2
         "sha512": "hmac-sha512"}
 
 
-def start(farm, zone=None, **options):
-    path = farm.write("a.zone", ZONE)
-    # A file that was written a moment ago could change again without its times telling.
+def write_settled(farm, name, text):
+    """Writes a file and waits: one of a moment ago could change again without its times telling."""
+    path = farm.write(name, text)
     while time.time_ns() - os.stat(path).st_ctime_ns < 50_000_000:
         time.sleep(0.01)
+    return path
+
+
+def start(farm, zone=None, **options):
+    path = write_settled(farm, "a.zone", ZONE)
     zone = {"name": "a.example", "primary": {"file": path}, "allow-update": ["all", "sha1", "sha512"], **(zone or {})}
     return farm.tamisd({"keys": [{"name": name, "algorithm": algorithm, "secret": SECRET}
                                  for name, algorithm in KEYS.items()], "zones": [zone]}, **options)
@@ -144,6 +151,17 @@ def test_bad_signatures_are_told_apart(farm):
     assert address(server, "new") == "NXDOMAIN"
 
 
+def test_what_is_wrong_with_a_signed_message_is_told_with_a_signature(farm):
+    server = start(farm)
+    message = make()
+    message.update.append(dns.rrset.from_rdata(dns.name.from_text("new.a.example"), 60,
+                                               dns.rdata.GenericRdata(1, 252, b"x")))
+    assert send(server, message) == "FORMERR"
+    message = make()
+    message.present("missing")
+    assert send(server, message) == "NXDOMAIN"
+
+
 def test_who_is_not_allowed_is_refused_and_changes_nothing(farm):
     server = start(farm)
     assert put(server, "new", "192.0.2.9", None) == "REFUSED"
@@ -200,6 +218,30 @@ def test_an_update_of_a_blocked_name_changes_the_data_and_not_the_verdict(farm):
     assert address(server, "bad") == SINKHOLE_A
     server.lift("blocks")
     assert address(server, "bad") == "192.0.2.99"
+
+
+# ---- Forwarding ----
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["UDP", "TCP"])
+def test_a_secondary_passes_updates_on_with_their_signature(farm, tcp):
+    path = farm.write("knot.zone", ZONE)
+    knot = farm.knot([("a.example", path)], allow_transfer=False, zone_extra="    acl: [everyone, update]",
+                     extra="key:\n  - id: all\n    algorithm: hmac-sha256\n    secret: %s\n"
+                     "acl:\n  - id: update\n    key: all\n    action: update" % SECRET)
+    server = farm.tamisd({"zones": [{"name": "a.example", "secondary": {
+        "from": ["%s@%d" % knot.place], "forward-updates": True}}]})
+    assert put(server, "new", "192.0.2.9", tcp=tcp) == "NOERROR"  # signed by the primary for the client
+    assert address(knot, "new") == "192.0.2.9"
+    assert put(server, "new", "192.0.2.10", None, tcp=tcp) in ("NOTAUTH", "REFUSED")
+    knot.stop()
+    assert put(server, "new", "192.0.2.11", None, tcp=tcp) == "SERVFAIL"
+
+
+def test_a_secondary_refuses_updates_unless_told_to_pass_them_on(farm):
+    path = farm.write("knot.zone", ZONE)
+    knot = farm.knot([("a.example", path)])
+    server = farm.tamisd({"zones": [{"name": "a.example", "secondary": {"from": ["%s@%d" % knot.place]}}]})
+    assert put(server, "new", "192.0.2.9", None) == "REFUSED"
 
 
 # ---- Restarts ----

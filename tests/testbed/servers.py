@@ -205,8 +205,8 @@ class Bind(Server):
 
     name = "bind"
 
-    def start(self, zones, zone_extra="", wait=True):
-        """`zone_extra` goes into every zone's statement."""
+    def start(self, zones, zone_extra="", wait=True, options=""):
+        """`zone_extra` goes into every zone's statement, `options` into the options clause."""
         lines = [
             "options {",
             "    directory \"%s\";" % self.directory,
@@ -221,6 +221,7 @@ class Bind(Server):
             "    check-mx ignore; check-mx-cname ignore; check-srv-cname ignore; check-spf ignore;",
             "    check-dup-records ignore; max-records-per-type 0; max-types-per-name 0; zone-statistics none; tcp-clients 400;",
             "    rrset-order { order none; };",
+            options,
             "};",
             "controls { };",
             "logging { category default { null; }; category general { default_stderr; };",
@@ -316,12 +317,20 @@ class Tamisd(Server):
     def restart(self, kill=False, timeout_s=120.0):
         """Ends the process, in order or as a power cut would, writes self.config again and starts anew
         on the same state."""
+        self.end(kill)
+        self.start_again(timeout_s)
+
+    def end(self, kill=False):
+        """Ends the process and keeps its state, for start_again()."""
         ended, self.process = self.process, None
         if kill:
             ended.kill()
         else:
             ended.stop()
-        before = ended.log().splitlines().count("ready")
+        self.readies = ended.log().splitlines().count("ready")
+
+    def start_again(self, timeout_s=120.0):
+        before = self.readies
         self.write_config()
         self.run([tamis_program("tamisd"), "-c", self.path("tamisd.yaml")], self.env)
         self.process.wait_until(lambda: self.process.log().splitlines().count("ready") > before,

@@ -382,6 +382,21 @@ static void test_mistakes_in_zones_name_line_and_remedy(void **state)
                "    allow-update: [192.0.2.1@53]\n",
          9, "has a port"},
         {ZONES "  - name: a.example\n    primary: { file: a.zone }\n"
+               "    update-policy:\n      - { key: xfr, names: [a.example, www.b.example] }\n",
+         10, "www.b.example is not in zone a.example"},
+        {ZONES "  - name: a.example\n    primary: { file: a.zone }\n"
+               "    update-policy:\n      - { key: xfr, types: [A] }\n",
+         10, "grants no name"},
+        {ZONES "  - name: a.example\n    primary: { file: a.zone }\n"
+               "    update-policy:\n      - { key: xf, self: true }\n",
+         10, "did you mean \"xfr\""},
+        {ZONES "  - name: a.example\n    primary: { file: a.zone }\n"
+               "    update-policy:\n      - { key: \"*\", self: true, types: [AAA] }\n",
+         10, "not a type of records"},
+        {"server:\n  listen: [\"127.0.0.1@5300\"]\n  journal: { size: 5M }\n", 3, "from 16M to 1T"},
+        {"server:\n  listen: [\"127.0.0.1@5300\"]\n  journal: { age: 14 }\n", 3,
+         "as in 12h or 14d"},
+        {ZONES "  - name: a.example\n    primary: { file: a.zone }\n"
                "    allow-update: [update.exmple]\n",
          9, "did you mean key \"Update.Example\""},
         {ZONES "  - name: a.example\n    primary: { file: a.zone }\n"
