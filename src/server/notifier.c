@@ -38,18 +38,19 @@ struct target {
     struct told_zone *zone;
     struct tsig_client *tsig; /* NULL: unsigned */
     char text[ORIGIN_TEXT_MAX];
-    struct timer timer; /* the next try; not set: nothing to tell */
+    struct timer timer; /* the next message; not set: nothing to tell */
+    int64_t sent_ms;    /* the last one; 0: none yet */
     unsigned tries;
     uint16_t id; /* of the message that waits for its answer */
     bool waits;
+    bool has_news;  /* there is more than the last message told */
+    bool is_silent; /* given up, and nothing was heard since */
 };
 
 struct told_zone {
     const struct notify_zone *config;
     struct target *targets;
-    struct timer timer; /* the end of the pause; not set: none */
     atomic_bool is_new; /* there is something to tell */
-    bool in_pause;
 };
 
 struct notifier {
@@ -199,6 +200,10 @@ static void give_up(struct notifier *notifier, struct target *target)
 {
     stop_waiting(notifier, target);
     count(&notifier->counters.given_up);
+    target->tries = 0;
+    if (target->is_silent)
+        return; /* said already */
+    target->is_silent = true;
     say(notifier, LOG_WARNING,
         "zone %s: %s does not answer a NOTIFY: it learns of the change by its own timers",
         target->zone->config->zone->text, target->text);
@@ -208,12 +213,14 @@ static void send_notify(struct notifier *notifier, struct target *target, int64_
 {
     if (target->tries == NOTIFY_TRIES) {
         give_up(notifier, target);
-        return;
+        if (!target->has_news)
+            return;
     }
     if (start_waiting(notifier, target) < 0) {
         timer_set(&notifier->timers, &target->timer, now_ms + FULL_PAUSE_MS);
         return;
     }
+    target->has_news = false; /* the message has the serial of this moment */
     uint8_t message[MESSAGE_MAX];
     const size_t size = make_message(notifier, target, message);
     if (size == 0) {
@@ -224,8 +231,24 @@ static void send_notify(struct notifier *notifier, struct target *target, int64_
     (void)!sendto(socket_of(notifier, target), message, size, MSG_DONTWAIT | MSG_NOSIGNAL,
                   target->config->address, target->config->size);
     count(&notifier->counters.sent);
+    target->sent_ms = now_ms;
     timer_set(&notifier->timers, &target->timer, now_ms + (PAUSE_FIRST_MS << target->tries));
     target->tries++;
+}
+
+/* Sends what is new as soon as the target may hear again. One that does not answer is not left to
+ * the growing pauses while there is more and more to tell: it may have come back. */
+static void send_news(struct notifier *notifier, struct target *target, int64_t now_ms)
+{
+    const int64_t pause_ms = target->waits ? PAUSE_FIRST_MS : NOTIFY_PAUSE_MS;
+    const int64_t due_ms = target->sent_ms == 0 ? now_ms : target->sent_ms + pause_ms;
+    target->has_news = true;
+    if (due_ms <= now_ms) {
+        timer_unset(&notifier->timers, &target->timer);
+        send_notify(notifier, target, now_ms);
+    } else if (target->timer.place == 0 || due_ms < target->timer.due_ms) {
+        timer_set(&notifier->timers, &target->timer, due_ms);
+    }
 }
 
 static bool is_same_address(const struct sockaddr *one, const struct sockaddr *other)
@@ -280,23 +303,28 @@ static bool is_verified(struct notifier *notifier, struct target *target, const 
 }
 
 static void take_answer(struct notifier *notifier, const struct sockaddr *address,
-                        const uint8_t *wire, size_t size)
+                        const uint8_t *wire, size_t size, int64_t now_ms)
 {
     struct target *target = find_waiting(notifier, address, wire, size);
     if (target == NULL || !is_verified(notifier, target, wire, size))
         return;
     stop_waiting(notifier, target);
     timer_unset(&notifier->timers, &target->timer);
+    target->tries = 0;
+    target->is_silent = false;
+    if (target->has_news)
+        send_news(notifier, target, now_ms);
     count(&notifier->counters.answered);
     const unsigned rcode = knot_wire_get_rcode(wire);
-    if (rcode != KNOT_RCODE_NOERROR)
+    /* That a policy zone is new may be told before the catalog that brings it there. */
+    if (rcode != KNOT_RCODE_NOERROR && !atomic_load(&target->zone->config->zone->transfer_only))
         say(notifier, LOG_NOTICE,
             "zone %s: %s answers a NOTIFY with RCODE %u: is it a secondary of the zone, and may we "
             "notify it?",
             target->zone->config->zone->text, target->text, rcode);
 }
 
-static void receive(struct notifier *notifier, int fd)
+static void receive(struct notifier *notifier, int fd, int64_t now_ms)
 {
     for (;;) {
         uint8_t wire[MESSAGE_MAX];
@@ -307,31 +335,21 @@ static void receive(struct notifier *notifier, int fd)
         if (size < 0 && errno != ECONNREFUSED)
             return;
         if (size > 0)
-            take_answer(notifier, (const struct sockaddr *)&from, wire, (size_t)size);
+            take_answer(notifier, (const struct sockaddr *)&from, wire, (size_t)size, now_ms);
     }
 }
 
 /* ---- The thread ---- */
 
-/* Begins a round: everyone hears of the zone's present serial. */
-static void begin_round(struct notifier *notifier, struct told_zone *zone, int64_t now_ms)
-{
-    atomic_store(&zone->is_new, false);
-    zone->in_pause = true;
-    timer_set(&notifier->timers, &zone->timer, now_ms + NOTIFY_PAUSE_MS);
-    for (size_t i = 0; i < zone->config->target_count; i++) {
-        struct target *target = &zone->targets[i];
-        target->tries = 0;
-        send_notify(notifier, target, now_ms);
-    }
-}
-
-static void begin_rounds(struct notifier *notifier, int64_t now_ms)
+static void take_news(struct notifier *notifier, int64_t now_ms)
 {
     for (size_t i = 0; i < notifier->count; i++) {
         struct told_zone *zone = &notifier->zones[i];
-        if (!zone->in_pause && atomic_load(&zone->is_new))
-            begin_round(notifier, zone, now_ms);
+        if (!atomic_load(&zone->is_new))
+            continue;
+        atomic_store(&zone->is_new, false);
+        for (size_t k = 0; k < zone->config->target_count; k++)
+            send_news(notifier, &zone->targets[k], now_ms);
     }
 }
 
@@ -340,16 +358,7 @@ static void run_timers(struct notifier *notifier, int64_t now_ms)
     struct timer *timer;
     while ((timer = timer_heap_first(&notifier->timers)) != NULL && timer->due_ms <= now_ms) {
         timer_unset(&notifier->timers, timer);
-        struct target *target = timer->owner;
-        if (target != NULL) {
-            send_notify(notifier, target, now_ms);
-            continue;
-        }
-        struct told_zone *zone =
-            (struct told_zone *)((uint8_t *)timer - offsetof(struct told_zone, timer));
-        zone->in_pause = false;
-        if (atomic_load(&zone->is_new))
-            begin_round(notifier, zone, now_ms);
+        send_notify(notifier, timer->owner, now_ms);
     }
 }
 
@@ -373,17 +382,17 @@ static void *run(void *context)
         };
         if (poll(waits, 3, wait_ms(notifier)) < 0 && errno != EINTR)
             break;
+        const int64_t now_ms = monotonic_ms();
+        for (size_t i = 1; i < 3; i++) {
+            if ((waits[i].revents & (POLLIN | POLLERR)) != 0)
+                receive(notifier, waits[i].fd, now_ms);
+        }
         if ((waits[0].revents & POLLIN) != 0) {
             uint64_t wakes;
             (void)!read(notifier->wake_fd, &wakes, sizeof(wakes));
             atomic_store(&notifier->is_woken, false);
+            take_news(notifier, now_ms);
         }
-        for (size_t i = 1; i < 3; i++) {
-            if ((waits[i].revents & (POLLIN | POLLERR)) != 0)
-                receive(notifier, waits[i].fd);
-        }
-        const int64_t now_ms = monotonic_ms();
-        begin_rounds(notifier, now_ms);
         run_timers(notifier, now_ms);
     }
     return NULL;
@@ -460,7 +469,7 @@ static int allocate(struct notifier *notifier, const struct notify_zone *zones, 
     return notifier->zones == NULL || notifier->targets == NULL || notifier->by_zone == NULL ||
                    notifier->by_id == NULL || notifier->reader == NULL
                ? -ENOMEM
-               : timer_heap_init(&notifier->timers, count + target_count);
+               : timer_heap_init(&notifier->timers, target_count);
 }
 
 int notifier_start(const struct notify_zone *zones, size_t count,

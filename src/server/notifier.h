@@ -1,8 +1,10 @@
 /* Tells secondaries that a zone has changed: NOTIFY (RFC 1996) over UDP, signed where a key is
  * given, and again with growing pauses until each has answered.
  *
- * A zone that changes all the time is told of at most every NOTIFY_PAUSE_MS, with the serial of
- * that moment. Whoever never answers hears of the next change again, and has its own SOA timers.
+ * News is told at once. While a zone changes all the time, each secondary hears of it as often as
+ * it answers, but at most every NOTIFY_PAUSE_MS, with the serial of that moment; one that does not
+ * answer holds up no other and hears of it once a second. Whoever is given up hears of the next
+ * change again, and has its own SOA timers.
  */
 #pragma once
 
@@ -16,9 +18,10 @@
 #include "zone/transfer_in.h"
 #include "zone/zone.h"
 
-/* Between two rounds of a zone that changes all the time: secondaries are to answer a change within
- * 100 ms at the median, and ten datagrams a second cost them little. */
-#define NOTIFY_PAUSE_MS 100
+/* What a change waits at most behind one that was just told. With the pause that secondaries make
+ * between two transfers it is what an update takes to be seen everywhere; shorter ones would cost a
+ * message and an answer for fewer and fewer changes. */
+#define NOTIFY_PAUSE_MS 20
 
 /* Times a NOTIFY is sent to one target before it is given up; pauses grow from 1 s to 32 s (RFC
  * 1996, 3.6: these are the sender's choice). */

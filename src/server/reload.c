@@ -363,8 +363,13 @@ static int change_zones(struct server *server, struct zone *const *added, size_t
 int server_zones_change(struct server *server, struct zone *const *added, size_t added_count,
                         struct zone *const *removed, size_t removed_count)
 {
+    struct error error;
     pthread_mutex_lock(&server->membership);
+    /* It looks at the zones that go, and starts with telling all, so that nothing is missed. */
+    server_notifier_stop(server, true);
     int rc = change_zones(server, added, added_count, removed, removed_count);
+    if (server_notifier_start(server, true, &error) < 0)
+        server_log(LOG_WARNING, "secondaries of orders are not notified: %s", error.text);
     pthread_mutex_unlock(&server->membership);
     return rc;
 }
@@ -452,7 +457,10 @@ static void restart_order_zones(struct server *server, struct reload_report *rep
 static void restart_notifier(struct server *server, struct reload_report *report)
 {
     struct error error;
-    if (server_notifier_start(server, &error) < 0)
+    if (server_notifier_start(server, false, &error) < 0)
+        add_finding(report, &error);
+    server_notifier_stop(server, true); /* begun anew when an order's zone went meanwhile */
+    if (server_notifier_start(server, true, &error) < 0)
         add_finding(report, &error);
 }
 
@@ -468,7 +476,8 @@ static int reload_all(struct server *server, struct reload_plan *change,
     order_publisher_stop(server->order_publisher);
     order_zones_stop(server->order_zones);
     server_refresh_stop(server);
-    server_notifier_stop(server);
+    server_notifier_stop(server, false);
+    server_notifier_stop(server, true);
     rc = plan_zones(server, change); /* beside members that have come by now */
     if (rc == 0)
         rc = publish_zones(server, change);

@@ -78,9 +78,10 @@ static bool has_chain(const struct server *server, const struct zone *zone)
            journal_range(server->journal, zone->name.wire, &first, &last) == 0;
 }
 
-/* Lets go of what the zone was by updates or IXFR: its file counts again, and a snapshot that a crash
- * would leave from before would be taken for the latest of it. A copy of what an origin has is
- * served also where the journal cannot be written: a restart drops the chain that stays behind. */
+/* Lets go of what the zone was by updates or IXFR: its file counts again, and a snapshot that a
+ * crash would leave from before would be taken for the latest of it. A copy of what an origin has
+ * is served also where the journal cannot be written: a restart drops the chain that stays behind.
+ */
 static int begin_anew(const struct server *server, struct zone *zone)
 {
     struct error error;
@@ -660,7 +661,7 @@ static int start_all(struct server *server, struct error *ret_error)
     if (rc == 0)
         rc = server_refresh_start(server, ret_error);
     if (rc == 0)
-        rc = server_notifier_start(server, ret_error);
+        rc = server_notifier_start(server, false, ret_error);
     for (size_t i = 0; rc == 0 && i < server->plan.count; i++) {
         /* Last checked before the start, and a NOTIFY may have come since to nobody. */
         const struct zone *zone = server->plan.zones[i].zone;
@@ -726,7 +727,8 @@ void server_stop(struct server *server)
     worker_pool_drain(server->pool, DRAIN_MS);
     updater_stop(server->updater); /* answers all that the workers took */
     update_forwarder_stop(server->update_forwarder);
-    server_notifier_stop(server);
+    server_notifier_stop(server, false);
+    server_notifier_stop(server, true);
     transfer_sender_stop(server->sender);
     worker_pool_stop(server->pool, 0);
     transfer_sender_free(server->sender);

@@ -80,9 +80,11 @@ struct server {
     struct updater *updater;          /* RCU; NULL without a journal */
     struct update_grant update_grant; /* the updater's */
     struct transfer_sender *sender;
-    pthread_mutex_t telling;   /* over the notifier, which goes and comes with a reload */
-    struct notifier *notifier; /* NULL: there is nobody to tell */
-    struct notify_plan notify_plan;
+    /* Over the notifiers: of the configuration's zones, which goes and comes with a reload, and of
+     * all others, whenever one of them does. NULL: there is nobody to tell. */
+    pthread_mutex_t telling;
+    struct notifier *notifiers[2];
+    struct notify_plan notify_plans[2];
     struct notifier_counters notified;         /* by those that are gone */
     struct update_forwarder *update_forwarder; /* RCU; NULL: no zone forwards updates */
     struct snapshot_keeper *snapshots;

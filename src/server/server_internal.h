@@ -109,9 +109,12 @@ int server_take_transfer(void *context, const struct zone *zone, const struct re
                          enum transport transport, size_t datagram_max);
 _must_check_ int server_sender_start(struct server *server, struct error *ret_error);
 
-/* The notifier for the present zones, which it tells of at once. As the refresher. */
-_must_check_ int server_notifier_start(struct server *server, struct error *ret_error);
-void server_notifier_stop(struct server *server);
+/* The notifier for the present zones of the configuration, or for those that are members of a
+ * catalog, followed or published; it tells of them at once. Of members the membership lock or, with
+ * all that make zones stopped, the reload lock is held; else as the refresher. */
+_must_check_ int server_notifier_start(struct server *server, bool members,
+                                       struct error *ret_error);
+void server_notifier_stop(struct server *server, bool members);
 
 /* The zone has another serial than before. Any thread; returns at once. */
 void server_tell_secondaries(struct server *server, const struct zone *zone);

@@ -95,19 +95,21 @@ static int plan_zone(struct notify_plan *plan, const struct zone *zone, struct t
     return 0;
 }
 
-static bool is_told(const struct zone *zone)
+static bool is_told(const struct zone *zone, bool members)
 {
     const struct config_zone *config = zone->config;
-    return zone->role != ZONE_FORWARD && config->notify_count > 0;
+    return zone->role != ZONE_FORWARD && config->notify_count > 0 && config->is_member == members;
 }
 
-static int plan_all(const struct server *server, struct notify_plan *plan)
+/* The control lock is held. */
+static int plan_held(const struct server *server, bool members, struct notify_plan *plan)
 {
     size_t zone_count = 0, target_count = 0;
     for (size_t i = 0; i < server->zone_count; i++) {
-        const struct config_zone *config = server->zones[i]->config;
-        zone_count += is_told(server->zones[i]);
-        target_count += config->notify_count;
+        if (!is_told(server->zones[i], members))
+            continue;
+        zone_count++;
+        target_count += ((const struct config_zone *)server->zones[i]->config)->notify_count;
     }
     plan->zones = calloc(zone_count + 1, sizeof(*plan->zones));
     plan->keys = calloc(target_count + 1, sizeof(*plan->keys));
@@ -116,7 +118,7 @@ static int plan_all(const struct server *server, struct notify_plan *plan)
     struct transfer_key *keys = plan->keys;
     for (size_t i = 0; i < server->zone_count; i++) {
         const struct zone *zone = server->zones[i];
-        if (!is_told(zone))
+        if (!is_told(zone, members))
             continue;
         const int rc = plan_zone(plan, zone, keys);
         if (rc < 0)
@@ -124,6 +126,14 @@ static int plan_all(const struct server *server, struct notify_plan *plan)
         keys += ((const struct config_zone *)zone->config)->notify_count;
     }
     return 0;
+}
+
+static int plan_all(struct server *server, bool members, struct notify_plan *plan)
+{
+    pthread_mutex_lock(&server->control); /* members may come and go */
+    const int rc = plan_held(server, members, plan);
+    pthread_mutex_unlock(&server->control);
+    return rc;
 }
 
 /* The SOA as queries see it now: by RCU, so that a commit which waits for the disk makes nobody
@@ -148,10 +158,10 @@ static bool read_soa(void *context, const struct zone *zone, uint8_t *ret_rdata,
     return found;
 }
 
-int server_notifier_start(struct server *server, struct error *ret_error)
+int server_notifier_start(struct server *server, bool members, struct error *ret_error)
 {
     struct notify_plan plan = {0};
-    if (plan_all(server, &plan) < 0) {
+    if (plan_all(server, members, &plan) < 0) {
         plan_clear(&plan);
         return error_set(ret_error, -ENOMEM, "out of memory");
     }
@@ -171,18 +181,18 @@ int server_notifier_start(struct server *server, struct error *ret_error)
     for (size_t i = 0; i < plan.count; i++)
         notifier_tell(notifier, plan.zones[i].zone);
     pthread_mutex_lock(&server->telling);
-    server->notifier = notifier;
-    server->notify_plan = plan;
+    server->notifiers[members] = notifier;
+    server->notify_plans[members] = plan;
     pthread_mutex_unlock(&server->telling);
     return 0;
 }
 
-void server_notifier_stop(struct server *server)
+void server_notifier_stop(struct server *server, bool members)
 {
     pthread_mutex_lock(&server->telling);
-    struct notifier *notifier = TAKE(server->notifier);
-    struct notify_plan plan = server->notify_plan;
-    server->notify_plan = (struct notify_plan){0};
+    struct notifier *notifier = TAKE(server->notifiers[members]);
+    struct notify_plan plan = server->notify_plans[members];
+    server->notify_plans[members] = (struct notify_plan){0};
     if (notifier != NULL) {
         struct notifier_counters counters;
         notifier_counters(notifier, &counters);
@@ -196,7 +206,8 @@ void server_notifier_stop(struct server *server)
 void server_tell_secondaries(struct server *server, const struct zone *zone)
 {
     pthread_mutex_lock(&server->telling);
-    if (server->notifier != NULL)
-        notifier_tell(server->notifier, zone);
+    for (size_t i = 0; i < 2; i++)
+        if (server->notifiers[i] != NULL)
+            notifier_tell(server->notifiers[i], zone); /* who does not have it ignores it */
     pthread_mutex_unlock(&server->telling);
 }

@@ -75,9 +75,11 @@ static void notify_counters(struct server *server, struct notifier_counters *ret
 {
     pthread_mutex_lock(&server->telling);
     *ret_counters = server->notified;
-    if (server->notifier != NULL) {
+    for (size_t i = 0; i < 2; i++) {
         struct notifier_counters now;
-        notifier_counters(server->notifier, &now);
+        if (server->notifiers[i] == NULL)
+            continue;
+        notifier_counters(server->notifiers[i], &now);
         notifier_counters_add(ret_counters, &now);
     }
     pthread_mutex_unlock(&server->telling);

@@ -1,8 +1,10 @@
 #include <errno.h>
 #include <libknot/descriptor.h>
+#include <libknot/wire.h>
 #include <syslog.h>
 #include <time.h>
 
+#include "base/rcu.h"
 #include "dns/serial.h"
 #include "server/soa_timers.h"
 #include "server/transfer_sender_internal.h"
@@ -14,11 +16,15 @@
 #define DIFFERENCE_OCTETS_MIN ((uint64_t)1 << 20)
 #define DIFFERENCE_OCTETS_MAX ((uint64_t)32 << 20)
 
+/* The end of an SOA's rdata (RFC 1035, 3.3.13): five numbers of four octets. */
+#define SOA_NUMBERS_SIZE 20
+#define SOA_EXPIRE       12
+
 /* Remaining time of a secondary (RFC 7314, 2), or what the SOA says. */
-static uint32_t expire_of(const struct zone *zone)
+static uint32_t expire_of(const struct zone *zone, uint32_t of_soa_s)
 {
     if (zone->role != ZONE_SECONDARY)
-        return zone->data->soa.expire_s;
+        return of_soa_s;
     const int64_t left_s = atomic_load(&zone->expires_at) - (int64_t)time(NULL);
     return left_s > 0 ? (uint32_t)left_s : 0;
 }
@@ -45,11 +51,47 @@ static struct journal *present_journal(const struct transfer_sender *sender)
 }
 
 /* Whether the journal tells the way from the client's serial to the zone's present one. */
-static bool has_difference(struct journal *journal, const struct zone_data *data, uint32_t serial)
+static bool has_difference(struct journal *journal, const struct transfer *transfer,
+                           uint32_t serial)
 {
     uint32_t first, last;
-    return journal != NULL && journal_range(journal, data->apex.wire, &first, &last) == 0 &&
-           last == data->soa.serial && serial != last;
+    return journal != NULL && journal_range(journal, transfer->apex.wire, &first, &last) == 0 &&
+           last == serial && transfer->serial != last;
+}
+
+/* What a difference needs of the zone, as queries see it. False: it is not served. */
+static bool look(const struct transfer_sender *sender, struct transfer *transfer,
+                 uint32_t *ret_serial)
+{
+    const struct zone *zone =
+        zone_set_find(rcu_dereference(sender->options.view->zones), &transfer->apex, 0);
+    if (zone == NULL || zone->name.label_count != transfer->apex.label_count ||
+        atomic_load(&zone->status) != ZONE_SERVING)
+        return false;
+    const struct zone_data *data = rcu_dereference(zone->data);
+    const struct name_entry *apex = rcu_dereference(data->apex_entry);
+    struct rrset soa;
+    if (apex == NULL || !name_entry_rrset(apex, KNOT_RRTYPE_SOA, &soa))
+        return false;
+    const uint8_t *numbers = soa.data + soa.size - SOA_NUMBERS_SIZE;
+    *ret_serial = knot_wire_read_u32(numbers);
+    transfer->expire_s = expire_of(zone, knot_wire_read_u32(numbers + SOA_EXPIRE));
+    transfer->zone_octets = zone_data_memory(data);
+    return true;
+}
+
+/* Whether a difference may do, told without a lock: whoever changes the zone has its own while a
+ * commit waits for the disk, and would seldom let a secondary in where one follows the other. */
+static bool may_begin_at_once(const struct transfer_sender *sender, struct transfer *transfer)
+{
+    uint32_t serial;
+    if (!transfer->is_ixfr || transfer_is_datagram(transfer))
+        return false;
+    rcu_register_thread();
+    const bool is_served = look(sender, transfer, &serial);
+    rcu_unregister_thread();
+    return is_served && serial_is_newer(serial, transfer->serial) &&
+           has_difference(present_journal(sender), transfer, serial);
 }
 
 /* Opens what needs the zone, under its `writer`. 1: a difference, which needs only the journal, may
@@ -60,7 +102,7 @@ static int open_locked(const struct transfer_sender *sender, struct transfer *tr
     struct zone_data *data = zone->data;
     if (atomic_load(&zone->status) != ZONE_SERVING || data->apex_entry == NULL)
         return -ENODATA;
-    transfer->expire_s = expire_of(zone);
+    transfer->expire_s = expire_of(zone, data->soa.expire_s);
     transfer->zone_octets = zone_data_memory(data);
     const uint32_t serial = data->soa.serial;
     const bool is_current = transfer->is_ixfr && (transfer->serial == serial ||
@@ -73,7 +115,7 @@ static int open_locked(const struct transfer_sender *sender, struct transfer *tr
             return rc;
     }
     if (transfer->is_ixfr && may_differ &&
-        has_difference(present_journal(sender), data, transfer->serial))
+        has_difference(present_journal(sender), transfer, serial))
         return 1;
     if (transfer_is_datagram(transfer)) {
         transfer->out = TAKE(transfer->soa);
@@ -118,7 +160,7 @@ int transfer_open(const struct sender_thread *thread, struct transfer *transfer)
 {
     const struct transfer_sender *sender = thread->sender;
     transfer->begun_ms = monotonic_ms();
-    int rc = open_under_locks(sender, transfer, true);
+    int rc = may_begin_at_once(sender, transfer) ? 1 : open_under_locks(sender, transfer, true);
     if (rc <= 0)
         return rc;
     rc = open_difference(thread, transfer);

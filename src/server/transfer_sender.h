@@ -5,8 +5,8 @@
  * way, so a client that reads slowly holds these, its view of the zone or its difference, and
  * nothing else; one that does not read at all is cut off by the worker's time-out.
  *
- * Locks: a transfer begins under `writing` and the zone's `writer`, for moments; then it has a view
- * or a difference of its own and takes no lock.
+ * Locks: a whole zone begins under `writing` and the zone's `writer`, for moments; then it has a
+ * view of its own and takes no lock. A difference over TCP takes none from its beginning.
  */
 #pragma once
 

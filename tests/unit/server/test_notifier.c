@@ -277,6 +277,26 @@ static void test_a_storm_of_changes_is_told_now_and_then_with_the_last_serial(vo
     fixture_stop(&fixture);
 }
 
+static void test_one_that_does_not_answer_holds_up_no_other(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct told told;
+    fixture_start(&fixture, 2, false);
+    for (uint32_t serial = 10; serial < 20; serial++) {
+        fixture.serial = serial;
+        notifier_tell(fixture.notifier, &fixture.zone);
+        assert_int_equal(receive(&fixture, 0, &told), serial);
+        answer(&told, fixture.fds[0], 0, false);
+    }
+    wait_for_answers(&fixture, 10);
+    while (receive(&fixture, 1, &told) < 19) /* once a second, with the serial of the moment */
+        ;
+    answer(&told, fixture.fds[1], 0, false);
+    wait_for_answers(&fixture, 11);
+    fixture_stop(&fixture);
+}
+
 static void test_a_zone_without_data_is_not_told_of(void **state)
 {
     (void)state;
@@ -302,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_an_answer_counts_only_from_whom_it_was_sent_to),
         cmocka_unit_test(test_with_a_key_an_answer_counts_only_signed),
         cmocka_unit_test(test_a_storm_of_changes_is_told_now_and_then_with_the_last_serial),
+        cmocka_unit_test(test_one_that_does_not_answer_holds_up_no_other),
         cmocka_unit_test(test_a_zone_without_data_is_not_told_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
