@@ -17,8 +17,8 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
-#include <urcu/wfcqueue.h>
 
+#include "base/handover.h"
 #include "dns/serial.h"
 #include "server/soa_timers.h"
 #include "zone/origin_link.h"
