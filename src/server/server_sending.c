@@ -176,6 +176,20 @@ int server_notifier_start(struct server *server, struct error *ret_error)
     return 0;
 }
 
+void server_notifier_follow(struct server *server, struct zone *const *zones, size_t count)
+{
+    bool is_any_told = false;
+    struct error error;
+    for (size_t i = 0; i < count; i++)
+        is_any_told |= is_told(zones[i]);
+    if (!is_any_told)
+        return;
+    server_notifier_stop(server);
+    if (server_notifier_start(server, &error) < 0)
+        server_log(LOG_ERR, "secondaries hear of changes by their own timers alone: %s",
+                   error.text);
+}
+
 void server_notifier_stop(struct server *server)
 {
     pthread_mutex_lock(&server->telling);
