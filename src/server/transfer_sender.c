@@ -13,6 +13,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "base/handover.h"
 #include "server/transfer_sender_internal.h"
 #include "zone/origin_link.h"
 

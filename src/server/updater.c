@@ -16,7 +16,8 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
-#include <urcu/wfcqueue.h>
+
+#include "base/handover.h"
 
 /* Messages of one commit. More would make the first of them wait for the last. */
 #define BATCH_MAX 1024
