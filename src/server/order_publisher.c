@@ -350,6 +350,7 @@ static void *run(void *argument)
 {
     struct order_publisher *publisher = argument;
 
+    pthread_setname_np(pthread_self(), "order changes");
     while (!atomic_load(&publisher->stops)) {
         publish_all(publisher);
         while (sem_wait(&publisher->work) < 0 && errno == EINTR)

@@ -192,6 +192,7 @@ static void *run(void *argument)
 {
     struct order_zones *zones = argument;
 
+    pthread_setname_np(pthread_self(), "order zones");
     pthread_mutex_lock(&zones->lock);
     while (!zones->stops)
         if (!do_next(zones, false) && !zones->stops)

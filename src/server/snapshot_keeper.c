@@ -310,6 +310,7 @@ static void *keeper_run(void *argument)
 {
     struct snapshot_keeper *keeper = argument;
 
+    pthread_setname_np(pthread_self(), "snapshots");
     pthread_mutex_lock(&keeper->lock);
     for (;;) {
         struct timespec now;

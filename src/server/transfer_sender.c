@@ -421,6 +421,7 @@ static void wait_for_events(struct sender_thread *thread)
 static void *run(void *context)
 {
     struct sender_thread *thread = context;
+    pthread_setname_np(pthread_self(), "transfers");
     thread->sender->options.thread_begins();
     while (!atomic_load(&thread->sender->stops)) {
         take_events(thread);

@@ -476,6 +476,7 @@ static void do_batch(struct updater *updater)
 static void *run(void *context)
 {
     struct updater *updater = context;
+    pthread_setname_np(pthread_self(), "updates");
     for (;;) {
         const bool stops = atomic_load(&updater->stops);
         take_batch(updater);
