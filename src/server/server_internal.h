@@ -105,9 +105,13 @@ int server_take_transfer(void *context, const struct zone *zone, const struct re
                          enum transport transport, size_t datagram_max);
 _must_check_ int server_sender_start(struct server *server, struct error *ret_error);
 
-/* The notifier for the present zones, which it tells of at once. As the refresher. */
+/* The notifier for the present zones, instead of a former one; it tells of them at once. As the
+ * refresher, while nobody else makes zones. */
 _must_check_ int server_notifier_start(struct server *server, struct error *ret_error);
 void server_notifier_stop(struct server *server);
+
+/* The same for whoever makes zones: some have come, or have gone and are to be freed. */
+void server_notifier_follow(struct server *server, struct zone *const *zones, size_t count);
 
 /* The zone has another serial than before. Any thread; returns at once. */
 void server_tell_secondaries(struct server *server, const struct zone *zone);

@@ -147,9 +147,26 @@ static bool read_soa(void *context, const struct zone *zone, uint8_t *ret_rdata,
     return found;
 }
 
+void server_notifier_stop(struct server *server)
+{
+    pthread_mutex_lock(&server->telling);
+    struct notifier *notifier = TAKE(server->notifier);
+    struct notify_plan plan = server->notify_plan;
+    server->notify_plan = (struct notify_plan){0};
+    if (notifier != NULL) {
+        struct notifier_counters counters;
+        notifier_counters(notifier, &counters);
+        notifier_counters_add(&server->notified, &counters);
+    }
+    pthread_mutex_unlock(&server->telling);
+    notifier_stop(notifier);
+    plan_clear(&plan);
+}
+
 int server_notifier_start(struct server *server, struct error *ret_error)
 {
     struct notify_plan plan = {0};
+    server_notifier_stop(server);
     if (plan_all(server, &plan) < 0) {
         plan_clear(&plan);
         return error_set(ret_error, -ENOMEM, "out of memory");
@@ -176,20 +193,17 @@ int server_notifier_start(struct server *server, struct error *ret_error)
     return 0;
 }
 
-void server_notifier_stop(struct server *server)
+void server_notifier_follow(struct server *server, struct zone *const *zones, size_t count)
 {
-    pthread_mutex_lock(&server->telling);
-    struct notifier *notifier = TAKE(server->notifier);
-    struct notify_plan plan = server->notify_plan;
-    server->notify_plan = (struct notify_plan){0};
-    if (notifier != NULL) {
-        struct notifier_counters counters;
-        notifier_counters(notifier, &counters);
-        notifier_counters_add(&server->notified, &counters);
-    }
-    pthread_mutex_unlock(&server->telling);
-    notifier_stop(notifier);
-    plan_clear(&plan);
+    bool is_any_told = false;
+    struct error error;
+    for (size_t i = 0; i < count; i++)
+        is_any_told |= is_told(zones[i]);
+    if (!is_any_told)
+        return;
+    if (server_notifier_start(server, &error) < 0)
+        server_log(LOG_ERR, "secondaries hear of changes by their own timers alone: %s",
+                   error.text);
 }
 
 void server_tell_secondaries(struct server *server, const struct zone *zone)
