@@ -1,5 +1,6 @@
 """Orders in force as zones of the server: a policy zone each, and the catalog that lists them."""
 
+import socket
 import time
 
 import dns.message
@@ -7,7 +8,7 @@ import dns.query
 import dns.rcode
 
 from testbed import orders
-from testbed.order_answers import DATA, active, address, ask, eventually
+from testbed.order_answers import DATA, PATIENCE_S, active, address, ask, eventually
 
 CATALOG = "catalog.orders.example."
 SUBSCRIBER = "127.0.0.1"
@@ -61,6 +62,33 @@ def test_orders_come_into_the_catalog_and_leave_it(farm):
     assert serial(tamisd, CATALOG) > middle
     eventually(lambda: ask(tamisd, "t-1.orders.example.", "SOA").rcode() == dns.rcode.REFUSED, "the zone gone")
     assert member(tamisd, "t-2") == "t-2.orders.example."
+
+
+def test_secondaries_are_told_of_orders_that_come_change_and_go(farm):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as secondary:
+        secondary.bind((SUBSCRIBER, 0))
+        secondary.settimeout(PATIENCE_S)
+        told = {}
+
+        def told_of(zone, newer_than=0):
+            """Answers NOTIFYs until the zone's serial that they tell is newer; returns it."""
+            while told.get(zone, 0) <= newer_than:
+                wire, place = secondary.recvfrom(4096)
+                message = dns.message.from_wire(wire)
+                secondary.sendto(dns.message.make_response(message).to_wire(), place)
+                told[message.question[0].name.to_text()] = message.answer[0][0].serial
+            return told[zone]
+
+        tamisd = start(farm, notify=["%s@%d" % secondary.getsockname()])
+        listed = told_of(CATALOG)
+        tamisd.activate(write_order(farm, "t-1", ["h1.a.example"]))
+        first = told_of("t-1.orders.example.")
+        listed = told_of(CATALOG, listed)
+        tamisd.activate(write_order(farm, "t-1", ["h2.a.example"]))
+        told_of("t-1.orders.example.", first)
+        tamisd.reload()
+        tamisd.lift("t-1")
+        told_of(CATALOG, listed)
 
 
 def test_an_order_that_changes_keeps_its_member_and_gets_a_new_serial(farm):
