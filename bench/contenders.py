@@ -57,6 +57,11 @@ class Measured(Server):
         process, self.process = self.process, None
         process.stop(STOP_TIMEOUT_S)
 
+    def kill_and_start(self, workload):
+        """As after a power cut: on what is on disk."""
+        self.kill()
+        self.start(workload)
+
     @property
     def pids(self):
         """All processes that answer; NSD has three."""
@@ -85,10 +90,11 @@ class Floor(Measured):
 class Tamis(Tamisd, Measured):
     name = "tamisd"
     workers = 1
+    zone_settings = {}
 
     def begin(self, workload):
         os.makedirs(self.socket_folder, exist_ok=True)  # the stop before a second start removes it
-        zones = [{"name": name, "primary": {"file": str(path)}} for name, path in workload.zones]
+        zones = [{"name": name, "primary": {"file": str(path)}, **self.zone_settings} for name, path in workload.zones]
         Tamisd.start(self, {"server": {"workers": self.workers}, "zones": zones}, wait=False)
 
     start = Measured.start
@@ -121,6 +127,7 @@ class TwoWorkers(Tamis):
 
 class Knot(Measured):
     name = package = "knot"
+    zone_settings = "    journal-content: none\n"
 
     def begin(self, workload):
         zones = "".join(f"  - domain: {name}\n    file: {path}\n" for name, path in workload.zones)
@@ -138,13 +145,16 @@ control:
     listen: {self.path("knot.sock")}
 database:
     storage: {self.directory}
+acl:
+  - id: updates
+    address: {LOOPBACK}
+    action: update
 template:
   - id: default
     storage: {self.directory}
     zonefile-sync: -1
     zonefile-load: whole
-    journal-content: none
-zone:
+{self.zone_settings}zone:
 {zones}""")
         self.run([program("knotd"), "-c", config])
 
@@ -181,9 +191,14 @@ remote-control:
 
 class Bind(Measured):
     name, package = "bind", "bind9"
+    zone_settings = ""
+
+    def zone_path(self, path):
+        return path
 
     def begin(self, workload):
-        zones = "".join(f'zone "{name}" {{ type primary; file "{path}"; }};\n' for name, path in workload.zones)
+        zones = "".join(f'zone "{name}" {{ type primary; file "{self.zone_path(path)}"; {self.zone_settings}}};\n'
+                        for name, path in workload.zones)
         config = self.write("named.conf", f"""\
 options {{
     directory "{self.directory}";
@@ -295,6 +310,32 @@ addAction(QNameSetRule(listed), SpoofAction({{"192.0.2.66"}}))
 
 
 PEERS = {peer.name: peer for peer in (Knot, Nsd, Bind, Pdns, Dnsdist)}
+
+
+class UpdatedTamis(Tamis):
+    @property
+    def zone_settings(self):
+        return {"allow-update": [LOOPBACK]}  # a new one for each zone: YAML writes the same one as an alias
+
+
+class UpdatedKnot(Knot):
+    zone_settings = "    journal-content: changes\n    acl: updates\n"
+
+
+class UpdatedBind(Bind):
+    """Its journals lie beside the zone files, and in time it writes the zone files anew: it gets links to
+    them, which it replaces."""
+
+    zone_settings = f"allow-update {{ {LOOPBACK}; }}; "
+
+    def zone_path(self, path):
+        link = Path(self.path(path.name))
+        if not link.exists():
+            link.symlink_to(path)
+        return link
+
+
+UPDATED = {server.name: server for server in (UpdatedTamis, UpdatedKnot, UpdatedBind)}  # that take updates
 
 
 def versions(peers):

@@ -15,6 +15,9 @@ from testbed.process import LOOPBACK
 
 LOST_AFTER_S = 1
 
+UPDATES_PER_S_MAX = 120_000  # dnsperf sends no more
+UPDATE_LOST_AFTER_S = 10  # longer than a slow server keeps any waiting
+
 UNDER_WAY_NS = 5_000_000  # of CPU time of the server: queries arrive
 UNDER_WAY_STEP_S = 0.01
 LOOK_SHARE = 0.8  # of a measurement
@@ -76,6 +79,16 @@ def cpu_ns_by_thread(pids):
     for task in tasks(pids):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended just now
             used[task.name] = int((task / "schedstat").read_text().split()[0])
+    return used
+
+
+def cpu_ns_by_name(pids):
+    """The same by the names of the threads."""
+    used = {}
+    for task in tasks(pids):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            name = (task / "comm").read_text().rstrip("\n")
+            used[name] = used.get(name, 0) + int((task / "schedstat").read_text().split()[0])
     return used
 
 
@@ -189,6 +202,48 @@ def check_answers(name, output, nxdomain_share):
     share = counts.get("NXDOMAIN", 0) / max(total, 1)
     if set(counts) - {"NOERROR", "NXDOMAIN"} or not nxdomain_share[0] <= share <= nxdomain_share[1]:
         raise BadAnswers(f"{name} answered {line[1] if line else 'nothing'}")
+
+
+class UpdateLoad:
+    """dnsperf -u while it runs: `window` updates under way, at most `rate` a second (0: no limit).
+    `sent` and `lost` are known when it has finished."""
+
+    def __init__(self, server, path, seconds, window, rate, cores, told_every_s=None):
+        """`cores`: the first is the generator's. `told_every_s`: how often the rate is told on the way."""
+        self.name, self.pids, self.seconds, self.window = server.name, server.pids, seconds, window
+        self.account, self.cpu_before_ns = machine.Account(cores), cpu_ns_by_name(self.pids)
+        self.sent = self.lost = 0
+        self.process = subprocess.Popen(
+            ["taskset", "-c", str(cores[0]), "dnsperf", "-u", "-s", LOOPBACK, "-p", str(server.port), "-d", str(path),
+             "-l", str(seconds), "-n", "1", "-q", str(window), "-c", str(min(window, 4)), "-T", "1",
+             "-t", str(UPDATE_LOST_AFTER_S), *(["-Q", str(rate)] if rate else []),
+             *(["-S", str(told_every_s)] if told_every_s else [])],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def finish(self):
+        output = self.process.communicate(timeout=self.seconds + 10 * UPDATE_LOST_AFTER_S)[0]
+        used = {name: (ns - self.cpu_before_ns.get(name, 0)) / 1e9
+                for name, ns in cpu_ns_by_name(self.pids).items()}
+        shares = self.account.close(sum(used.values()))
+
+        def number(pattern):
+            return float(re.search(pattern, output)[1])
+
+        self.sent, self.lost = int(number(r"Updates sent:\s+(\d+)")), int(number(r"Updates lost:\s+(\d+)"))
+        codes = re.search(r"Response codes:\s+(.*)", output)
+        if codes is None or set(re.findall(r"[A-Z]+", codes[1])) != {"NOERROR"}:
+            raise BadAnswers(f"{self.name} answered updates with {codes[1] if codes else 'nothing'}")
+        done = int(number(r"Updates completed:\s+(\d+)"))
+        return {
+            "per_s": number(r"Updates per second:\s+([\d.]+)"), "done": done, "lost": self.lost,
+            "latency_ms": number(r"Average \w* ?Latency \(s\):\s+([\d.]+)") * 1e3,
+            "latest_ms": number(r"max ([\d.]+)") * 1e3,
+            "cpu_us": sum(used.values()) * 1e6 / max(done, 1),
+            "threads_us": {name: cpu_s * 1e6 / max(done, 1) for name, cpu_s in used.items() if cpu_s > 0.001},
+            "steps": [(float(at_s), float(per_s)) for at_s, per_s in
+                      re.findall(r"^([\d.]+): ([\d.]+)$", output, re.MULTILINE)],
+            "shares": shares,
+        }
 
 
 class PacedLoad:

@@ -17,6 +17,10 @@ SCALING_MIN = 1.8  # of two workers, over one
 LISTED_BYTES_MAX = 24
 ORDER_COST_MAX = 0.01
 LATE_MS_MAX = 5.0
+UPDATES_PER_S_MIN = 50_000
+UPDATES_BIND_RATIO_MIN = 20
+UPDATE_COST_MAX = 0.05  # of a query's CPU time, beside 10,000 updates a second
+UPDATE_LATER_MS_MAX = 1.0
 ACTIVE_S_MAX = {18_472: 0.1, 1_000_000: 1.5, 5_000_000: 5.0}
 
 PASS, SHORT, UNSURE = "PASS", "short", "unsure"

@@ -15,6 +15,7 @@ POPULAR_COUNT = 10_000
 POPULAR_OF_NAMES = 10  # but at most one in so many
 MIX_QUERIES = 1_000_000  # of one round: as many as a fast server answers in five seconds
 PACED_QUERIES = 100_000
+UPDATE_STEP = 7_368_787  # a prime: spreads updates over the zones, and names every host
 LIVE_EVERY = 10  # of the listed: as it was with the court's list
 LIVE_OF_NAMES = 50  # at most one name in so many is listed
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -167,6 +168,25 @@ class Workload:
             asker = Asker(self, f"{SEED} paced")
             _write(path, (f"{q.name} {q.expected}\n" for q in asker.draw(HITS, PACED_QUERIES)))
         return path
+
+    # ---- updates ----
+
+    def updated_host(self, number):
+        """By index: each once before the first comes again, and no alias, which would have to go first."""
+        index = number * UPDATE_STEP % self.names
+        return index - 1 if made_up.is_alias(index) else index
+
+    def update(self, number):
+        """A host, and the address that it gets."""
+        return host_name(self.provider, self.updated_host(number)), made_up.address(number + 1)
+
+    def write_updates(self, path, first, count):
+        """For dnsperf -u: a new address for so many hosts."""
+        with open(path, "w", encoding="ascii") as file:
+            for number in range(first, first + count):
+                host, address = self.update(number)
+                label, _, zone = host.partition(".")
+                file.write(f"{zone}\ndelete {label} A\nadd {label} 60 A {address}\nsend\n")
 
     # ---- orders ----
 

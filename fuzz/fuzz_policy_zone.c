@@ -34,12 +34,14 @@ static struct zone_data *load(const void *head, size_t head_size, const void *te
     return data;
 }
 
-static int read_orders(const struct zone_data *data, struct policy_orders *ret_orders)
+static int read_orders(struct zone_data *data, struct policy_orders *ret_orders)
 {
-    const struct zone_hold hold = {.data = (struct zone_data *)data, .table = data->table};
+    struct zone_view *view;
     struct error error = {0};
 
-    int rc = policy_zone_read(&hold, 1700000000, ret_orders, &error);
+    FUZZ_ASSERT(zone_view_open(data, &view) == 0);
+    int rc = policy_zone_read(view, policy_zone_metadata(data), 1700000000, ret_orders, &error);
+    zone_view_close(view);
     if (rc < 0)
         FUZZ_ASSERT(error.text[0] != '\0');
     return rc;
@@ -80,14 +82,16 @@ static void check_comes_back(const struct order *order)
     free(zone);
 }
 
-static void check_catalog(const struct zone_data *data)
+static void check_catalog(struct zone_data *data)
 {
-    const struct zone_hold hold = {.data = (struct zone_data *)data, .table = data->table};
+    struct zone_view *view;
     struct catalog catalog = {0};
     struct error error = {0};
 
-    if (catalog_read(&hold, 16, &catalog, &error) < 0)
+    FUZZ_ASSERT(zone_view_open(data, &view) == 0);
+    if (catalog_read(view, 16, &catalog, &error) < 0)
         FUZZ_ASSERT(error.text[0] != '\0');
+    zone_view_close(view);
     FUZZ_ASSERT(catalog.count <= 16);
     catalog_clear(&catalog);
 }

@@ -4,6 +4,10 @@
  * state between two units of work and goes offline (rcu_thread_offline) around anything that
  * blocks. Writers call synchronize_rcu() or call_rcu() after unpublishing a pointer, never while
  * holding a read reference.
+ *
+ * A thread that reads only now and then is registered for just that moment, in which it blocks on
+ * nothing, locks that are held around a grace period included; where the moment is long, it passes
+ * quiescent states.
  */
 #pragma once
 

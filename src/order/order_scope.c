@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/rcu.h"
+
 struct zone *order_scope_zone(const struct zone_set *zones, const uint8_t *wire,
                               struct name *ret_name)
 {
@@ -11,7 +13,8 @@ struct zone *order_scope_zone(const struct zone_set *zones, const uint8_t *wire,
     return zone_set_find(zones, ret_name, 0);
 }
 
-/* Why a listed name cannot be blocked as it is listed; NULL when it can. */
+/* Why a listed name cannot be blocked as it is listed; NULL when it can. Zones may be edited
+ * meanwhile: readers only. */
 static const char *refusal(const struct zone *zone, const struct name *name,
                            const char **ret_detail)
 {
@@ -57,6 +60,8 @@ static uint64_t check_subtrees(const struct zone_set *zones, const struct order 
 struct looked {
     struct name name;
     struct zone *zone;
+    const char *reason, *detail; /* as of refusal() */
+    bool has_place;              /* in the zone's table */
 };
 
 /* The run of `zone` at the end, made when the last one is another's; NULL: no memory. */
@@ -90,16 +95,37 @@ static int leave_name(struct order_scope *scope, size_t index)
     return 0;
 }
 
+/* Looks a batch of names up, as a reader: for so long that no grace period waits for it. */
+static void look(const struct zone_set *zones, const struct order_names *names, size_t at,
+                 struct looked *looked, size_t count)
+{
+    rcu_thread_online();
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *wire = order_names_at(names, at + i);
+        looked[i].zone = order_scope_zone(zones, wire, &looked[i].name);
+        if (looked[i].zone != NULL)
+            zone_data_prefetch(looked[i].zone->data, &looked[i].name);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (looked[i].zone != NULL)
+            zone_data_prefetch_entry(looked[i].zone->data, &looked[i].name);
+    for (size_t i = 0; i < count; i++) {
+        looked[i].reason = refusal(looked[i].zone, &looked[i].name, &looked[i].detail);
+        if (looked[i].zone == NULL)
+            continue;
+        struct name_hit hit = zone_data_find(looked[i].zone->data, &looked[i].name);
+        looked[i].has_place = hit.entry != NULL || hit.marked;
+    }
+    rcu_thread_offline();
+}
+
 /* Marks a name of a zone, or leaves it for later. */
 static int take_name(struct order_scope *scope, struct scope_run *run, size_t index,
-                     const struct name *name, bool marks)
+                     const struct looked *looked, bool marks)
 {
-    struct zone_data *data = run->zone->data;
-
-    if (marks && zone_data_mark_present(data, name))
+    if (marks && looked->has_place && zone_data_mark_present(run->zone->data, &looked->name))
         return 0;
-    struct name_hit hit = zone_data_find(data, name);
-    run->missing += hit.entry == NULL && !hit.marked;
+    run->missing += !looked->has_place;
     run->left++;
     return leave_name(scope, index);
 }
@@ -108,17 +134,14 @@ static int take_name(struct order_scope *scope, struct scope_run *run, size_t in
 static int judge(struct order_scope *scope, struct order *order, size_t index,
                  const struct looked *looked, bool marks)
 {
-    const char *detail;
-
     struct scope_run *run = take_run(scope, looked->zone);
     if (run == NULL)
         return -ENOMEM;
-    const char *reason = refusal(looked->zone, &looked->name, &detail);
-    if (reason != NULL) {
+    if (looked->reason != NULL) {
         scope->refused++;
-        order_add_name_finding(order, &order->names, index, reason, detail);
+        order_add_name_finding(order, &order->names, index, looked->reason, looked->detail);
     }
-    return run->zone != NULL ? take_name(scope, run, index, &looked->name, marks) : 0;
+    return run->zone != NULL ? take_name(scope, run, index, looked, marks) : 0;
 }
 
 static int check_names(const struct zone_set *zones, struct order *order, bool marks,
@@ -130,15 +153,7 @@ static int check_names(const struct zone_set *zones, struct order *order, bool m
 
     for (size_t at = 0; at < count; at += LOOK_BATCH) {
         size_t batch = count - at < LOOK_BATCH ? count - at : LOOK_BATCH;
-        for (size_t i = 0; i < batch; i++) {
-            const uint8_t *wire = order_names_at(&order->names, at + i);
-            looked[i].zone = order_scope_zone(zones, wire, &looked[i].name);
-            if (looked[i].zone != NULL)
-                zone_data_prefetch(looked[i].zone->data, &looked[i].name);
-        }
-        for (size_t i = 0; i < batch; i++)
-            if (looked[i].zone != NULL)
-                zone_data_prefetch_entry(looked[i].zone->data, &looked[i].name);
+        look(zones, &order->names, at, looked, batch);
         for (size_t i = 0; i < batch && rc == 0; i++)
             rc = judge(scope, order, at + i, &looked[i], marks);
         if (rc < 0)
@@ -158,7 +173,10 @@ int order_scope_check(const struct zone_set *zones, struct order *order, bool ma
                       struct order_scope *ret_scope)
 {
     *ret_scope = (struct order_scope){0};
+    rcu_register_thread();
+    rcu_thread_offline();
     int rc = check_names(zones, order, marks, ret_scope);
+    rcu_unregister_thread();
     ret_scope->refused += check_subtrees(zones, order, order);
     return rc;
 }
@@ -216,9 +234,13 @@ uint64_t order_scope_refused(const struct zone_set *zones, const struct active_o
     const char *detail;
     uint64_t refused = 0;
 
+    rcu_register_thread();
     packed_walk_begin(&walk, active_order_names(active), 0);
     for (const uint8_t *wire = packed_walk_next(&walk); wire != NULL;
-         wire = packed_walk_next(&walk))
+         wire = packed_walk_next(&walk)) {
         refused += name_refusal(zones, wire, &detail) != NULL;
+        rcu_quiescent_state();
+    }
+    rcu_unregister_thread();
     return refused + check_subtrees(zones, active_order_get(active), NULL);
 }

@@ -26,6 +26,9 @@ struct order_scope {
 };
 void order_scope_clear(struct order_scope *scope);
 
+/* The zones keep their generations meanwhile and may be edited. The calling thread is no reader
+ * (base/rcu.h). */
+
 /* Makes a finding of each listed name that cannot be blocked as it is listed: one outside of every
  * zone, an apex, a zone cut. With `marks`, for which the caller is the writer, it marks those at
  * once that have a place in their zone: they are at hand. Returns 0 or -ENOMEM; the caller clears

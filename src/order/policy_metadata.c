@@ -40,21 +40,12 @@ static const uint8_t *value_of(const struct policy_string *string, const char *k
     return string->octets + key_size + 1;
 }
 
-static const struct name_entry *find_owner(const struct zone_hold *hold)
-{
-    static const uint8_t label[] = POLICY_OWN_LABEL;
-    uint64_t hash = name_hash_child(hold->data->apex.hashes[0], label);
-
-    return name_table_find(hold->table, hash, label, sizeof(label) - 1).entry;
-}
-
-int policy_metadata_find(const struct zone_hold *hold, const char *path, const uint8_t **ret_rdata,
-                         size_t *ret_size, struct error *ret_error)
+int policy_metadata_find(const struct name_entry *owner, const char *path,
+                         const uint8_t **ret_rdata, size_t *ret_size, struct error *ret_error)
 {
     struct rrset rrset;
     int found = 0;
 
-    const struct name_entry *owner = find_owner(hold);
     if (owner == NULL || !name_entry_rrset(owner, KNOT_RRTYPE_TXT, &rrset))
         return 0;
     const uint8_t *at = rrset.data;

@@ -21,10 +21,10 @@ struct policy_string {
 bool policy_string_next(const uint8_t *rdata, size_t size, size_t *at,
                         struct policy_string *ret_string);
 
-/* Finds the TXT record with an order's metadata. Returns 1 when it is there, 0 when it
- * is not, and -EINVAL when there are two, or one of a later form. */
-int policy_metadata_find(const struct zone_hold *hold, const char *path, const uint8_t **ret_rdata,
-                         size_t *ret_size, struct error *ret_error);
+/* Finds the TXT record with an order's metadata among what POLICY_OWN_LABEL has. Returns 1 when it
+ * is there, 0 when it is not, and -EINVAL when there are two, or one of a later form. */
+int policy_metadata_find(const struct name_entry *owner, const char *path,
+                         const uint8_t **ret_rdata, size_t *ret_size, struct error *ret_error);
 
 /* Makes the order that the metadata describes, without its lists and unverified. What a file would
  * be refused for refuses it here: -EINVAL. Keys that are not known are passed over. */

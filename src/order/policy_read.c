@@ -33,7 +33,8 @@ struct part {
 };
 
 struct reading {
-    const struct zone_data *data;
+    struct zone_view *view;
+    const struct name *apex;
     int64_t starts;
     struct error *error;
     char path[POLICY_PATH_MAX];
@@ -92,8 +93,8 @@ static void make_id_base(struct reading *reading)
 {
     knot_dname_txt_storage_t text;
 
-    policy_zone_path(reading->data->apex.wire, reading->path);
-    (void)knot_dname_to_str(text, reading->data->apex.wire, sizeof(text));
+    policy_zone_path(reading->apex->wire, reading->path);
+    (void)knot_dname_to_str(text, reading->apex->wire, sizeof(text));
     size_t size = strlen(text);
     uint64_t sum = digest(DIGEST_START, text, size);
     while (size > 0 && text[size - 1] == '.')
@@ -170,7 +171,7 @@ static int add_plain_part(struct reading *reading, const struct verdict *answer)
     order->budget = (struct order_budget){UINT64_MAX, UINT64_MAX, UINT64_MAX, 1, 1};
     order->verdict = *answer;
     if (answer->ttl_s == UINT32_MAX) /* no address gives one: as a negative answer of the zone */
-        order->verdict.ttl_s = reading->data->soa.minimum_s;
+        order->verdict.ttl_s = zone_view_soa(reading->view)->minimum_s;
     order->verdict.ttl_s = bounded_ttl(order->verdict.ttl_s);
     return 0;
 }
@@ -194,13 +195,13 @@ static int find_part(struct reading *reading, const struct verdict *answer, stru
     return 0;
 }
 
-static int begin(struct reading *reading, const struct zone_hold *hold)
+static int begin(struct reading *reading, const struct name_entry *metadata)
 {
     const uint8_t *rdata = NULL;
     size_t size = 0;
 
     make_id_base(reading);
-    int rc = policy_metadata_find(hold, reading->path, &rdata, &size, reading->error);
+    int rc = policy_metadata_find(metadata, reading->path, &rdata, &size, reading->error);
     if (rc < 0)
         return rc;
     reading->has_metadata = rc > 0;
@@ -360,13 +361,11 @@ static int add_extra(struct reading *reading, const uint8_t *trigger,
     return add_text(reading, list, text, size);
 }
 
-static int read_owner(void *context, const struct name_entry *entry, bool marked)
+static int read_owner(struct reading *reading, const struct name_entry *entry)
 {
-    struct reading *reading = context;
     uint8_t trigger[NAME_SIZE_MAX];
     struct policy_rule rule;
 
-    (void)marked;
     if (entry->owner_size == 0 || entry->rrset_count == 0)
         return 0; /* the apex triggers nothing (draft, section 4.1.1) */
     memcpy(trigger, entry->owner, entry->owner_size);
@@ -383,6 +382,22 @@ static int read_owner(void *context, const struct name_entry *entry, bool marked
         return 0;
     return reading->has_metadata ? add_of_order(reading, trigger, &rule, entry)
                                  : add_plain(reading, trigger, &rule);
+}
+
+/* Entries that are taken from the view at a time. */
+#define ENTRY_BATCH 256
+
+static int read_owners(struct reading *reading)
+{
+    const struct name_entry *entries[ENTRY_BATCH];
+    int rc = 0;
+
+    for (size_t count = 1; rc == 0 && count > 0;) {
+        count = zone_view_next(reading->view, entries, NULL, ENTRY_BATCH);
+        for (size_t i = 0; i < count && rc == 0; i++)
+            rc = read_owner(reading, entries[i]);
+    }
+    return rc;
 }
 
 /* ---- The end ---- */
@@ -403,15 +418,28 @@ static int finish_part(struct reading *reading, struct part *part)
     return 0;
 }
 
-int policy_zone_read(const struct zone_hold *hold, int64_t starts, struct policy_orders *ret_orders,
-                     struct error *ret_error)
+const struct name_entry *policy_zone_metadata(const struct zone_data *data)
+{
+    static const uint8_t label[] = POLICY_OWN_LABEL;
+    uint8_t wire[NAME_SIZE_MAX + sizeof(label)];
+    struct name owner;
+
+    memcpy(wire, label, sizeof(label) - 1);
+    memcpy(wire + sizeof(label) - 1, data->apex.wire, data->apex.size);
+    if (name_parse(&owner, wire, NAME_SIZE_MAX) < 0)
+        return NULL;
+    return zone_data_find(data, &owner).entry;
+}
+
+int policy_zone_read(struct zone_view *view, const struct name_entry *metadata, int64_t starts,
+                     struct policy_orders *ret_orders, struct error *ret_error)
 {
     _cleanup_(reading_clear) struct reading reading = {
-        .data = hold->data, .starts = starts, .error = ret_error};
+        .view = view, .apex = &zone_view_data(view)->apex, .starts = starts, .error = ret_error};
 
-    int rc = begin(&reading, hold);
+    int rc = begin(&reading, metadata);
     if (rc == 0)
-        rc = name_table_each(hold->table, read_owner, &reading);
+        rc = read_owners(&reading);
     for (size_t i = 0; i < reading.part_count && rc == 0; i++)
         rc = finish_part(&reading, &reading.parts[i]);
     if (rc < 0)

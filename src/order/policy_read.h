@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "order/order.h"
-#include "zone/zone_data.h"
+#include "zone/zone_view.h"
 
 /* The end of an order of which the zone does not say when it ends: 9999-12-31T23:59:59Z. It is in
  * force as long as its zone is fresh, which is the caller's to enforce. */
@@ -33,11 +33,16 @@ void policy_orders_clear(struct policy_orders *orders);
 #define POLICY_PATH_MAX 1040
 void policy_zone_path(const uint8_t *apex, char ret_path[POLICY_PATH_MAX]);
 
-/* Reads a generation that has data and that nobody edits meanwhile. `starts` is when orders start
+/* What the zone has at the name of an order's metadata; NULL: nothing. Asked where the view for
+ * policy_zone_read() is opened, under the same lock: then it lives until the view is closed. */
+const struct name_entry *policy_zone_metadata(const struct zone_data *data);
+
+/* Reads what a view, of which nothing was walked yet, shows. `starts` is when orders start
  * whose zone does not say: the same for all generations of a zone, so that an order that has not
  * changed is equal to its earlier self. Costs a pass over the names and their sorting.
  *
  * A broken record becomes a finding of the (first) order; broken metadata refuses the whole with
  * -EINVAL. The orders are not verified: signature_check() is the caller's. */
-_must_check_ int policy_zone_read(const struct zone_hold *hold, int64_t starts,
-                                  struct policy_orders *ret_orders, struct error *ret_error);
+_must_check_ int policy_zone_read(struct zone_view *view, const struct name_entry *metadata,
+                                  int64_t starts, struct policy_orders *ret_orders,
+                                  struct error *ret_error);

@@ -374,6 +374,7 @@ static int wait_ms(const struct notifier *notifier)
 static void *run(void *context)
 {
     struct notifier *notifier = context;
+    pthread_setname_np(pthread_self(), "notify");
     while (!atomic_load(&notifier->stops)) {
         struct pollfd waits[] = {
             {.fd = notifier->wake_fd, .events = POLLIN},

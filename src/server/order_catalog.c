@@ -38,25 +38,36 @@ static bool is_catalog(const struct order_zones *zones, const struct zone *zone)
     return zones->catalog != NULL && name_equal(zones->catalog->apex, zone->name.wire);
 }
 
-void order_zones_arrives(struct order_zones *zones, const struct zone *zone, struct zone_data *data)
+/* Ends the orders of members that the catalog lists no more. The lock is held. */
+static void lift_unlisted(struct order_zones *zones, struct zone_data *data)
 {
     struct catalog catalog;
+    struct zone_view *view;
     struct error error;
 
+    if (zone_view_open(data, &view) < 0)
+        return; /* the thread tries again */
+    int rc = catalog_read(view, ORDERS_MAX, &catalog, &error);
+    zone_view_close(view);
+    if (rc < 0)
+        return;
+    for (size_t i = 0; i < zones->count; i++) {
+        struct policy_source *source = zones->sources[i];
+        if (!source_is_member(source) || still_lists(&catalog, source))
+            continue;
+        source->is_gone = true;
+        source_lift(zones, source);
+    }
+    catalog_clear(&catalog);
+}
+
+void order_zones_arrives(struct order_zones *zones, const struct zone *zone, struct zone_data *data)
+{
     if (!atomic_load(&zone->transfer_only))
         return;
     pthread_mutex_lock(&zones->lock);
-    const struct zone_hold hold = {.data = data, .table = data->table};
-    if (is_catalog(zones, zone) && catalog_read(&hold, ORDERS_MAX, &catalog, &error) == 0) {
-        for (size_t i = 0; i < zones->count; i++) {
-            struct policy_source *source = zones->sources[i];
-            if (!source_is_member(source) || still_lists(&catalog, source))
-                continue;
-            source->is_gone = true;
-            source_lift(zones, source);
-        }
-        catalog_clear(&catalog);
-    }
+    if (is_catalog(zones, zone))
+        lift_unlisted(zones, data);
     pthread_mutex_unlock(&zones->lock);
 }
 
@@ -250,14 +261,19 @@ static int apply(struct order_zones *zones, struct catalog_change *change, bool 
 static int read_catalog(struct order_zones *zones, struct zone *zone, struct catalog *ret_catalog,
                         struct error *ret_error)
 {
-    struct zone_hold hold;
+    struct zone_view *view;
 
     if (zones->catalog == NULL)
         return 0;
-    if (zone == NULL || !order_zones_hold(zones, zone, &hold))
-        return -ESTALE; /* not here yet, or expired: what it said last counts */
-    int rc = catalog_read(&hold, ORDERS_MAX, ret_catalog, ret_error);
-    zone_hold_release(&hold);
+    if (zone == NULL)
+        return -ESTALE;
+    int rc = order_zones_view(zone, &view, NULL);
+    if (rc == -ESTALE)
+        return rc; /* not here yet, or expired: what it said last counts */
+    if (rc < 0)
+        return error_set(ret_error, rc, "out of memory");
+    rc = catalog_read(view, ORDERS_MAX, ret_catalog, ret_error);
+    zone_view_close(view);
     return rc;
 }
 

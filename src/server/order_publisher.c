@@ -151,7 +151,8 @@ static int publish(struct order_publisher *publisher, struct published *publishe
         rc = zone_file_load(path, published->zone->name.wire, NULL, NULL, &data, &error);
     fclose(stream);
     if (rc == 0) {
-        data->source = (struct zone_source){.kind = ZONE_SOURCE_NONE}; /* made anew at each start */
+        /* Made anew at each start, and never changed by others. */
+        data->source = (struct zone_source){.kind = ZONE_SOURCE_NONE, .serial = data->soa.serial};
         rc = server_publish(publisher->server, published->zone, data);
         if (rc < 0)
             zone_data_free(data);
@@ -349,6 +350,7 @@ static void *run(void *argument)
 {
     struct order_publisher *publisher = argument;
 
+    pthread_setname_np(pthread_self(), "order changes");
     while (!atomic_load(&publisher->stops)) {
         publish_all(publisher);
         while (sem_wait(&publisher->work) < 0 && errno == EINTR)

@@ -62,15 +62,16 @@ void sources_wake(struct order_zones *zones)
     pthread_cond_signal(&zones->work);
 }
 
-bool order_zones_hold(struct order_zones *zones, const struct zone *zone,
-                      struct zone_hold *ret_hold)
+int order_zones_view(struct zone *zone, struct zone_view **ret_view,
+                     const struct name_entry **ret_metadata)
 {
-    order_book_marks_lock(zones->server->book); /* where marks may replace the table */
+    pthread_mutex_lock(&zone->writer);
     bool has_data = zone->data->apex_entry != NULL && atomic_load(&zone->status) == ZONE_SERVING;
-    if (has_data)
-        zone_data_hold(zone->data, ret_hold);
-    order_book_marks_unlock(zones->server->book);
-    return has_data;
+    int rc = has_data ? zone_view_open(zone->data, ret_view) : -ESTALE;
+    if (rc == 0 && ret_metadata != NULL)
+        *ret_metadata = policy_zone_metadata(zone->data);
+    pthread_mutex_unlock(&zone->writer);
+    return rc;
 }
 
 /* ---- From a generation to orders in force ---- */
@@ -129,17 +130,23 @@ static void activate(struct order_zones *zones, struct policy_source *source,
 
 static void read_source(struct order_zones *zones, struct policy_source *source)
 {
-    struct zone_hold hold;
+    struct zone_view *view;
+    const struct name_entry *metadata;
     struct error error;
 
-    if (!order_zones_hold(zones, source->zone, &hold)) {
+    int rc = order_zones_view(source->zone, &view, &metadata);
+    if (rc == -ESTALE) {
         if (source->is_endless)
             source_lift(zones, source);
         return;
     }
     struct policy_orders orders = {0};
-    int rc = policy_zone_read(&hold, source->starts, &orders, &error);
-    zone_hold_release(&hold);
+    if (rc == 0) {
+        rc = policy_zone_read(view, metadata, source->starts, &orders, &error);
+        zone_view_close(view);
+    } else {
+        error_set_at(&error, rc, source->path, 0, "out of memory");
+    }
     if (rc < 0) {
         log_problem(source->zone, &error);
         return;
@@ -185,6 +192,7 @@ static void *run(void *argument)
 {
     struct order_zones *zones = argument;
 
+    pthread_setname_np(pthread_self(), "order zones");
     pthread_mutex_lock(&zones->lock);
     while (!zones->stops)
         if (!do_next(zones, false) && !zones->stops)

@@ -4,8 +4,9 @@
  * Each new generation of a policy zone is read and put in force by a thread of its own, since a
  * list of millions of names takes seconds; generations that come meanwhile are read once. What a
  * catalog lists becomes secondary zones of the catalog's origins, with a refresher of their own, so
- * that they come and go beside all other zones. What it lists no more is out of force before the
- * new catalog is published: that waits for no reading and no activation.
+ * that they come and go beside all other zones. What it lists no more is out of force before a new
+ * generation of the catalog is published, and as soon as a change in place is: that waits for no
+ * reading and no activation.
  *
  * An order with an end stays in force until then also when its zone expires, breaks or cannot be
  * reached. One whose zone does not say an end ends when its zone expires.
@@ -51,7 +52,8 @@ bool order_zones_are_settled(struct order_zones *zones);
 /* ---- For those who publish zones; any thread that is no RCU reader, without the control lock ----
  */
 
-/* Of a generation that is about to be published: orders that a catalog lists no more end. */
+/* Of a generation that is about to be published, or whose `writer` is held: orders that a catalog
+ * lists no more end. */
 void order_zones_arrives(struct order_zones *zones, const struct zone *zone,
                          struct zone_data *data);
 

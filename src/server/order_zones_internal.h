@@ -59,9 +59,10 @@ void source_lift(struct order_zones *zones, const struct policy_source *source);
  * held. */
 void sources_wake(struct order_zones *zones);
 
-/* Holds the generation that a zone serves; false when it has none, or has expired. */
-bool order_zones_hold(struct order_zones *zones, const struct zone *zone,
-                      struct zone_hold *ret_hold);
+/* Opens a view of what a zone serves, with what it has for an order's metadata (NULL: not wanted).
+ * Returns 0, -ENOMEM, or -ESTALE when it has no data, or has expired. */
+_must_check_ int order_zones_view(struct zone *zone, struct zone_view **ret_view,
+                                  const struct name_entry **ret_metadata);
 
 /* Makes the sources what the catalog lists. `loads`: new members begin with their snapshots. */
 void order_catalog_apply(struct order_zones *zones, bool loads);

@@ -89,6 +89,7 @@ static void *scheduler_run(void *argument)
 {
     struct refresher *refresher = argument;
 
+    pthread_setname_np(pthread_self(), "refresh");
     pthread_mutex_lock(&refresher->lock);
     while (!refresher->stops) {
         take_pokes(refresher);
@@ -117,6 +118,7 @@ static void *transfer_thread_run(void *argument)
 {
     struct refresher *refresher = argument;
 
+    pthread_setname_np(pthread_self(), "transfers in");
     pthread_mutex_lock(&refresher->lock);
     while (!refresher->stops) {
         enum origin_health health;

@@ -165,13 +165,15 @@ static bool is_updated(const struct server *server, const struct zone_load *load
 }
 
 /* Files that count no more need not be read. */
-static void leave_out_updated(const struct server *server, struct reload_plan *change)
+static void leave_out_updated(struct server *server, struct reload_plan *change)
 {
     size_t kept = 0;
+    pthread_mutex_lock(&server->membership); /* zones of orders may still come and go */
     for (size_t i = 0; i < change->load_count; i++) {
         if (!is_updated(server, &change->loads[i]))
             change->loads[kept++] = change->loads[i];
     }
+    pthread_mutex_unlock(&server->membership);
     change->load_count = kept;
 }
 
@@ -205,7 +207,8 @@ static int plan(struct server *server, struct reload_plan *change, struct error 
  * new source has been read, or for good when that is broken. */
 static bool inherits(const struct zone *zone, const struct zone *old)
 {
-    return old != NULL && zone->role != ZONE_FORWARD && old->data->apex_entry != NULL &&
+    return old != NULL && zone->role != ZONE_FORWARD &&
+           rcu_dereference(old->data->apex_entry) != NULL &&
            atomic_load(&old->status) == ZONE_SERVING;
 }
 
@@ -251,16 +254,15 @@ static int publish_zones(struct server *server, struct reload_plan *change)
     struct zone_data **spare = calloc(change->count + 1, sizeof(struct zone_data *));
     if (spare == NULL)
         return -ENOMEM;
-    pthread_mutex_lock(&server->writing);
     order_book_marks_lock(server->book);
     int rc = change->set_differs ? mark_zones(server, change) : 0;
     if (rc < 0) {
         order_book_marks_unlock(server->book);
-        pthread_mutex_unlock(&server->writing);
         free(spare);
         return rc;
     }
 
+    pthread_mutex_lock(&server->writing); /* updates and transfers out wait for the swap alone */
     pthread_mutex_lock(&server->control);
     struct zone_set *old_set = server->view.zones;
     struct zone **old_zones = server->zones;
@@ -278,10 +280,10 @@ static int publish_zones(struct server *server, struct reload_plan *change)
     server->zones = change->zones;
     server->zone_count = change->count;
     pthread_mutex_unlock(&server->control);
+    pthread_mutex_unlock(&server->writing);
     if (change->set_differs)
         order_book_recount(server->book);
     order_book_marks_unlock(server->book);
-    pthread_mutex_unlock(&server->writing);
 
     /* Now nobody has a pointer to an old zone: workers have passed a quiescent state; who looks at
      * zones under one of the locks found the old ones before and let go of them, or finds the new
@@ -345,6 +347,7 @@ static int change_zones(struct server *server, struct zone *const *added, size_t
         free(zones);
         return rc;
     }
+    pthread_mutex_lock(&server->writing);
     pthread_mutex_lock(&server->control);
     struct zone_set *old_set = server->view.zones;
     struct zone **old_zones = server->zones;
@@ -353,6 +356,7 @@ static int change_zones(struct server *server, struct zone *const *added, size_t
     server->zones = zones;
     server->zone_count = count;
     pthread_mutex_unlock(&server->control);
+    pthread_mutex_unlock(&server->writing);
     order_book_marks_unlock(server->book);
     synchronize_rcu();
     free_old_zones(old_zones, old_count, set);

@@ -39,6 +39,8 @@ struct exchange {
     struct judgement judgement;
     struct tsig_server *tsig; /* the response is to have one; NULL: not */
     bool is_deferred;         /* another thread answers, or nobody */
+    bool tells_expire;
+    uint32_t expire_s;
 };
 
 int responder_create(const struct responder_options *options, struct responder **ret_responder,
@@ -99,6 +101,8 @@ static size_t edns_size(const struct responder *responder, const struct exchange
         size += OPTION_HEAD + responder->options.nsid_size;
     if (exchange->request->wants_keepalive && exchange->transport != TRANSPORT_UDP)
         size += OPTION_HEAD + 2;
+    if (exchange->request->wants_expire)
+        size += OPTION_HEAD + 4;
     return size;
 }
 
@@ -147,6 +151,11 @@ static size_t put_edns(const struct responder *responder, const struct exchange 
         uint8_t timeout[2]; /* in units of 100 ms (RFC 7828, 3.1) */
         knot_wire_write_u16(timeout, (uint16_t)(responder->options.tcp_idle_timeout_ms / 100));
         at = put_option(at, KNOT_EDNS_OPTION_TCP_KEEPALIVE, timeout, sizeof(timeout));
+    }
+    if (exchange->tells_expire) {
+        uint8_t expire[4];
+        knot_wire_write_u32(expire, exchange->expire_s);
+        at = put_option(at, KNOT_EDNS_OPTION_EXPIRE, expire, sizeof(expire));
     }
     if (exchange->ede_code >= 0) {
         uint8_t error[2 + VERDICT_TEXT_MAX];
@@ -222,6 +231,26 @@ static struct zone *exact_zone(const struct responder *responder, const struct n
     return zone != NULL && zone->name.label_count == name->label_count ? zone : NULL;
 }
 
+/* How long a secondary may serve what it has from here: as long as we may, or as a primary's SOA
+ * says (RFC 7314, 2 and 3). */
+static _cold_ void add_expire(const struct responder *responder, struct exchange *exchange,
+                              const struct name *name)
+{
+    const struct zone *zone = exact_zone(responder, name);
+    struct rrset soa;
+    if (zone == NULL || zone->role == ZONE_FORWARD || exchange->rcode != KNOT_RCODE_NOERROR)
+        return;
+    const struct name_entry *apex = rcu_dereference(rcu_dereference(zone->data)->apex_entry);
+    if (apex == NULL || !name_entry_rrset(apex, KNOT_RRTYPE_SOA, &soa))
+        return;
+    exchange->tells_expire = true;
+    exchange->expire_s = knot_wire_read_u32(soa.data + soa.size - 8);
+    if (zone->role == ZONE_SECONDARY) {
+        const int64_t left_s = atomic_load(&zone->expires_at) - exchange->environment->now;
+        exchange->expire_s = left_s > 0 ? (uint32_t)left_s : 0;
+    }
+}
+
 /* Why a zone is not served now, as for its other questions; false when it is. */
 static bool is_not_served(struct exchange *exchange, const struct zone *zone)
 {
@@ -283,6 +312,8 @@ static void answer_query(struct responder *responder, struct exchange *exchange,
         return;
     default:
         answer_internet(responder, exchange, prepared, response);
+        if (request->wants_expire && request->qtype == KNOT_RRTYPE_SOA)
+            add_expire(responder, exchange, &prepared->name);
         return;
     }
 }

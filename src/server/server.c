@@ -655,13 +655,13 @@ static int start_all(struct server *server, struct error *ret_error)
                                   &server->metrics_server, ret_error);
     }
     if (rc == 0)
+        rc = server_notifier_start(server, false, ret_error); /* before zones come and go */
+    if (rc == 0)
         rc = order_zones_start(server->order_zones, ret_error);
     if (rc == 0)
         rc = order_publisher_start(server->order_publisher, ret_error);
     if (rc == 0)
         rc = server_refresh_start(server, ret_error);
-    if (rc == 0)
-        rc = server_notifier_start(server, false, ret_error);
     for (size_t i = 0; rc == 0 && i < server->plan.count; i++) {
         /* Last checked before the start, and a NOTIFY may have come since to nobody. */
         const struct zone *zone = server->plan.zones[i].zone;

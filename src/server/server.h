@@ -6,13 +6,15 @@
  *   use: `config`, `keyring`, `plan` and the life of the refresher.
  * - `membership` makes the two threads take turns that add and remove zones beside the
  *   configuration's (order_zones.h, order_publisher.h); a reload stops both.
- * - `writing` keeps zones and their configuration where they are for the thread that makes updates:
- *   who swaps them holds it, and that thread during a batch.
  * - the order book's marks lock (server/order_book.h): who publishes a zone or its data holds it.
+ * - `writing` keeps zones and their configuration where they are for the threads that make updates
+ *   and begin transfers: who swaps them holds it, and they meanwhile, during a write to the journal
+ *   too.
  * - a zone's `writer` (zone/zone.h): who changes its data or publishes other data holds it.
  * - `control` guards what the control side shows and changes (the zones, their data, the orders)
  * and is held for milliseconds. A pointer to a zone, its data or an order that was found under it
  * is not used after it, but for an order that one took a reference to.
+ * - `telling` keeps the notifier there for who tells it something; the last one of all.
  */
 #pragma once
 

@@ -31,11 +31,10 @@ static bool view_zone(void *context, const uint8_t *apex, struct zone_view **ret
      * asks is in no hurry. */
     order_book_marks_lock(server->book);
     struct zone *zone = zone_set_find(server->view.zones, &name, 0);
-    bool found = zone != NULL && zone->name.label_count == name.label_count &&
-                 zone->data->apex_entry != NULL;
+    bool found = zone != NULL && zone->name.label_count == name.label_count;
     if (found) {
         pthread_mutex_lock(&zone->writer);
-        found = zone_view_open(zone->data, ret_view) == 0;
+        found = zone->data->apex_entry != NULL && zone_view_open(zone->data, ret_view) == 0;
         *ret_checked_at = atomic_load(&zone->checked_at);
         pthread_mutex_unlock(&zone->writer);
     }

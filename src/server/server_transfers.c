@@ -39,12 +39,10 @@ int server_take_zone(void *context, struct zone *zone, struct zone_data *data)
 /* How changes can be made. */
 enum way { WAY_IN_PLACE, WAY_REBUILD, WAY_NONE };
 
-static enum way way_of(const struct zone *zone, const struct zone_data *data,
-                       const struct change_list *list, enum zonemd_policy policy)
+static enum way way_of(const struct zone_data *data, const struct change_list *list,
+                       enum zonemd_policy policy)
 {
-    /* What a policy or catalog zone says is taken from whole generations. */
-    bool is_rebuilt =
-        data->chain != NULL || zonemd_is_wanted(data, policy) || atomic_load(&zone->transfer_only);
+    bool is_rebuilt = data->chain != NULL || zonemd_is_wanted(data, policy);
     enum way way = is_rebuilt ? WAY_REBUILD : WAY_IN_PLACE;
     struct change change;
     for (size_t at = 0; change_list_next(list->octets, list->size, &at, &change);) {
@@ -173,7 +171,7 @@ static int take_changes(struct server *server, struct zone *zone, const struct z
     if (rc < 0)
         return rc;
 
-    switch (way_of(zone, hold->data, list, changes->zonemd)) {
+    switch (way_of(hold->data, list, changes->zonemd)) {
     case WAY_IN_PLACE:
         return take_in_place(server, zone, changes, list, ret_error);
     case WAY_REBUILD:

@@ -113,8 +113,10 @@ void server_zone_changed(struct server *server, struct zone *zone, size_t octets
     if (server->snapshots != NULL)
         snapshot_keeper_changed(server->snapshots, zone, octets, server->unsaved_octets_max);
     server_tell_secondaries(server, zone);
-    if (server->order_zones != NULL)
+    if (server->order_zones != NULL) {
+        order_zones_arrives(server->order_zones, zone, zone->data);
         order_zones_changed(server->order_zones, zone);
+    }
 }
 
 static void changed(void *context, struct zone *zone, size_t octets)

@@ -186,10 +186,12 @@ void snapshot_keeper_changed(struct snapshot_keeper *keeper, const struct zone *
 void snapshot_keeper_checked(struct snapshot_keeper *keeper, const struct zone *zone)
 {
     const int64_t checked_at = atomic_load(&zone->checked_at);
+    struct zone_figures figures;
+    zone_figures(zone, &figures);
     pthread_mutex_lock(&keeper->lock);
     struct kept *kept = *kept_slot(keeper, &zone->name);
     if (kept != NULL && kept->source.kind == ZONE_SOURCE_TRANSFER &&
-        kept->serial == zone->data->soa.serial && checked_at > kept->checked_at) {
+        kept->serial == figures.soa.serial && checked_at > kept->checked_at) {
         kept->checked_at = checked_at;
         kept->wants_check = true;
         kept_queue(keeper, kept);
@@ -308,6 +310,7 @@ static void *keeper_run(void *argument)
 {
     struct snapshot_keeper *keeper = argument;
 
+    pthread_setname_np(pthread_self(), "snapshots");
     pthread_mutex_lock(&keeper->lock);
     for (;;) {
         struct timespec now;

@@ -102,9 +102,11 @@ static int command_status(void *context, const json_t *request, json_t **ret_res
     sum_workers(server, &workers);
     json_int_t by_status[3] = {0}, memory = 0, names = 0;
     for (size_t i = 0; i < server->zone_count; i++) {
+        struct zone_figures figures;
+        zone_figures(server->zones[i], &figures);
         by_status[atomic_load(&server->zones[i]->status)]++;
-        memory += (json_int_t)zone_data_memory(server->zones[i]->data);
-        names += (json_int_t)server->zones[i]->data->name_count;
+        memory += (json_int_t)figures.memory;
+        names += (json_int_t)figures.names;
     }
     json_int_t active = 0, listed = 0;
     for (size_t i = 0; i < order_book_count(server->book); i++) {
@@ -133,13 +135,14 @@ static json_t *zone_json(const struct zone *zone)
 {
     char error[512];
     zone_last_error_get(zone, error, sizeof(error));
-    const struct zone_data *data = zone->data;
+    struct zone_figures figures;
+    zone_figures(zone, &figures);
     return json_pack(
         "{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:s}", "name", zone->text,
         "role", server_role_word(zone->role), "status", status_word(atomic_load(&zone->status)),
-        "serial", data->apex_entry == NULL ? json_null() : json_integer(data->soa.serial), "names",
-        (json_int_t)data->name_count, "records", (json_int_t)data->record_count, "memory_octets",
-        (json_int_t)zone_data_memory(data), "loaded_at", json_time(atomic_load(&zone->loaded_at)),
+        "serial", figures.has_data ? json_integer(figures.soa.serial) : json_null(), "names",
+        (json_int_t)figures.names, "records", (json_int_t)figures.records, "memory_octets",
+        (json_int_t)figures.memory, "loaded_at", json_time(atomic_load(&zone->loaded_at)),
         "checked_at", json_time(atomic_load(&zone->checked_at)), "expires_at",
         json_time(atomic_load(&zone->expires_at)), "transfers",
         (json_int_t)atomic_load(&zone->transfers), "transfer_failures",
@@ -634,14 +637,19 @@ static void write_zone_metrics(const struct server *server, FILE *stream)
     for (size_t i = 0; i < server->zone_count; i++)
         fprintf(stream, "tamisd_zone_serving{zone=\"%s\"} %d\n", server->zones[i]->text,
                 atomic_load(&server->zones[i]->status) == ZONE_SERVING);
+    struct zone_figures figures;
     write_gauge(stream, "tamisd_zone_serial", "Serial of the zone's SOA.");
-    for (size_t i = 0; i < server->zone_count; i++)
+    for (size_t i = 0; i < server->zone_count; i++) {
+        zone_figures(server->zones[i], &figures);
         fprintf(stream, "tamisd_zone_serial{zone=\"%s\"} %u\n", server->zones[i]->text,
-                server->zones[i]->data->soa.serial);
+                figures.soa.serial);
+    }
     write_gauge(stream, "tamisd_zone_names", "Names with records.");
-    for (size_t i = 0; i < server->zone_count; i++)
+    for (size_t i = 0; i < server->zone_count; i++) {
+        zone_figures(server->zones[i], &figures);
         fprintf(stream, "tamisd_zone_names{zone=\"%s\"} %llu\n", server->zones[i]->text,
-                (unsigned long long)server->zones[i]->data->name_count);
+                (unsigned long long)figures.names);
+    }
     write_counter(stream, "tamisd_zone_transfer_failures_total", "Failed checks and transfers.");
     for (size_t i = 0; i < server->zone_count; i++)
         fprintf(stream, "tamisd_zone_transfer_failures_total{zone=\"%s\"} %llu\n",

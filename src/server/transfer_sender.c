@@ -4,124 +4,24 @@
 #include <inttypes.h>
 #include <libknot/consts.h>
 #include <libknot/descriptor.h>
-#include <libknot/packet/wire.h>
-#include <libknot/rrtype/opt.h>
-#include <libknot/wire.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
-#include <urcu/wfcqueue.h>
 
-#include "base/rcu.h"
-#include "dns/serial.h"
-#include "server/soa_timers.h"
+#include "base/handover.h"
+#include "server/transfer_sender_internal.h"
 #include "zone/origin_link.h"
-#include "zone/transfer_out.h"
-#include "zone/zone_view.h"
-
-/* Octets of a message. Names can be pointed to only in the first 16 KiB (RFC 1035, 4.1.4), and the
- * work for a message is small beside that for its records: larger ones gain nothing. A record that
- * does not fit gets a message of its own size. */
-#define MESSAGE_SIZE ((size_t)16 * 1024)
-
-/* Transfers at a time, of all zones and of one: those that run share the threads, and each holds
- * memory. */
-#define RUNNING_MAX          64
-#define RUNNING_PER_ZONE_MAX 32
 
 /* Requests that may wait for their turn, each of them a kilobyte. */
 #define WAITING_MAX 1024
 
-/* Memory for one difference: what the zone takes, within these. A larger one is told as the whole
- * zone. */
-#define DIFFERENCE_OCTETS_MIN ((uint64_t)1 << 20)
-#define DIFFERENCE_OCTETS_MAX ((uint64_t)32 << 20)
-
 /* However slowly a client reads, its view of the zone is not held longer. */
 #define TRANSFER_MS_MAX (2 * 3600 * INT64_C(1000))
-
-/* The end of an SOA's rdata (RFC 1035, 3.3.13): five numbers of four octets. */
-#define SOA_NUMBERS_SIZE 20
-#define SOA_EXPIRE       12
-
-#define OPT_SIZE    11
-#define EXPIRE_SIZE 8 /* the option with its code and length */
-
-struct transfer;
-
-/* Something that a thread is told. */
-struct event {
-    struct cds_wfcq_node node;
-    struct transfer *transfer;
-    struct slot *slot; /* the message that left; NULL: the transfer is new */
-};
-
-/* A message on its way. */
-struct slot {
-    struct reply_watch watch;
-    struct event event;
-    bool is_sent, is_busy;
-};
-
-struct transfer {
-    struct event event;
-    struct transfer *next; /* in the thread's ring, or among those that wait */
-    struct sender_thread *thread;
-    struct slot slots[TRANSFER_MESSAGES_OUT];
-
-    struct reply_route route;
-    uint8_t question[KNOT_WIRE_HEADER_SIZE + NAME_SIZE_MAX + 4]; /* the request up to there */
-    size_t question_end;
-    struct name apex;
-    bool is_ixfr, is_signed, has_edns, dnssec_ok, wants_expire;
-    uint32_t serial; /* the client's */
-    size_t datagram_max;
-    struct tsig_server tsig;
-
-    struct transfer_out *out; /* NULL: not begun */
-    struct transfer_out *soa; /* of UDP: what is sent when the difference does not fit */
-    uint64_t zone_octets;     /* what the zone has in memory */
-    uint32_t expire_s;
-    int64_t begun_ms;
-    uint64_t octets; /* with OPT and TSIG */
-    bool is_whole, in_ring, is_running, has_ended, has_failed;
-};
-
-struct sender_thread {
-    struct transfer_sender *sender;
-    struct cds_wfcq_head head;
-    struct cds_wfcq_tail tail;
-    int wake_fd;
-    pthread_t thread;
-    bool has_thread;
-    struct transfer *ring_first, *ring_last; /* those that can go on */
-    uint8_t message[KNOT_WIRE_MAX_PKTSIZE];
-};
-
-struct transfer_sender {
-    struct transfer_sender_options options;
-    atomic_bool stops;
-    atomic_uint next_thread, held;
-
-    /* Over what follows, for threads of ours alone. */
-    pthread_mutex_t admission;
-    struct transfer *running[RUNNING_MAX];
-    struct transfer *waiting_first, *waiting_last;
-
-    struct {
-        _Atomic(uint64_t) whole, differences, current, failed, refused_full, records, messages,
-            octets, running, waiting;
-    } counters;
-    unsigned thread_count;
-    struct sender_thread threads[];
-};
 
 static void add(_Atomic(uint64_t) *counter, uint64_t more)
 {
@@ -208,11 +108,6 @@ bool transfer_sender_submit(struct transfer_sender *sender, const struct transfe
     return true;
 }
 
-static bool is_datagram(const struct transfer *transfer)
-{
-    return transfer->route.transport == TRANSPORT_UDP;
-}
-
 static void ring_push(struct transfer *transfer)
 {
     struct sender_thread *thread = transfer->thread;
@@ -264,7 +159,7 @@ static void run_transfer(struct transfer *transfer, struct transfer **place)
 static void admit(struct sender_thread *thread, struct transfer *transfer)
 {
     struct transfer_sender *sender = thread->sender;
-    if (is_datagram(transfer)) {
+    if (transfer_is_datagram(transfer)) {
         ring_push(transfer);
         return;
     }
@@ -328,10 +223,8 @@ static void leave(struct sender_thread *thread, const struct transfer *transfer)
 
 /* ---- What is said of it ---- */
 
-static void say(const struct sender_thread *thread, const struct transfer *transfer, int level,
-                const char *format, ...) __attribute__((format(printf, 4, 5)));
-static void say(const struct sender_thread *thread, const struct transfer *transfer, int level,
-                const char *format, ...)
+void transfer_say(const struct sender_thread *thread, const struct transfer *transfer, int level,
+                  const char *format, ...)
 {
     const struct transfer_sender_options *options = &thread->sender->options;
     char zone[NAME_SIZE_MAX * 4 + 1], client[ORIGIN_TEXT_MAX], what[512], text[2048];
@@ -371,10 +264,10 @@ static void tell_success(const struct sender_thread *thread, const struct transf
         snprintf(serials, sizeof(serials), "serial %" PRIu32 " to %" PRIu32, report.serial_from,
                  report.serial_to);
     add(transfer->is_whole ? &sender->counters.whole : &sender->counters.differences, 1);
-    say(thread, transfer, LOG_INFO,
-        "%s%s, %" PRIu64 " records, %" PRIu64 " messages, %" PRIu64 " octets, %.2f s", serials,
-        transfer->is_whole && transfer->is_ixfr ? " as a whole" : "", report.records,
-        report.messages, transfer->octets, took_s);
+    transfer_say(thread, transfer, LOG_INFO,
+                 "%s%s, %" PRIu64 " records, %" PRIu64 " messages, %" PRIu64 " octets, %.2f s",
+                 serials, transfer->is_whole && transfer->is_ixfr ? " as a whole" : "",
+                 report.records, report.messages, transfer->octets, took_s);
 }
 
 static void fail(const struct sender_thread *thread, struct transfer *transfer, const char *reason)
@@ -383,7 +276,8 @@ static void fail(const struct sender_thread *thread, struct transfer *transfer, 
         return;
     transfer->has_failed = true;
     add(&thread->sender->counters.failed, 1);
-    say(thread, transfer, LOG_NOTICE, "%s, after %" PRIu64 " octets", reason, transfer->octets);
+    transfer_say(thread, transfer, LOG_NOTICE, "%s, after %" PRIu64 " octets", reason,
+                 transfer->octets);
 }
 
 static void transfer_end(struct sender_thread *thread, struct transfer *transfer)
@@ -396,233 +290,7 @@ static void transfer_end(struct sender_thread *thread, struct transfer *transfer
     atomic_fetch_sub(&thread->sender->held, 1);
 }
 
-/* ---- The beginning ---- */
-
-/* Remaining time of a secondary (RFC 7314, 2), or what the SOA says. */
-static uint32_t expire_of(const struct zone *zone, uint32_t of_soa_s)
-{
-    if (zone->role != ZONE_SECONDARY)
-        return of_soa_s;
-    const int64_t left_s = atomic_load(&zone->expires_at) - (int64_t)time(NULL);
-    return left_s > 0 ? (uint32_t)left_s : 0;
-}
-
-static int open_soa(const struct zone_data *data, struct transfer_out **ret_out)
-{
-    struct rrset soa;
-    if (!name_entry_rrset(data->apex_entry, KNOT_RRTYPE_SOA, &soa))
-        return -ENODATA;
-    return transfer_out_soa(data->apex.wire, &soa, ret_out);
-}
-
-static int open_whole(struct transfer *transfer, struct zone_data *data)
-{
-    struct zone_view *view;
-    const int rc = zone_view_open(data, &view);
-    transfer->is_whole = rc == 0;
-    return rc < 0 ? rc : transfer_out_axfr(view, &transfer->out);
-}
-
-static struct journal *present_journal(const struct transfer_sender *sender)
-{
-    return __atomic_load_n(sender->options.journal, __ATOMIC_ACQUIRE);
-}
-
-/* Whether the journal tells the way from the client's serial to the zone's present one. */
-static bool has_difference(struct journal *journal, const struct transfer *transfer,
-                           uint32_t serial)
-{
-    uint32_t first, last;
-    return journal != NULL && journal_range(journal, transfer->apex.wire, &first, &last) == 0 &&
-           last == serial && transfer->serial != last;
-}
-
-/* What a difference needs of the zone, as queries see it. False: it is not served. */
-static bool look(const struct transfer_sender *sender, struct transfer *transfer,
-                 uint32_t *ret_serial)
-{
-    const struct zone *zone =
-        zone_set_find(rcu_dereference(sender->options.view->zones), &transfer->apex, 0);
-    if (zone == NULL || zone->name.label_count != transfer->apex.label_count ||
-        atomic_load(&zone->status) != ZONE_SERVING)
-        return false;
-    const struct zone_data *data = rcu_dereference(zone->data);
-    const struct name_entry *apex = rcu_dereference(data->apex_entry);
-    struct rrset soa;
-    if (apex == NULL || !name_entry_rrset(apex, KNOT_RRTYPE_SOA, &soa))
-        return false;
-    const uint8_t *numbers = soa.data + soa.size - SOA_NUMBERS_SIZE;
-    *ret_serial = knot_wire_read_u32(numbers);
-    transfer->expire_s = expire_of(zone, knot_wire_read_u32(numbers + SOA_EXPIRE));
-    transfer->zone_octets = zone_data_memory(data);
-    return true;
-}
-
-/* Whether a difference may do, told without a lock: whoever changes the zone has its own while a
- * commit waits for the disk, and would seldom let a secondary in where one follows the other. */
-static bool may_begin_at_once(const struct transfer_sender *sender, struct transfer *transfer)
-{
-    uint32_t serial;
-    if (!transfer->is_ixfr || is_datagram(transfer))
-        return false;
-    rcu_register_thread();
-    const bool is_served = look(sender, transfer, &serial);
-    rcu_unregister_thread();
-    return is_served && serial_is_newer(serial, transfer->serial) &&
-           has_difference(present_journal(sender), transfer, serial);
-}
-
-/* Opens what needs the zone, under its `writer`. 1: a difference, which needs only the journal, may
- * do. */
-static int open_locked(const struct transfer_sender *sender, struct transfer *transfer,
-                       struct zone *zone, bool may_differ)
-{
-    struct zone_data *data = zone->data;
-    if (atomic_load(&zone->status) != ZONE_SERVING || data->apex_entry == NULL)
-        return -ENODATA;
-    transfer->expire_s = expire_of(zone, data->soa.expire_s);
-    transfer->zone_octets = zone_data_memory(data);
-    const uint32_t serial = data->soa.serial;
-    const bool is_current = transfer->is_ixfr && (transfer->serial == serial ||
-                                                  serial_is_newer(transfer->serial, serial));
-    if (is_current)
-        return open_soa(data, &transfer->out);
-    if (is_datagram(transfer)) {
-        const int rc = transfer->soa == NULL ? open_soa(data, &transfer->soa) : 0;
-        if (rc < 0)
-            return rc;
-    }
-    if (transfer->is_ixfr && may_differ &&
-        has_difference(present_journal(sender), transfer, serial))
-        return 1;
-    if (is_datagram(transfer)) {
-        transfer->out = TAKE(transfer->soa);
-        return 0;
-    }
-    return open_whole(transfer, data);
-}
-
-static int open_under_locks(const struct transfer_sender *sender, struct transfer *transfer,
-                            bool may_differ)
-{
-    (void)pthread_mutex_lock(sender->options.writing);
-    struct zone *zone = zone_set_find(sender->options.view->zones, &transfer->apex, 0);
-    int rc = -ENOENT;
-    if (zone != NULL && zone->name.label_count == transfer->apex.label_count) {
-        (void)pthread_mutex_lock(&zone->writer);
-        rc = open_locked(sender, transfer, zone, may_differ);
-        (void)pthread_mutex_unlock(&zone->writer);
-    }
-    (void)pthread_mutex_unlock(sender->options.writing);
-    return rc;
-}
-
-/* The difference, while the zone changes on. What is newer than the zone was at the look is as
- * right. */
-static int open_difference(const struct sender_thread *thread, struct transfer *transfer)
-{
-    struct error error = {0};
-    uint64_t octets_max = transfer->zone_octets;
-    if (octets_max < DIFFERENCE_OCTETS_MIN)
-        octets_max = DIFFERENCE_OCTETS_MIN;
-    if (octets_max > DIFFERENCE_OCTETS_MAX)
-        octets_max = DIFFERENCE_OCTETS_MAX;
-    const int rc = transfer_out_ixfr(present_journal(thread->sender), transfer->apex.wire,
-                                     transfer->serial, octets_max, &transfer->out, &error);
-    if (rc == -EBADMSG)
-        say(thread, transfer, LOG_WARNING, "%s: the whole zone is sent", error.text);
-    return rc;
-}
-
-static int open_transfer(const struct sender_thread *thread, struct transfer *transfer)
-{
-    const struct transfer_sender *sender = thread->sender;
-    transfer->begun_ms = monotonic_ms();
-    int rc = may_begin_at_once(sender, transfer) ? 1 : open_under_locks(sender, transfer, true);
-    if (rc <= 0)
-        return rc;
-    rc = open_difference(thread, transfer);
-    return rc < 0 ? open_under_locks(sender, transfer, false) : 0;
-}
-
 /* ---- Messages ---- */
-
-static size_t edns_size(const struct transfer *transfer)
-{
-    if (!transfer->has_edns)
-        return 0;
-    return OPT_SIZE + (transfer->wants_expire ? EXPIRE_SIZE : 0);
-}
-
-/* In the first message alone (RFC 5936, 2.2.5). */
-static size_t put_edns(const struct sender_thread *thread, const struct transfer *transfer,
-                       uint8_t *message, size_t size)
-{
-    if (!transfer->has_edns)
-        return size;
-    uint8_t *opt = message + size;
-    memset(opt, 0, OPT_SIZE);
-    knot_wire_write_u16(opt + 1, KNOT_RRTYPE_OPT);
-    knot_wire_write_u16(opt + 3, thread->sender->options.udp_payload_max);
-    knot_wire_write_u16(opt + 7, transfer->dnssec_ok ? 0x8000 : 0);
-    if (transfer->wants_expire) {
-        knot_wire_write_u16(opt + 9, EXPIRE_SIZE);
-        knot_wire_write_u16(opt + OPT_SIZE, KNOT_EDNS_OPTION_EXPIRE);
-        knot_wire_write_u16(opt + OPT_SIZE + 2, 4);
-        knot_wire_write_u32(opt + OPT_SIZE + 4, transfer->expire_s);
-    }
-    knot_wire_set_arcount(message, 1);
-    return size + edns_size(transfer);
-}
-
-/* Adds OPT and TSIG. Returns the size or a negative errno. */
-static int finish_message(struct sender_thread *thread, struct transfer *transfer, size_t size)
-{
-    if (transfer->octets == 0)
-        size = put_edns(thread, transfer, thread->message, size);
-    if (transfer->is_signed) {
-        const int rc = tsig_server_sign(&transfer->tsig, thread->message, &size,
-                                        sizeof(thread->message), time(NULL));
-        if (rc < 0)
-            return rc;
-    }
-    return (int)size;
-}
-
-static int make_message(struct sender_thread *thread, struct transfer *transfer)
-{
-    const size_t reserved = (transfer->octets == 0 ? edns_size(transfer) : 0) +
-                            (transfer->is_signed ? tsig_server_size(&transfer->tsig) : 0);
-    const size_t size_max = is_datagram(transfer) ? transfer->datagram_max : MESSAGE_SIZE;
-    int size = transfer_out_next(transfer->out, transfer->question, transfer->question_end,
-                                 thread->message, size_max, reserved);
-    if (is_datagram(transfer) && transfer->soa != NULL &&
-        (size == -EMSGSIZE || !transfer_out_is_done(transfer->out))) {
-        transfer_out_free(transfer->out);
-        transfer->out = TAKE(transfer->soa);
-        size = transfer_out_next(transfer->out, transfer->question, transfer->question_end,
-                                 thread->message, size_max, reserved);
-    }
-    if (size == -EMSGSIZE && !is_datagram(transfer))
-        size = transfer_out_next(transfer->out, transfer->question, transfer->question_end,
-                                 thread->message, sizeof(thread->message), reserved);
-    return size < 0 ? size : finish_message(thread, transfer, (size_t)size);
-}
-
-/* Answers with an error in the place of a first message. */
-static int make_refusal(struct sender_thread *thread, struct transfer *transfer, uint8_t rcode)
-{
-    uint8_t *message = thread->message;
-    memcpy(message, transfer->question, transfer->question_end);
-    knot_wire_write_u16(message + 2,
-                        0x8000 | (knot_wire_read_u16(transfer->question + 2) & 0x0100) | rcode);
-    knot_wire_set_qdcount(message, 1);
-    knot_wire_set_ancount(message, 0);
-    knot_wire_set_nscount(message, 0);
-    knot_wire_set_arcount(message, 0);
-    transfer->wants_expire = false; /* there is nothing to say it of */
-    return finish_message(thread, transfer, transfer->question_end);
-}
 
 static struct slot *free_slot(struct transfer *transfer)
 {
@@ -652,7 +320,7 @@ static void send_message(struct sender_thread *thread, struct transfer *transfer
     add(&thread->sender->counters.octets, size);
     add(&thread->sender->counters.messages, size > 0);
     transfer->has_ended = next != REPLY_MORE;
-    if (size > 0 && !is_datagram(transfer)) {
+    if (size > 0 && !transfer_is_datagram(transfer)) {
         struct slot *slot = free_slot(transfer);
         slot->is_busy = true;
         reply.watch = &slot->watch;
@@ -669,7 +337,7 @@ static void give_up(struct sender_thread *thread, struct transfer *transfer, con
         send_message(thread, transfer, 0, REPLY_CLOSE);
         return;
     }
-    const int size = make_refusal(thread, transfer, rcode);
+    const int size = transfer_make_refusal(thread, transfer, rcode);
     send_message(thread, transfer, size < 0 ? 0 : (size_t)size, REPLY_LAST);
 }
 
@@ -689,7 +357,7 @@ static const char *open_problem(int code)
 static void go_on(struct sender_thread *thread, struct transfer *transfer)
 {
     if (transfer->out == NULL) {
-        const int rc = open_transfer(thread, transfer);
+        const int rc = transfer_open(thread, transfer);
         if (rc < 0) {
             give_up(thread, transfer, open_problem(rc),
                     rc == -ENOENT ? KNOT_RCODE_NOTAUTH : KNOT_RCODE_SERVFAIL);
@@ -700,7 +368,7 @@ static void go_on(struct sender_thread *thread, struct transfer *transfer)
         give_up(thread, transfer, "not done in time", KNOT_RCODE_SERVFAIL);
         return;
     }
-    const int size = make_message(thread, transfer);
+    const int size = transfer_make_message(thread, transfer);
     if (size < 0) {
         give_up(thread, transfer,
                 size == -EMSGSIZE ? "a record does not fit into a message" : "out of memory",
@@ -753,6 +421,7 @@ static void wait_for_events(struct sender_thread *thread)
 static void *run(void *context)
 {
     struct sender_thread *thread = context;
+    pthread_setname_np(pthread_self(), "transfers");
     thread->sender->options.thread_begins();
     while (!atomic_load(&thread->sender->stops)) {
         take_events(thread);

@@ -16,7 +16,8 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
-#include <urcu/wfcqueue.h>
+
+#include "base/handover.h"
 
 /* Messages of one commit. More would make the first of them wait for the last. */
 #define BATCH_MAX 1024
@@ -475,6 +476,7 @@ static void do_batch(struct updater *updater)
 static void *run(void *context)
 {
     struct updater *updater = context;
+    pthread_setname_np(pthread_self(), "updates");
     for (;;) {
         const bool stops = atomic_load(&updater->stops);
         take_batch(updater);

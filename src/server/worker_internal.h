@@ -8,8 +8,8 @@
 #include <stdalign.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
-#include <urcu/wfcqueue.h>
 
+#include "base/handover.h"
 #include "server/reply.h"
 #include "server/worker.h"
 

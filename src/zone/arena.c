@@ -6,6 +6,14 @@
 
 #include "zone/large_pages.h"
 
+/* AddressSanitizer is told of pieces that were given back: who still looks at one is caught. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, size)   ((void)(at), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#endif
+
 struct chunk {
     struct chunk *next;
     size_t size;
@@ -149,6 +157,7 @@ void *arena_take(struct arena *arena, size_t size)
     struct piece *piece = arena->given != NULL ? arena->given[class] : NULL;
     if (piece == NULL)
         return arena_alloc(arena, size);
+    ASAN_UNPOISON_MEMORY_REGION(piece, class_units(class) * ALIGNMENT);
     arena->given[class] = piece->next;
     return piece;
 }
@@ -166,6 +175,7 @@ void arena_give(struct arena *arena, void *memory, size_t size)
     struct piece *piece = memory;
     piece->next = arena->given[class];
     arena->given[class] = piece;
+    ASAN_POISON_MEMORY_REGION(piece, class_units(class) * ALIGNMENT);
 }
 
 void arena_trim(struct arena *arena)

@@ -73,13 +73,11 @@ static int read_version(struct catalog_reading *reading, const struct name_entry
     return 0;
 }
 
-static int visit(void *context, const struct name_entry *entry, bool marked)
+static int read_entry(struct catalog_reading *reading, const struct name_entry *entry)
 {
     static const uint8_t version[] = "\7version", zones[] = "\5zones";
-    struct catalog_reading *reading = context;
     const uint8_t *label = entry->owner;
 
-    (void)marked;
     if (entry->owner_size == 0 || entry->rrset_count == 0)
         return 0;
     if (entry->owner_size == sizeof(version) - 1 &&
@@ -113,12 +111,28 @@ static int check_unique(const struct catalog_reading *reading)
     return 0;
 }
 
-int catalog_read(const struct zone_hold *hold, size_t members_max, struct catalog *ret_catalog,
+/* Entries that are taken from a view at a time. */
+#define ENTRY_BATCH 64
+
+static int read_entries(struct catalog_reading *reading, struct zone_view *view)
+{
+    const struct name_entry *entries[ENTRY_BATCH];
+    int rc = 0;
+
+    for (size_t count = 1; rc == 0 && count > 0;) {
+        count = zone_view_next(view, entries, NULL, ENTRY_BATCH);
+        for (size_t i = 0; i < count && rc == 0; i++)
+            rc = read_entry(reading, entries[i]);
+    }
+    return rc;
+}
+
+int catalog_read(struct zone_view *view, size_t members_max, struct catalog *ret_catalog,
                  struct error *ret_error)
 {
     struct catalog_reading reading = {.members_max = members_max, .error = ret_error};
 
-    int rc = name_table_each(hold->table, visit, &reading);
+    int rc = read_entries(&reading, view);
     if (rc == 0 && !reading.has_version)
         rc = error_set(ret_error, -EINVAL,
                        "the catalog is broken: it has no version; add version TXT \"2\"");

@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "dns/name.h"
-#include "zone/zone_data.h"
+#include "zone/zone_view.h"
 
 struct catalog_member {
     uint8_t label[64];           /* the member's label in the catalog, its length octet first */
@@ -22,9 +22,9 @@ struct catalog {
 
 void catalog_clear(struct catalog *catalog);
 
-/* Reads a generation that has data and that nobody edits meanwhile. Properties of members other
+/* Reads what a view, of which nothing was walked yet, shows. Properties of members other
  * than their zone, and owners of no known meaning, are passed over (RFC 9432, 4.4.2 and 4.5). A
  * catalog that is broken (5.1: not of version "2", a member with two zones, a zone listed twice),
  * or that has more than `members_max` members, is -EINVAL: then its earlier state counts. */
-_must_check_ int catalog_read(const struct zone_hold *hold, size_t members_max,
+_must_check_ int catalog_read(struct zone_view *view, size_t members_max,
                               struct catalog *ret_catalog, struct error *ret_error);

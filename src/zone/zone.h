@@ -47,6 +47,16 @@ struct zone {
 void zone_last_error_set(struct zone *zone, const char *text);
 void zone_last_error_get(const struct zone *zone, char *ret_text, size_t size);
 
+/* What a zone holds at a moment, while edits go on; all zero while it has no data. */
+struct zone_figures {
+    bool has_data;
+    struct soa soa;
+    uint64_t names, records, memory;
+};
+
+/* Any thread that is no reader and for which the zone lives; waits for nobody. */
+void zone_figures(const struct zone *zone, struct zone_figures *ret_figures);
+
 /* An immutable hash of zones by apex. */
 struct zone_set;
 

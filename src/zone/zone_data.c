@@ -349,15 +349,15 @@ void zone_data_unmark(struct zone_data *data, const uint8_t *owner)
 
 /* ---- What a new generation derives from its entries ---- */
 
-void zone_data_read_soa(struct zone_data *data)
+/* The five numbers stand behind the two names, at the end. */
+static struct soa soa_read(const struct name_entry *apex_entry)
 {
     struct rrset rrset;
-    bool found = name_entry_rrset(data->apex_entry, KNOT_RRTYPE_SOA, &rrset);
+    bool found = name_entry_rrset(apex_entry, KNOT_RRTYPE_SOA, &rrset);
     assert(found);
     (void)found;
-    /* The five numbers stand behind the two names, at the end. */
     const uint8_t *numbers = rrset.data + rrset.size - 20;
-    data->soa = (struct soa){
+    return (struct soa){
         .serial = knot_wire_read_u32(numbers),
         .refresh_s = knot_wire_read_u32(numbers + 4),
         .retry_s = knot_wire_read_u32(numbers + 8),
@@ -365,6 +365,20 @@ void zone_data_read_soa(struct zone_data *data)
         .minimum_s = knot_wire_read_u32(numbers + 16),
         .ttl_s = rrset.ttl,
     };
+}
+
+bool zone_data_soa(const struct zone_data *data, struct soa *ret_soa)
+{
+    const struct name_entry *apex_entry = rcu_dereference(data->apex_entry);
+    if (apex_entry == NULL)
+        return false;
+    *ret_soa = soa_read(apex_entry);
+    return true;
+}
+
+void zone_data_read_soa(struct zone_data *data)
+{
+    data->soa = soa_read(data->apex_entry);
 }
 
 int zone_data_take_apex(struct zone_data *data)

@@ -78,6 +78,9 @@ struct zone_data {
 /* Octets held, which marks and edits add to. Any thread for which the generation lives. */
 uint64_t zone_data_memory(const struct zone_data *data);
 
+/* The numbers of the SOA while edits may go on; false: there are no data. Readers only. */
+bool zone_data_soa(const struct zone_data *data, struct soa *ret_soa);
+
 /* An empty generation: no data, only marks. For zones that are forwarded, not loaded yet or
  * expired. */
 _must_check_ int zone_data_create_empty(const uint8_t *apex, struct zone_data **ret_data);
@@ -105,6 +108,8 @@ bool zone_data_mark_present(struct zone_data *data, const struct name *name);
 
 /* Clears the mark. */
 void zone_data_unmark(struct zone_data *data, const uint8_t *owner);
+
+/* ---- Looking up: readers, or who keeps edits out; the same for zone_data_name_state() ---- */
 
 /* Finds a name at or below the apex. */
 struct name_hit zone_data_find(const struct zone_data *data, const struct name *name);

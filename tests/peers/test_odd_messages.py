@@ -19,6 +19,8 @@ www 3600 TXT "www"
 CHOICES = {
     "UPDATE from nobody": "bind",  # REFUSED (RFC 2136, 3.3)
     "EDNS size 1": "bind",  # values below 512 count as 512 (RFC 6891, 6.2.3); Knot trips over 1 alone
+    "IXFR over UDP from serial 0": "nsd",  # REFUSED: the zone is ours (RFC 5936, 2.2.1)
+    "IXFR over UDP from serial 1": "nsd",
     "type IXFR at a.example.": "bind",  # a request without its SOA is malformed, whoever asks (RFC 1995, 3)
 }
 SILENCE_S = 0.7  # how long "no answer" is waited for

@@ -23,10 +23,15 @@ class ServerDied(AssertionError):
     """The server ended by itself, or a sanitizer complained."""
 
 
+# Tests that run side by side never try the same port: each process takes one of so many.
+LANE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+LANES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
 def free_port():
     """A port free for UDP and TCP on the loopback addresses."""
     for _ in range(1000):
-        port = random.SystemRandom().randrange(PORT_FIRST, PORT_LAST)
+        port = random.SystemRandom().randrange(PORT_FIRST + LANE, PORT_LAST, LANES)
         if _is_free(port, socket.SOCK_DGRAM) and _is_free(port, socket.SOCK_STREAM):
             return port
     raise RuntimeError("no free port between %d and %d" % (PORT_FIRST, PORT_LAST))

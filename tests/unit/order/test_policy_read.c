@@ -49,8 +49,10 @@ static int read_zone(const char *apex, const char *text, const struct order_poli
                      struct policy_orders *ret_orders, struct error *ret_error)
 {
     struct zone_data *data = load_zone(apex, text, strlen(text));
-    const struct zone_hold hold = {.data = data, .table = data->table};
-    int rc = policy_zone_read(&hold, STARTS, ret_orders, ret_error);
+    struct zone_view *view;
+    assert_int_equal(zone_view_open(data, &view), 0);
+    int rc = policy_zone_read(view, policy_zone_metadata(data), STARTS, ret_orders, ret_error);
+    zone_view_close(view);
 
     if (rc == 0 && policy != NULL) {
         rc = signature_check(ret_orders->orders[0], policy, ret_error);

@@ -106,7 +106,7 @@ static void test_every_key_is_loaded(void **state)
                 "    allow-transfer: [192.0.2.0/24, update.example, \"2001:db8::/32 key xfr\"]\n"
                 "    allow-update: [xfr]\n"
                 "    allow-notify: [198.51.100.1]\n"
-                "    notify: [203.0.113.5@54]\n"
+                "    notify: [203.0.113.5@54, \"2001:db8::5 key xfr\"]\n"
                 "  - { name: c.example, forward: { to: [192.0.2.3] } }\n"
                 "  - { name: ., primary: { file: a.zone } }\n"
                 "orders:\n"
@@ -175,7 +175,13 @@ static void test_every_key_is_loaded(void **state)
     assert_true(zone->allow_transfer[2].has_address);
     assert_ptr_equal(zone->allow_transfer[2].key, &config->keys[0]);
     assert_int_equal(zone->allow_update_count, 1);
-    assert_int_equal(zone->notify_count, 1);
+    assert_int_equal(zone->notify_count, 2);
+    v4 = (const struct sockaddr_in *)&zone->notify[0].address.address;
+    assert_int_equal(ntohs(v4->sin_port), 54);
+    assert_null(zone->notify[0].key);
+    v6 = (const struct sockaddr_in6 *)&zone->notify[1].address.address;
+    assert_int_equal(ntohs(v6->sin6_port), 53);
+    assert_string_equal(zone->notify[1].key->name, "xfr");
 
     assert_int_equal(config->zones[2].kind, CONFIG_FORWARD);
     assert_int_equal(config->zones[2].from_count, 1);
@@ -419,6 +425,9 @@ static void test_mistakes_in_zones_name_line_and_remedy(void **state)
         {ZONES "  - name: a.example\n    secondary: { from: [192.0.2.1],\n"
                "      transfer-size-max: 20000000T }\n",
          9, "transfer-size-max is \"20000000T\""},
+        {ZONES "  - name: a.example\n    primary: { file: a.zone }\n"
+               "    notify: [\"192.0.2.1 key xf\"]\n",
+         9, "did you mean \"xfr\""},
     };
     mistakes_check(*state, mistakes, ARRAY_SIZE(mistakes));
 }

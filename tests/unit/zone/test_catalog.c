@@ -36,8 +36,10 @@ static int read_records(const char *records, struct catalog *ret_catalog, struct
     unlink(path);
     if (rc < 0)
         fail_msg("%s", ret_error->text);
-    const struct zone_hold hold = {.data = data, .table = data->table};
-    rc = catalog_read(&hold, 3, ret_catalog, ret_error);
+    struct zone_view *view;
+    assert_int_equal(zone_view_open(data, &view), 0);
+    rc = catalog_read(view, 3, ret_catalog, ret_error);
+    zone_view_close(view);
     zone_data_free(data);
     return rc;
 }
