@@ -33,6 +33,14 @@ def is_authority(address, zone):
     return answer.rcode() == dns.rcode.NOERROR and len(answer.answer) == 1
 
 
+def serial(address, zone):
+    """The serial that a server has of a zone."""
+    answer = dns.query.udp(
+        dns.message.make_query(zone, "SOA"), address[0], port=address[1], timeout=ANSWER_TIMEOUT_S
+    )
+    return answer.answer[0][0].serial
+
+
 class Watcher(threading.Thread):
     """Asks for one name over and over, and notes when the wanted answer first comes."""
 

@@ -1,5 +1,6 @@
 """The main job of Tamis on one machine: take over the zones of a running provider, sinkhole what an
-order lists, prove that nothing else changed, lose the origin, lift the order.
+order lists while its customers go on changing their hosts, prove that nothing else changed, lose the
+origin, lift the order.
 
     make demo                         # NAMES=5000000 for full size, KEEP=1 to look around after
     /usr/bin/python3 demo/demo.py --help
@@ -12,6 +13,7 @@ import base64
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +23,7 @@ import time
 from pathlib import Path
 
 import asking
+import changing
 import provider as made_up
 import servers
 from screen import Screen, duration, size
@@ -30,6 +33,9 @@ ACTIVATION_TRIES = 3  # the bound is tamisd's; one hiccup of a shared machine is
 ACTIVATION_MAX_S = 0.1
 LIFT_MAX_S = 1.0
 SAMPLE = 500  # names asked while the origin is down
+CHANGING, CHANGING_LISTED = 2000, 100  # hosts that get new addresses, and those of them that are listed
+UPDATES_MIN = 300
+SETTLE_MAX_S = 10
 TYPES = "A,AAAA,MX,TXT"
 
 
@@ -37,7 +43,7 @@ class Demo:
     def __init__(self, names, keep, bin_folder, folder, screen):
         self.names, self.keep, self.bin, self.folder = names, keep, bin_folder, folder
         self.screen = screen
-        self.provider = self.order = self.origin = self.front = None
+        self.provider = self.order = self.origin = self.front = self.customers = None
         self.start_timeout_s = 60 + names / 20_000
 
     # ---- The programs ----
@@ -81,6 +87,8 @@ class Demo:
         )
 
     def stop(self):
+        if self.customers is not None:
+            self.customers.stop()
         for server in (self.front, self.origin):
             if server is not None:
                 server.stop()
@@ -95,7 +103,10 @@ class Demo:
             self.step_provider,
             self.step_copy,
             self.step_rehearsal,
+            self.step_changes,
             self.step_activation,
+            self.step_back_and_forth,
+            self.step_changes_end,
             self.step_proof,
             self.step_origin_down,
             self.step_lift,
@@ -121,11 +132,21 @@ class Demo:
         self.order = made_up.write_order(self.provider, self.folder)
         self.screen.figure("zone files written in", duration(time.monotonic() - started_s))
 
-        secret = base64.b64encode(os.urandom(32)).decode()
-        self.origin = servers.knotd(self.folder / "origin", self.provider, secret)
+        self.secrets = {
+            key: base64.b64encode(os.urandom(32)).decode() for key in ("front", "customers")
+        }
+        port, front_port = servers.free_ports(2)
+        self.origin = servers.knotd(
+            self.folder / "origin", self.provider, port, front_port, self.secrets
+        )
         self.screen.figure("Knot loads them in", duration(self.start_origin()))
         self.front = servers.tamisd(
-            self.folder / "front", self.provider, secret, self.origin.port, self.bin / "tamisd"
+            self.folder / "front",
+            self.provider,
+            front_port,
+            port,
+            self.secrets["front"],
+            self.bin / "tamisd",
         )
 
     def step_copy(self):
@@ -190,6 +211,34 @@ class Demo:
             report["accepted"] and code == 0,
             "accepted",
         )
+
+    def changing_hosts(self):
+        """Hosts with an address of their own, listed ones among them, and the zone of each. The one that
+        is watched stays as it is."""
+        chooser = random.Random(made_up.SEED + 2)
+        names = {
+            self.provider.host(index)
+            for index in chooser.sample(range(self.names), min(self.names // 2, CHANGING))
+            if not made_up.is_alias(index)
+        }
+        for name in self.order.live[1 : CHANGING_LISTED + 1]:
+            if len(self.right_answer(name)[1]) == 1:  # an alias has its target beside it
+                names.add(name)
+        return [(name, name.partition(".")[2]) for name in sorted(names - {self.order.live[0]})]
+
+    def step_changes(self):
+        self.screen.step(
+            "The customers",
+            "From here on hosts get new addresses: signed updates to Knot,",
+            "which tells the front (NOTIFY), which asks for the changes (IXFR).",
+        )
+        hosts = self.changing_hosts()
+        self.customers = changing.Customers(
+            self.origin.address, "customers", self.secrets["customers"], hosts, made_up.SEED + 3
+        )
+        self.customers.start()
+        self.screen.figure("hosts that change", len(hosts), "by turns, listed ones among them")
+        self.screen.figure("updates a second", changing.UPDATES_A_SECOND)
 
     def right_answer(self, name):
         """What the origin says about a name."""
@@ -269,6 +318,71 @@ class Demo:
         code, report = self.prove(self.provider.names_path, "--order", self.order.path)
         self.show_proof(code, report, made_up.LISTED_COUNT)
 
+    def step_back_and_forth(self):
+        self.screen.step("Lifted, and in force again", "Hosts go on changing, listed ones too.")
+        before = self.customers.acknowledged
+        self.check_sinkholed("listed names sinkholed")
+        self.check_lift(self.right_answer(self.order.live[0]))
+        result, active_s, lost = self.activate()
+        self.screen.figure("first sinkholed answer after", duration(active_s))
+        self.screen.check("answers lost meanwhile", lost, lost == 0, "none")
+        self.check_sinkholed("listed names sinkholed again")
+        self.screen.figure("updates meanwhile", self.customers.acknowledged - before)
+
+    def check_sinkholed(self, label):
+        """Of listed names alone: any other may differ while the front is behind by a change."""
+        _, report = self.prove("/dev/null", "--order", self.order.path)
+        right = report["names"]["listed"] - report["names"]["listed_wrong"]
+        self.screen.check(
+            label, right, right == made_up.LISTED_COUNT, f"all {made_up.LISTED_COUNT:,}"
+        )
+
+    def step_changes_end(self):
+        self.screen.step("The customers rest", "What they were told is what the front answers.")
+        customers = self.customers
+        while customers.is_alive() and customers.acknowledged < UPDATES_MIN and not customers.failed:
+            time.sleep(0.01)
+        customers.stop()
+        self.screen.check(
+            "updates that Knot acknowledged",
+            customers.acknowledged,
+            customers.acknowledged > 0 and customers.failed == 0,
+            "all that were sent",
+        )
+        settled_s = self.settle()
+        self.screen.check(
+            "front has Knot's serials after",
+            duration(settled_s),
+            settled_s < SETTLE_MAX_S,
+            f"within {SETTLE_MAX_S} s",
+        )
+        listed = set(self.order.live)
+        others = [name for name in customers.last if name not in listed]
+        right = sum(
+            f"{name}. {customers.last[name]}" in asking.ask(self.front.address, name)[1]
+            for name in others
+        )
+        self.screen.check(
+            "changed hosts, their last address", right, right == len(others), f"all {len(others):,}"
+        )
+        log = self.front.log_path.read_text(errors="replace")
+        changes = len(re.findall(r": serial \d+ to \d+ from ", log))
+        whole = len(re.findall(r": serial \d+ from ", log)) - len(self.provider.zones)
+        self.screen.check("transfers of changes alone", changes, changes > 0, "some")
+        self.screen.figure("transfers of a whole zone", whole, "that Knot gave in their place")
+
+    def settle(self):
+        """Waits until the front has every serial of the origin; returns the seconds it took."""
+        wanted = {
+            zone.name: asking.serial(self.origin.address, zone.name) for zone in self.provider.zones
+        }
+        return self.front.wait_until(
+            lambda: all(
+                asking.serial(self.front.address, zone) == serial for zone, serial in wanted.items()
+            ),
+            SETTLE_MAX_S,
+        )
+
     def sample_of_others(self):
         """Some names that the order leaves alone, with what the origin says about each."""
         chooser = random.Random(made_up.SEED + 1)
@@ -296,8 +410,11 @@ class Demo:
 
     def step_lift(self):
         self.screen.step("The lift", "The order falls; the origin is still down.")
+        self.check_lift(self.lifted_answer)
+
+    def check_lift(self, lifted_answer):
         name = self.order.live[0]
-        with asking.Watcher(self.front.address, name, self.lifted_answer) as watcher:
+        with asking.Watcher(self.front.address, name, lifted_answer) as watcher:
             started_s = time.monotonic()
             result = self.control("lift", made_up.ORDER_ID)
             first_s = watcher.wait_first(5)

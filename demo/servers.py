@@ -1,5 +1,6 @@
 """The two name servers of the demo, Knot as origin and tamisd as front, on loopback."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -17,10 +18,12 @@ class DemoError(Exception):
     """The demo cannot go on; the text says why and what helps."""
 
 
-def free_port():
-    """A port that is free for UDP and TCP now."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
+def free_ports(count):
+    """Ports that are free for UDP and TCP now, each another."""
+    with contextlib.ExitStack() as held:
+        ports = []
+        while len(ports) < count:
+            tcp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
             tcp.bind((HOST, 0))
             port = tcp.getsockname()[1]
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
@@ -28,7 +31,8 @@ def free_port():
                     udp.bind((HOST, port))
                 except OSError:
                     continue
-            return port
+            ports.append(port)
+        return ports
 
 
 @dataclass
@@ -92,13 +96,12 @@ class Server:
             self.process.wait()
 
 
-def knotd(folder, provider, key_secret):
-    """The provider's own server, set up for reading and transfers."""
+def knotd(folder, provider, port, front_port, secrets):
+    """The provider's own server: takes its customers' updates, and tells the front of changes."""
     program = shutil.which("knotd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if program is None:
         raise DemoError("knotd is missing: make demo installs it, or apt-get install knot")
     folder.mkdir()
-    port = free_port()
     zones = "".join(f"  - domain: {zone.name}\n" for zone in provider.zones)
     (folder / "knot.conf").write_text(
         f"""\
@@ -116,28 +119,37 @@ database:
 key:
   - id: front
     algorithm: hmac-sha256
-    secret: {key_secret}
+    secret: {secrets["front"]}
+  - id: customers
+    algorithm: hmac-sha256
+    secret: {secrets["customers"]}
+remote:
+  - id: front
+    address: {HOST}@{front_port}
+    key: front
 acl:
   - id: front
     key: front
     action: transfer
+  - id: customers
+    key: customers
+    action: update
 template:
   - id: default
     storage: {provider.folder}
     file: "%s.zone"
     zonefile-sync: -1
-    journal-content: none
-    acl: front
+    notify: front
+    acl: [front, customers]
 zone:
 {zones}"""
     )
     return Server("Knot", folder, port, [program, "-c", str(folder / "knot.conf")])
 
 
-def tamisd(folder, provider, key_secret, origin_port, program):
+def tamisd(folder, provider, port, origin_port, key_secret, program):
     """The front: a secondary of every zone."""
     folder.mkdir()
-    port = free_port()
     zones = "".join(
         f"  - {{ name: {zone.name}, "
         f'secondary: {{ from: ["{HOST}@{origin_port}"], key: front }} }}\n'

@@ -19,13 +19,15 @@ import pytest
 from testbed import wire
 from testbed.order_answers import address, eventually
 from testbed.orders import SINKHOLE_A, write_order
-from testbed.servers import Tamisd, program
+from testbed.servers import Tamisd, is_sanitized, program
 
 LONG = bool(os.environ.get("LONG"))
 UPDATES_A_SECOND = 5000 if LONG else 500
 LOAD_S = 30 if LONG else 4
 CUT_OFF_S = 60 if LONG else 3
 HOSTS = 20000
+# What the fleet is held to, in the long run and without sanitizers: elsewhere the figures are told only.
+UPDATE_MEDIAN_MAX_MS, ORDER_MAX_MS = 100, 1000
 CATALOG = "catalog.orders.example"
 SECRET = "bm90LWEtcmVhbC1zZWNyZXQ="
 UPDATE_KEYRING = dns.tsigkeyring.from_text({"hosts": SECRET})
@@ -103,6 +105,10 @@ def fleet(farm):
     return Fleet(farm)
 
 
+def is_held():
+    return LONG and not is_sanitized()
+
+
 def transfers(server, since=0):
     """How often a.example came whole, and by its changes; `since` is a length of the log."""
     log = server.process.log()[since:]
@@ -163,6 +169,7 @@ def test_an_acknowledged_update_is_answered_by_every_edge_while_many_more_come(f
           "p90 %.0f ms, %.0f ms at most; %d answers" % (rate, median_ms, took_ms[len(took_ms) * 9 // 10], took_ms[-1],
                                                        len(took_ms)))
     record_property("median_ms", median_ms)
+    assert median_ms <= UPDATE_MEDIAN_MAX_MS or not is_held()
     eventually(lambda: {serial(edge) for edge in fleet.edges} == {serial(fleet.primary)}, "all have the last serial")
     for edge, whole in zip(fleet.edges, first):
         assert transfers(edge)[0] == whole, "followed by changes alone"
@@ -181,6 +188,7 @@ def test_an_order_of_the_primary_is_active_at_every_edge_and_lifted(fleet):
     print("\nan order of 2,000 names: active at an edge after %.0f ms at the median, %.0f ms at most; "
           "lifted after %.0f ms, %.0f ms" % tuple(1000 * one for one in (
               statistics.median(active), max(active), statistics.median(lifted), max(lifted))))
+    assert 1000 * max(active + lifted) <= ORDER_MAX_MS or not is_held()
 
 
 # ---- Edges that were away ----
