@@ -238,7 +238,7 @@ class Demo:
         )
         self.customers.start()
         self.screen.figure("hosts that change", len(hosts), "by turns, listed ones among them")
-        self.screen.figure("updates a second", changing.UPDATES_A_SECOND)
+        self.screen.figure("updates a second, at most", changing.UPDATES_A_SECOND)
 
     def right_answer(self, name):
         """What the origin says about a name."""
