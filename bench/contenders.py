@@ -58,7 +58,7 @@ class Measured(Server):
         process.stop(STOP_TIMEOUT_S)
 
     def kill_and_start(self, workload):
-        """As after a power cut: on what is on disk."""
+        """On what it has on disk, without an orderly end before."""
         self.kill()
         self.start(workload)
 

@@ -215,12 +215,13 @@ def tables(run):
     for server, figure in servers.items():
         beside = figure["beside"]
         for what, runs in (("without updates", beside["without"]), (f"{beside['rate']:,} a second", beside["with"])):
-            rows.append([f"{server}, {what}", f"{figures.median(runs):.2f}", f"{figures.median(runs, 'qps'):,.0f}"]
+            rows.append([f"{server}, {what}", f"{figures.median(runs):.2f}",
+                         f"{statistics.median(map(message_us, runs)):.2f}", f"{figures.median(runs, 'qps'):,.0f}"]
                         + [f"{figures.median(runs, key):.2f}" for key in QUANTILES]
                         + [f"{sum(each['lost'] for each in runs):,}"])
     yield Table(f"Queries beside updates, on one core (medians; latency at {QUERY_RATE:,} queries a second)",
-                ["", "CPU of a query, us", "queries a second at most", "50 %, ms", "99 %, ms", "99.9 %, ms", "lost"],
-                rows)
+                ["", "CPU of a query, us", "of a message, us", "queries a second at most", "50 %, ms", "99 %, ms",
+                 "99.9 %, ms", "lost"], rows)
     snapshots = servers[contenders.Tamis.name]["snapshots"]
     rows = [[what, f"{part['per_s']:,.0f}", f"{part['p99_ms']:.2f}", f"{part['steps'] * STEP_S:.1f}"]
             for what, part in (("no snapshot being written", snapshots["not_writing"]),
@@ -229,9 +230,13 @@ def tables(run):
                 ["", "updates a second", "99 % of the queries, ms", "seconds measured"], rows)
 
 
+def message_us(figure):
+    """CPU time of the thread that answers, for each message: it receives the updates as well."""
+    return figure["cpu_us"] * figure["qps"] / (figure["qps"] + figure.get("updates_per_s", 0))
+
+
 def _costs(beside):
-    return figures.against_neighbours([figure["cpu_us"] for figure in beside["without"]],
-                                      [figure["cpu_us"] for figure in beside["with"]])
+    return figures.against_neighbours(list(map(message_us, beside["without"])), list(map(message_us, beside["with"])))
 
 
 def targets(run):
@@ -246,7 +251,7 @@ def targets(run):
     beside = servers[contenders.Tamis.name]["beside"]
     costs = _costs(beside)
     what = f"beside {beside['rate']:,} updates a second"
-    yield Target(f"CPU per query {what}", statistics.median(costs) * 100, UPDATE_COST_MAX * 100, "%",
+    yield Target(f"CPU per message {what}", statistics.median(costs) * 100, UPDATE_COST_MAX * 100, "%",
                  interval=tuple(edge * 100 for edge in figures.median_interval(costs)))
     later_ms = figures.median(beside["with"], "p99_ms") - figures.median(beside["without"], "p99_ms")
     yield Target(f"99 % of the queries {what}: later by", later_ms, UPDATE_LATER_MS_MAX, "ms")

@@ -162,5 +162,31 @@ class Workload(unittest.TestCase):
         self.assertFalse({question.name for question in asked} & with_aaaa)
 
 
+class Updates(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.load = workload.Workload(5_000, (100,), self.folder)
+
+    def test_every_update_gives_a_host_of_its_own_zone_a_new_address(self):
+        path = self.folder / "updates"
+        self.load.write_updates(path, 7, 1_000)
+        blocks = path.read_text(encoding="ascii").split("send\n")[:-1]
+        self.assertEqual(len(blocks), 1_000)
+        for number, block in enumerate(blocks, start=7):
+            name, address = self.load.update(number)
+            label, _, zone = name.partition(".")
+            self.assertEqual(block, f"{zone}\ndelete {label} A\nadd {label} 60 A {address}\n")
+            self.assertIn(zone, [name for name, _ in self.load.zones])
+
+    def test_no_alias_is_updated_and_no_host_twice_in_a_row(self):
+        hosts = [self.load.updated_host(number) for number in range(5_000)]
+        self.assertFalse(any(index % 100 == 7 for index in hosts))
+        self.assertGreater(len(set(hosts)), 4_900)
+        for first in range(0, 4_900, 50):
+            self.assertEqual(len(set(hosts[first:first + 100])), 100)
+
+
 if __name__ == "__main__":
     unittest.main()
