@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,38 +13,45 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO = [sys.executable, str(REPOSITORY / "demo" / "demo.py"), "--names", "5000"]
 
 
+@pytest.fixture
+def place():
+    """A folder of short name: a path of a socket has at most 107 octets."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 def demo_folders(place):
     return list(place.glob("tamis-demo-*"))
 
 
-def run_demo(tmp_path, *more):
-    environment = dict(os.environ, TMPDIR=str(tmp_path))
+def run_demo(place, *more):
+    environment = dict(os.environ, TMPDIR=str(place))
     return subprocess.run(
         [*DEMO, *more], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 
 @pytest.mark.timed
-def test_the_demo_takes_over_proves_and_lifts(tmp_path):
-    run = run_demo(tmp_path)
+def test_the_demo_takes_over_proves_and_lifts(place):
+    run = run_demo(place)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Every figure is what it must be" in run.stdout
     assert "WRONG" not in run.stdout
     # Piped output carries no colour.
     assert "\033" not in run.stdout
-    assert not demo_folders(tmp_path)
+    assert not demo_folders(place)
 
 
-def test_the_demo_without_its_programs_says_so_and_leaves_nothing(tmp_path):
-    empty = tmp_path / "bin"
+def test_the_demo_without_its_programs_says_so_and_leaves_nothing(place):
+    empty = place / "bin"
     empty.mkdir()
-    environment = dict(os.environ, TMPDIR=str(tmp_path), TAMIS_BIN=str(empty))
+    environment = dict(os.environ, TMPDIR=str(place), TAMIS_BIN=str(empty))
     run = subprocess.run(
         DEMO, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert run.returncode == 1
     assert "make build" in run.stderr
-    assert not demo_folders(tmp_path)
+    assert not demo_folders(place)
 
 
 def processes_of(folder):
@@ -59,19 +67,19 @@ def processes_of(folder):
     return lines
 
 
-def test_the_demo_interrupted_ends_its_servers_and_leaves_nothing(tmp_path):
-    environment = dict(os.environ, TMPDIR=str(tmp_path))
+def test_the_demo_interrupted_ends_its_servers_and_leaves_nothing(place):
+    environment = dict(os.environ, TMPDIR=str(place))
     with subprocess.Popen(
         DEMO, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
         for line in run.stdout:
             if "The proof" in line:
                 break
-        assert len(processes_of(tmp_path)) >= 2
+        assert len(processes_of(place)) >= 2
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=60)
     assert run.returncode == 130
     assert errors.strip().endswith("demo: stopped")
     assert "Traceback" not in errors
-    assert not demo_folders(tmp_path)
-    assert not processes_of(tmp_path)
+    assert not demo_folders(place)
+    assert not processes_of(place)

@@ -334,7 +334,7 @@ def test_signed_transfers_bring_changes_of_many_messages(farm):
         after["n%d" % number, "TXT"] = (300, {'"%s"' % ("x" * 200)})
     origin.become(state, after)
     follow(tamisd, origin)
-    assert len(steps_in_log(tamisd)) == 1
+    assert 1 <= len(steps_in_log(tamisd)) <= 2  # a NOTIFY may have come in between
     for number in range(0, 230, 10):
         assert ask(tamisd, "n%d.%s" % (number, ZONE), "TXT").answer
 
