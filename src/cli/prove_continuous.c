@@ -24,7 +24,8 @@ static int questions_gather(struct continuous *continuous, struct error *ret_err
 {
     const struct prove_options *options = continuous->options;
     const struct question_scope scope = {.types = options->types,
-                                         .type_count = options->type_count};
+                                         .type_count = options->type_count,
+                                         .dnssec_ok = options->dnssec == DNSSEC_YES};
     uint64_t faults = 0;
     int rc = 0;
 
@@ -39,8 +40,6 @@ static int questions_gather(struct continuous *continuous, struct error *ret_err
     if (faults > 0)
         fprintf(stderr, "tamis prove: warning: %s: %" PRIu64 " lines hold no name\n",
                 options->names, faults);
-    for (size_t i = 0; i < continuous->questions.count; i++)
-        continuous->questions.entries[i].dnssec_ok = options->dnssec == DNSSEC_YES;
     return rc;
 }
 

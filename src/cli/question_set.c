@@ -120,7 +120,7 @@ static int add_types(struct question_set *set, const uint8_t *name,
     if (!scope_has(scope, lower))
         return 0;
     for (size_t i = 0; i < scope->type_count && rc == 0; i++)
-        rc = question_set_add(set, lower, scope->types[i], false);
+        rc = question_set_add(set, lower, scope->types[i], scope->dnssec_ok);
     return rc;
 }
 

@@ -48,6 +48,7 @@ struct question_scope {
     const uint8_t *zone;
     const uint16_t *types;
     size_t type_count;
+    bool dnssec_ok;
 };
 
 /* Adds the names of a file; `*ret_faults` counts its lines without a name. */
