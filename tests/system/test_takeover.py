@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from testbed.orders import write_order
-from testbed.servers import program, tamis_program
+from testbed.servers import Nsd, program, tamis_program
 
 SECRET = "bm90LWEtcmVhbC1zZWNyZXQ="
 DOMAINS = ["a.example", "b.example", "c.example"]
@@ -27,12 +27,12 @@ mail AAAA 2001:db8::3
 bad A 192.0.2.4
 """
 PARENT = "$ORIGIN example.\n$TTL 300\n@ SOA ns1 hostmaster 7 3600 600 1209600 60\n@ NS ns1\nns1 A 192.0.2.9\n" + "".join(
-    "{0} 2 NS ns1.{0}\nns1.{0} 2 A 192.0.2.1\n".format(domain.split(".")[0]) for domain in DOMAINS)
+    "{0} 2 NS ns1.{0}\nns1.{0} 2 A 192.0.2.1\n".format(domain.split(".")[0]) for domain in DOMAINS) + "c 300 DS 12345 13 2 %s\n" % ("AB" * 32)
 
-# A delegation's command that writes the parent's zone file anew and has Knot read it.
+# A delegation's command that writes the parent's zone file anew and has its server read it.
 REWRITE = r"""
 import os, re, subprocess, sys
-path, socket, knotc = sys.argv[1:4]
+path, reload = sys.argv[1], sys.argv[2:]
 label = os.environ["TAMIS_DOMAIN"].split(".")[0]
 lines = [line for line in open(path) if not re.match(r"(\S+\.)?%s " % label, line)]
 ttl = os.environ["TAMIS_TTL"]
@@ -43,8 +43,15 @@ lines += ["%s %s %s %s\n" % (name, ttl, "AAAA" if ":" in address else "A", addre
 lines = [re.sub(r"hostmaster (\d+)", lambda found: "hostmaster %d" % (int(found[1]) + 1), line) for line in lines]
 open(path + ".new", "w").writelines(lines)
 os.replace(path + ".new", path)
-subprocess.run([knotc, "-s", socket, "-b", "zone-reload", "example"], check=True)
+subprocess.run(reload, check=True)
 """
+
+
+class ReadingNsd(Nsd):
+    """Reads changed zone files at SIGHUP."""
+
+    def write(self, name, text):
+        return super().write(name, text.replace("zonefiles-check: no", "zonefiles-check: yes"))
 
 
 class Takeover:
@@ -62,6 +69,8 @@ class Takeover:
                 [("example.", path)], allow_transfer=False, zone_extra="    acl: move",
                 extra="key:\n  - id: move\n    algorithm: hmac-sha256\n    secret: %s\n"
                       "acl:\n  - id: move\n    key: move\n    action: update\n" % SECRET)
+        elif parent == "nsd":
+            self.parent = farm.add(ReadingNsd).start([("example.", path)])
         else:
             self.parent = farm.tamisd({"keys": [key], "zones": [
                 {"name": "example", "primary": {"file": path}, "allow-update": ["move"]}]})
@@ -197,6 +206,23 @@ def test_the_gate_wants_every_known_name_asked_and_enough_queries(farm):
     takeover.run("gate")
 
 
+def test_a_zone_that_is_not_given_away_is_forwarded_and_its_signatures_are_spoken_of(farm):
+    takeover = Takeover(farm, domains=["a.example", "c.example"])
+    shut = farm.knot([(domain + ".", takeover.files[domain + "."]) for domain in takeover.domains],
+                     allow_transfer=False)
+    for domain in takeover.plan["domains"]:
+        domain["origins"] = ["%s@%d" % shut.place]
+    takeover.plan["expected-queries"] = 1
+    a, c = takeover.json("plan", "--measure")
+    assert (a["mode"], c["mode"]) == ("forward", "forward")
+    assert a["before"]["ds"] == [] and a["dnssec"].startswith("not signed") and a["measured_queries_s"] >= 1
+    assert c["before"]["ds"] == ["12345 13 2 " + "AB" * 32] and "bogus" in c["dnssec"]
+    copied = takeover.json("copy")
+    assert [one["questions"] for one in copied] == [12, 12] and [one["failed"] for one in copied] == [0, 0]
+    takeover.plan["expected-queries"] = 4000000000
+    takeover.json("plan", "--measure", code=1)
+
+
 def wait_for(process, condition, what):
     deadline = time.monotonic() + 60
     while not condition():
@@ -239,12 +265,13 @@ def test_an_abort_by_hand_ends_the_canary_of_another_process(farm):
     takeover.run("return")
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_around_the_change_the_same_command_goes_on(farm, moment):
-    takeover = Takeover(farm, domains=["a.example"])
+@pytest.mark.parametrize("parent, moment", [("knot", "before"), ("knot", "after"), ("nsd", "after")])
+def test_killed_around_the_change_the_same_command_goes_on(farm, parent, moment):
+    takeover = Takeover(farm, parent, domains=["a.example"])
     script, marker = farm.write("rewrite.py", REWRITE), farm.directory + "/killed"
-    rewrite = "%s %s %s %s %s" % (sys.executable, script, farm.directory + "/example.zone",
-                                  takeover.parent.path("knot.sock"), program("knotc"))
+    reload = ("kill -HUP %d" % takeover.parent.process.process.pid if parent == "nsd" else
+              "%s -s %s -b zone-reload example" % (program("knotc"), takeover.parent.path("knot.sock")))
+    rewrite = "%s %s %s %s" % (sys.executable, script, farm.directory + "/example.zone", reload)
     kill = "test -e %s.$TAMIS_ACTION || { touch %s.$TAMIS_ACTION; kill -9 $PPID; exit 1; }" % (marker, marker)
     del takeover.plan["delegation"]["update"]
     takeover.plan["delegation"]["command"] = "; ".join(
