@@ -155,7 +155,7 @@ struct exchange_address plan_address(const char *text)
 
 static int check_address(const struct checking *checking, const char *place, const char *text)
 {
-    struct exchange_address address;
+    struct exchange_address address = {0};
     return address_option_parse(text, &address.socket, &address.size)
                ? 0
                : REFUSE(checking, place, "'%.80s' is no address: write it like 192.0.2.1@53", text);
@@ -225,7 +225,7 @@ static int check_domain(const struct checking *checking, unsigned index)
 static int check_server(const struct checking *checking, unsigned index)
 {
     const struct plan_server *server = &checking->plan->name_servers[index];
-    struct exchange_address address;
+    struct exchange_address address = {0};
     char place[80];
 
     snprintf(place, sizeof(place), "name-servers.%u.name", index);

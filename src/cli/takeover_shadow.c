@@ -5,6 +5,7 @@
  * equal. Which known names were asked is kept as a bit for each, beside a digest of the list, so
  * that another list begins anew. */
 #include <errno.h>
+#include <inttypes.h>
 #include <libknot/libknot.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -263,9 +264,8 @@ static int shadow_note(struct shadow *shadow, const struct parity_result *parity
     if (step == STEP_COPIED || (step == STEP_OPEN && !clean))
         takeover_step_set(takeover, shadow->domain, STEP_SHADOWED);
     rc = takeover_log(takeover, shadow->domain, shadow->run->step, ret_error,
-                      "%llu questions, %llu different, %zu open differences%s",
-                      (unsigned long long)counts->questions,
-                      (unsigned long long)(counts->different + counts->not_comparable),
+                      "%" PRIu64 " questions, %" PRIu64 " different, %zu open differences%s",
+                      counts->questions, counts->different + counts->not_comparable,
                       json_object_size(shadow->different), parity->stopped ? ", interrupted" : "");
     if (rc < 0) {
         takeover_unlock(takeover);
