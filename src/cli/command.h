@@ -29,6 +29,15 @@ extern const struct command command_order_sign;
 extern const struct command command_key_generate;
 extern const struct command command_ctl;
 extern const struct command command_prove;
+extern const struct command command_takeover_plan;
+extern const struct command command_takeover_copy;
+extern const struct command command_takeover_shadow;
+extern const struct command command_takeover_gate;
+extern const struct command command_takeover_canary;
+extern const struct command command_takeover_go;
+extern const struct command command_takeover_abort;
+extern const struct command command_takeover_return;
+extern const struct command command_takeover_status;
 
 /* Prints "tamis <path>: ...; see tamis <path> --help" and returns EXIT_USAGE. */
 int command_usage_error(const struct command *command, const char *format, ...)

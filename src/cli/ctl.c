@@ -3,28 +3,17 @@
 #include <getopt.h>
 #include <jansson.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/nearest.h"
 #include "cli/command.h"
-#include "cli/ctl_client.h"
+#include "cli/control_client.h"
 #include "cli/ctl_print.h"
-
-#define SOCKET_HERE   "tamisd.sock"
-#define SOCKET_SYSTEM "/run/tamis/tamisd.sock"
-
-/* No result is longer; a server that sends more is none of ours. */
-#define ANSWER_OCTETS_MAX ((size_t)1 << 30)
-
-#define READ_OCTETS_MIN 65536
 
 struct ctl_command {
     const char *name;
@@ -110,52 +99,8 @@ static int options_parse(int argc, char **argv, struct ctl_options *ret_options)
     return EXIT_OK;
 }
 
-/* Which socket is meant: the nearest one that exists, even if nobody serves it, so that a command
- * never reaches another server than the one whose folder one stands in. */
-static const char *socket_path(const struct ctl_options *options)
-{
-    const char *environment = getenv("TAMIS_SOCKET");
-    struct stat status;
-
-    if (options->socket != NULL)
-        return options->socket;
-    if (environment != NULL && environment[0] != '\0')
-        return environment;
-    if (lstat(SOCKET_HERE, &status) == 0 && S_ISSOCK(status.st_mode))
-        return SOCKET_HERE;
-    return SOCKET_SYSTEM;
-}
-
-static int server_connect(const char *path, int *ret_fd, struct error *ret_error)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    if (strlen(path) >= sizeof(address.sun_path))
-        return error_set_at(ret_error, -ENAMETOOLONG, path, 0,
-                            "a socket's path may have %zu octets: change to its folder and name it "
-                            "from there",
-                            sizeof(address.sun_path) - 1);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return error_set(ret_error, -errno, "no socket to be had: %s", strerror(errno));
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) {
-        *ret_fd = fd;
-        return 0;
-    }
-
-    int rc = -errno;
-    close(fd);
-    if (rc == -EACCES || rc == -EPERM)
-        return error_set_at(ret_error, rc, path, 0,
-                            "you may not use this socket: run as tamisd's user or join its group");
-    return error_set_at(ret_error, rc, path, 0,
-                        "no tamisd answers here (%s): start it with \"tamisd -c FILE\", or name "
-                        "its socket with -s SOCKET or TAMIS_SOCKET",
-                        strerror(-rc));
-}
-
-static int request_make(const struct ctl_options *options, char **ret_line, struct error *ret_error)
+static int request_make(const struct ctl_options *options, json_t **ret_request,
+                        struct error *ret_error)
 {
     char file[PATH_MAX];
     json_t *request;
@@ -175,124 +120,8 @@ static int request_make(const struct ctl_options *options, char **ret_line, stru
     if (request == NULL)
         return error_set(ret_error, -EINVAL, "\"%s\" is not UTF-8: rename it",
                          options->argument != NULL ? options->argument : options->command->name);
-
-    char *line = json_dumps(request, JSON_COMPACT);
-    json_decref(request);
-    if (line == NULL)
-        return error_set(ret_error, -ENOMEM, "out of memory");
-    line[strlen(line)] = '\n'; /* in place of the NUL; see request_send() */
-    *ret_line = line;
+    *ret_request = request;
     return 0;
-}
-
-static int request_send(int fd, const char *line, struct error *ret_error)
-{
-    size_t size = (size_t)(strchr(line, '\n') - line) + 1;
-
-    while (size > 0) {
-        ssize_t sent = send(fd, line, size, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0)
-            return error_set(ret_error, -errno, "tamisd went away: %s; see its log",
-                             strerror(errno));
-        line += sent;
-        size -= (size_t)sent;
-    }
-    return 0;
-}
-
-/* Waits until the server sends; on a terminal a wait over a second shows. */
-static void answer_wait(int fd, unsigned *waited_s)
-{
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-
-    while (poll(&poll_fd, 1, 1000) == 0) {
-        ++*waited_s;
-        if (isatty(STDERR_FILENO))
-            fprintf(stderr, "\rwaiting for tamisd: %u s", *waited_s);
-    }
-}
-
-/* Receives until the end of the line. `*ret_text` is not NUL-terminated. */
-static int answer_receive(int fd, char **ret_text, size_t *ret_size, struct error *ret_error)
-{
-    char *text = NULL;
-    size_t size = 0, capacity = 0;
-    unsigned waited_s = 0;
-    int rc = 0;
-
-    while (size == 0 || text[size - 1] != '\n') {
-        if (size == capacity) {
-            capacity = capacity == 0 ? READ_OCTETS_MIN : capacity * 2;
-            char *larger = capacity <= ANSWER_OCTETS_MAX ? realloc(text, capacity) : NULL;
-            if (larger == NULL) {
-                rc = error_set(ret_error, -ENOMEM, "the answer does not fit into memory");
-                break;
-            }
-            text = larger;
-        }
-        answer_wait(fd, &waited_s);
-        ssize_t got = recv(fd, text + size, capacity - size, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) {
-            rc = error_set(ret_error, got < 0 ? -errno : -ECONNRESET,
-                           "tamisd went away before it had answered; see its log");
-            break;
-        }
-        size += (size_t)got;
-    }
-    if (waited_s > 0 && isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
-    if (rc < 0) {
-        free(text);
-        return rc;
-    }
-    *ret_text = text;
-    *ret_size = size;
-    return 0;
-}
-
-static int exchange(const char *path, const char *line, json_t **ret_answer,
-                    struct error *ret_error)
-{
-    char *text = NULL;
-    size_t size = 0;
-    int fd = -1;
-
-    int rc = server_connect(path, &fd, ret_error);
-    if (rc < 0)
-        return rc;
-    rc = request_send(fd, line, ret_error);
-    if (rc == 0)
-        rc = answer_receive(fd, &text, &size, ret_error);
-    close(fd);
-    if (rc < 0)
-        return rc;
-
-    json_t *answer = json_loadb(text, size, 0, NULL);
-    free(text);
-    if (!json_is_object(answer) || json_object_get(answer, "ok") == NULL) {
-        json_decref(answer);
-        return error_set_at(ret_error, -EPROTO, path, 0,
-                            "what answers here is no tamisd: name another socket with -s SOCKET");
-    }
-    *ret_answer = answer;
-    return 0;
-}
-
-int ctl_ask(const char *socket, json_t *request, json_t **ret_answer, struct error *ret_error)
-{
-    const struct ctl_options options = {.socket = socket};
-    char *line = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
-    json_decref(request);
-    if (line == NULL)
-        return error_set(ret_error, -EINVAL, "an argument is not UTF-8: rename it");
-    line[strlen(line)] = '\n'; /* in place of the NUL; see request_send() */
-    int rc = exchange(socket_path(&options), line, ret_answer, ret_error);
-    free(line);
-    return rc;
 }
 
 static void json_print(const json_t *value)
@@ -301,25 +130,13 @@ static void json_print(const json_t *value)
     fputc('\n', stdout);
 }
 
-/* The server's error as if it had happened here. */
-void ctl_answer_error(const json_t *answer, struct error *ret_error)
-{
-    const json_t *object = json_object_get(answer, "error");
-    const char *text = json_string_value(json_object_get(object, "text"));
-    const char *file = json_string_value(json_object_get(object, "file"));
-    json_int_t line = json_integer_value(json_object_get(object, "line"));
-
-    error_set_at(ret_error, -EINVAL, file, line > 0 && line <= UINT32_MAX ? (uint32_t)line : 0,
-                 "%s", text != NULL ? text : "tamisd refused and did not say why");
-}
-
 static int answer_print(const struct ctl_options *options, const json_t *answer)
 {
     const json_t *result = json_object_get(answer, "result");
 
     if (!json_is_true(json_object_get(answer, "ok"))) {
         struct error error = {0};
-        ctl_answer_error(answer, &error);
+        control_answer_error(answer, &error);
         error_print(stderr, "tamis ctl", &error);
         if (options->json)
             json_print(answer);
@@ -345,17 +162,16 @@ static int ctl_run(int argc, char **argv)
 {
     struct ctl_options options = {0};
     struct error error = {0};
-    char *line = NULL;
-    json_t *answer = NULL;
+    json_t *request = NULL, *answer = NULL;
 
     int code = options_parse(argc, argv, &options);
     if (code != EXIT_OK)
         return code;
 
-    int rc = request_make(&options, &line, &error);
+    int rc = request_make(&options, &request, &error);
     if (rc == 0)
-        rc = exchange(socket_path(&options), line, &answer, &error);
-    free(line);
+        rc = control_exchange(control_path(options.socket), request, &answer, &error);
+    json_decref(request);
     if (rc < 0) {
         error_print(stderr, "tamis ctl", &error);
         return EXIT_FINDING;

@@ -22,6 +22,15 @@ static const struct command *const commands[] = {
     &command_key_generate,
     &command_ctl,
     &command_prove,
+    &command_takeover_plan,
+    &command_takeover_copy,
+    &command_takeover_shadow,
+    &command_takeover_gate,
+    &command_takeover_canary,
+    &command_takeover_go,
+    &command_takeover_abort,
+    &command_takeover_return,
+    &command_takeover_status,
 };
 /* clang-format on */
 

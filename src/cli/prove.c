@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/prove_continuous.h"
 #include "cli/prove_names.h"
 #include "cli/prove_options.h"
 #include "cli/prove_report.h"
@@ -59,6 +60,11 @@ static void interrupt(int signal)
 {
     (void)signal;
     interrupted = 1;
+}
+
+static bool is_interrupted(void)
+{
+    return interrupted != 0;
 }
 
 /* A letter's case is one bit of a generator that the seed alone drives (splitmix64). */
@@ -284,26 +290,6 @@ static bool prove_tick(void *context)
     return prove->report.stopped == NULL;
 }
 
-static int order_add(struct listing *listing, const char *path, const struct order_policy *policy,
-                     struct error *ret_error)
-{
-    struct order *order;
-    int rc = order_load(path, policy, &order, ret_error);
-    if (rc < 0)
-        return rc;
-
-    int64_t now = time(NULL);
-    bool early = now < order->starts, late = now >= order->ends;
-    rc = listing_add(listing, order);
-    if (rc < 0)
-        return error_set(ret_error, rc, "out of memory");
-    if (early || late)
-        return error_set_at(ret_error, -EINVAL, path, 0,
-                            "the order %s: without --order, the proof is that no name is blocked",
-                            early ? "has not started yet" : "has ended");
-    return 0;
-}
-
 static int orders_load(struct prove *prove, struct error *ret_error)
 {
     const struct prove_options *options = &prove->options;
@@ -318,7 +304,7 @@ static int orders_load(struct prove *prove, struct error *ret_error)
         policy.keyring_count = keyring->count;
     }
     for (size_t i = 0; i < options->order_count; i++) {
-        int rc = order_add(prove->listing, options->orders[i], &policy, ret_error);
+        int rc = listing_load(prove->listing, options->orders[i], &policy, ret_error);
         if (rc < 0)
             return rc;
     }
@@ -470,6 +456,10 @@ static int prove_run(int argc, char **argv)
     int rc = prove_prepare(prove, &error);
     if (rc < 0) {
         code = EXIT_USAGE;
+    } else if (prove->options.continuous) {
+        bool proved = false;
+        rc = prove_continuously(&prove->options, prove->listing, is_interrupted, &proved, &error);
+        code = proved ? EXIT_OK : EXIT_FINDING;
     } else {
         rc = prove_ask(prove, &error);
         if (rc == 0)
@@ -509,6 +499,13 @@ const struct command command_prove = {
         "  --limit N               list so many differences, at most (20)\n"
         "  --report FILE           write the report as JSON into FILE\n"
         "  --json                  print the report as JSON\n"
+        "\n"
+        "  --continuous[=SECONDS]  ask samples again and again, until interrupted or so long\n"
+        "  --interval SECONDS      between samples (10)\n"
+        "  --sample N              questions of a sample (200)\n"
+        "  --history FILE          add a line of JSON for each sample\n"
+        "  --prometheus FILE       keep metrics there, as node exporter's textfile collector "
+        "reads\n"
         "\n"
         "Exit code: 0 proved, 1 not proved, 2 wrong use.\n"
         "\n"

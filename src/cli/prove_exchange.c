@@ -112,6 +112,8 @@ struct exchange_counts exchange_counts(const struct exchange *exchange)
 {
     struct exchange_counts counts = exchange->counts;
     counts.window = (unsigned)exchange->window;
+    for (enum exchange_side side = 0; side < EXCHANGE_SIDES; side++)
+        counts.rtt_us[side] = exchange->sides[side].rtt_us;
     return counts;
 }
 

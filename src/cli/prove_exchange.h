@@ -72,6 +72,7 @@ struct exchange_counts {
     uint64_t queries_sent[EXCHANGE_SIDES]; /* over UDP, repeated ones included */
     uint64_t repeated[EXCHANGE_SIDES];     /* sent once more because no answer came in time */
     uint64_t over_tcp[EXCHANGE_SIDES];     /* questions that were truncated over UDP */
+    uint64_t rtt_us[EXCHANGE_SIDES];       /* smoothed round trip; 0: none seen yet */
     uint64_t stray;                        /* datagrams that answer nothing that is asked */
     unsigned window;                       /* questions that may be in flight now */
 };

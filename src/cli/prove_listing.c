@@ -4,6 +4,7 @@
 #include <libknot/libknot.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum listed_set { LISTED_NAMES, LISTED_SUBTREES, LISTED_EXEMPT, LISTED_SETS };
 
@@ -84,6 +85,26 @@ int listing_add(struct listing *listing, struct order *order)
 no_memory:
     listed_order_clear(&added);
     return -ENOMEM;
+}
+
+int listing_load(struct listing *listing, const char *path, const struct order_policy *policy,
+                 struct error *ret_error)
+{
+    struct order *order;
+    int rc = order_load(path, policy, &order, ret_error);
+    if (rc < 0)
+        return rc;
+
+    int64_t now = time(NULL);
+    bool early = now < order->starts, late = now >= order->ends;
+    rc = listing_add(listing, order);
+    if (rc < 0)
+        return error_set(ret_error, rc, "out of memory");
+    if (early || late)
+        return error_set_at(ret_error, -EINVAL, path, 0,
+                            "the order %s: without --order, the proof is that no name is blocked",
+                            early ? "has not started yet" : "has ended");
+    return 0;
 }
 
 size_t listing_order_count(const struct listing *listing)

@@ -12,6 +12,11 @@ DEFINE_FREEP(struct listing, listing_free)
 /* Takes the order over. An earlier order goes first, then the smaller id (tamis-order(5)). */
 _must_check_ int listing_add(struct listing *listing, struct order *order);
 
+/* Loads an order that is in force now and adds it; one that has not started or has ended is refused
+ * with -EINVAL. */
+_must_check_ int listing_load(struct listing *listing, const char *path,
+                              const struct order_policy *policy, struct error *ret_error);
+
 size_t listing_order_count(const struct listing *listing);
 const struct order *listing_order(const struct listing *listing, size_t index);
 

@@ -15,6 +15,10 @@
 #define RATE_MAX           10000000
 #define EXAMPLES_DEFAULT   20
 #define EXAMPLES_MAX       100000
+#define CONTINUOUS_MAX_S   (366 * 86400)
+#define INTERVAL_DEFAULT_S 10
+#define SAMPLE_DEFAULT     200
+#define SAMPLE_MAX         1000000
 
 static const char *const dnssec_modes[] = {
     [DNSSEC_NO] = "no", [DNSSEC_YES] = "yes", [DNSSEC_BOTH] = "both"};
@@ -133,6 +137,11 @@ enum option_code {
     OPTION_LIMIT,
     OPTION_REPORT,
     OPTION_JSON,
+    OPTION_CONTINUOUS,
+    OPTION_INTERVAL,
+    OPTION_SAMPLE,
+    OPTION_HISTORY,
+    OPTION_PROMETHEUS,
 };
 
 static const struct option long_options[] = {
@@ -153,8 +162,45 @@ static const struct option long_options[] = {
     {"limit", required_argument, NULL, OPTION_LIMIT},
     {"report", required_argument, NULL, OPTION_REPORT},
     {"json", no_argument, NULL, OPTION_JSON},
+    {"continuous", optional_argument, NULL, OPTION_CONTINUOUS},
+    {"interval", required_argument, NULL, OPTION_INTERVAL},
+    {"sample", required_argument, NULL, OPTION_SAMPLE},
+    {"history", required_argument, NULL, OPTION_HISTORY},
+    {"prometheus", required_argument, NULL, OPTION_PROMETHEUS},
     {NULL, 0, NULL, 0},
 };
+
+/* The options of --continuous, as option_take(). */
+static const char *continuous_take(struct prove_options *options, int option, const char *argument)
+{
+    uint64_t number = 0;
+    switch (option) {
+    case OPTION_CONTINUOUS:
+        if (argument != NULL && !number_parse(argument, 1, CONTINUOUS_MAX_S, &number))
+            return "--continuous stands alone or takes seconds, as in --continuous=3600";
+        options->continuous = true;
+        options->continuous_s = (unsigned)number;
+        return NULL;
+    case OPTION_INTERVAL:
+        if (!number_parse(argument, 1, CONTINUOUS_MAX_S, &number))
+            return "--interval takes seconds, from 1";
+        options->interval_s = (unsigned)number;
+        return NULL;
+    case OPTION_SAMPLE:
+        if (!number_parse(argument, 1, SAMPLE_MAX, &number))
+            return "--sample takes a number of questions, from 1";
+        options->sample = number;
+        return NULL;
+    case OPTION_HISTORY:
+        options->history = argument;
+        return NULL;
+    case OPTION_PROMETHEUS:
+        options->prometheus = argument;
+        return NULL;
+    default:
+        return "unknown option, or one without its argument";
+    }
+}
 
 /* Returns what is wrong with the option's argument, or NULL. */
 static const char *option_take(struct prove_options *options, int option, const char *argument)
@@ -232,7 +278,7 @@ static const char *option_take(struct prove_options *options, int option, const 
         options->json = true;
         return NULL;
     default:
-        return "unknown option, or one without its argument";
+        return continuous_take(options, option, argument);
     }
 }
 
@@ -247,6 +293,8 @@ int prove_options_parse(const struct command *command, int argc, char **argv,
         .ttl = TTL_DECREMENTED,
         .kinds_shown = UINT32_MAX,
         .example_max = EXAMPLES_DEFAULT,
+        .interval_s = INTERVAL_DEFAULT_S,
+        .sample = SAMPLE_DEFAULT,
     };
     /* Unless the user gives one, the seed is drawn; the report tells it. */
     if (getrandom(&options.random_case_seed, sizeof(options.random_case_seed), 0) < 0)
@@ -269,6 +317,12 @@ int prove_options_parse(const struct command *command, int argc, char **argv,
         return command_usage_error(command, "--front and --origin are needed");
     if (options.names == NULL && options.order_count == 0)
         return command_usage_error(command, "there is nothing to ask: give --names or --order");
+    if (options.continuous && (options.random_case || options.dnssec == DNSSEC_BOTH ||
+                               options.ttl != TTL_DECREMENTED || options.report != NULL))
+        return command_usage_error(command, "--random-case, --do=both, --ttl and --report do not "
+                                            "go with --continuous");
+    if (!options.continuous && (options.history != NULL || options.prometheus != NULL))
+        return command_usage_error(command, "--history and --prometheus belong to --continuous");
     *ret_options = options;
     return 0;
 }

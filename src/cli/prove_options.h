@@ -24,6 +24,10 @@ struct prove_options {
     bool origin_may_be_silent, json;
     uint32_t kinds_shown; /* DIFFERENCE_BIT() */
     size_t example_max;
+    bool continuous;
+    unsigned continuous_s, interval_s; /* 0: until it is told to end */
+    size_t sample;                     /* questions, of each interval */
+    const char *history, *prometheus;  /* NULL: not given */
 };
 
 /* Returns 0, or the exit code of wrong use after it was printed. */

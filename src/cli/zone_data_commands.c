@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/ctl_client.h"
+#include "cli/control_client.h"
 
 struct zone_options {
     const char *socket, *name, *file; /* file NULL: none is wanted */
@@ -67,21 +67,16 @@ static int ask(const char *path, const struct zone_options *options, json_t *req
                json_t **ret_result)
 {
     struct error error = {0};
-    json_t *answer = NULL;
-    int rc = ctl_ask(options->socket, request, &answer, &error);
-    if (rc == 0 && !json_is_true(json_object_get(answer, "ok"))) {
-        ctl_answer_error(answer, &error);
-        rc = -EINVAL;
-    }
+    int rc = request != NULL
+                 ? control_ask(control_path(options->socket), request, ret_result, &error)
+                 : error_set(&error, -EINVAL, "an argument is not UTF-8: rename it");
+    json_decref(request);
     if (rc < 0) {
         char program[64];
         snprintf(program, sizeof(program), "tamis %s", path);
         error_print(stderr, program, &error);
-        json_decref(answer);
         return EXIT_FINDING;
     }
-    *ret_result = json_incref(json_object_get(answer, "result"));
-    json_decref(answer);
     return EXIT_OK;
 }
 

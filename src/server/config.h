@@ -89,7 +89,7 @@ struct config_zone {
     enum zonemd_policy zonemd;     /* of a secondary */
     unsigned transfer_time_max_ms; /* of a secondary, for each exchange with an origin */
     uint64_t transfer_size_max;    /* octets on the wire */
-    bool forwards_updates; /* secondary: to the origins, which decide */
+    bool forwards_updates;         /* secondary: to the origins, which decide */
     /* allow_notify of a secondary zone ends with its origins, with no key asked for. */
     struct config_access *allow_transfer, *allow_update, *allow_notify;
     size_t allow_transfer_count, allow_update_count, allow_notify_count;

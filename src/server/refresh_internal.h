@@ -74,7 +74,7 @@ struct secondary {
     size_t source;  /* of the attempt that is queued or running */
     bool was_attempted, was_good;
     bool brought_news; /* also after the round: it led to other data */
-    uint32_t wanted; /* serial that a NOTIFY promised; 0: none */
+    uint32_t wanted;   /* serial that a NOTIFY promised; 0: none */
     int64_t round_started_ms;
     struct secondary *next_queued;
 

@@ -60,7 +60,8 @@ static inline void late_reply_lose(const struct late_reply *reply)
         reply->watch->done(reply->watch, false);
 }
 
-struct worker {
+/* What many write stands on lines of its own. */
+struct worker { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     alignas(WORKER_ALIGNMENT) answer_fn *answer;
     answer_batch_fn *answer_batch;
     void *context;
@@ -145,7 +146,7 @@ void tcp_serve(struct worker *worker, struct endpoint *endpoint);
 
 /* Where the answer to a request that is just being answered goes; from here on the client has one
  * more answer to come. */
-void tcp_route(struct worker *worker, const struct sockaddr *client, struct reply_route *ret_route);
+void tcp_route(struct worker *worker, const struct sockaddr *peer, struct reply_route *ret_route);
 
 /* Sends what another thread has answered, if the client is still there. */
 void tcp_send_late(struct worker *worker, const struct late_reply *reply);

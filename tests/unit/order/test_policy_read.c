@@ -326,8 +326,9 @@ static void make_order(unsigned seed, char *ret_text, size_t size)
                 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
                 "AAAAAAAA");
     write_list(stream, "names", 1u | (unsigned)rand_r(&random));
-    write_list(stream, "subtrees", (unsigned)(rand_r(&random) & rand_r(&random)));
-    write_list(stream, "exempt", (unsigned)(rand_r(&random) & rand_r(&random)));
+    const unsigned few = (unsigned)rand_r(&random), fewer = (unsigned)rand_r(&random);
+    write_list(stream, "subtrees", few & (unsigned)rand_r(&random));
+    write_list(stream, "exempt", fewer & (unsigned)rand_r(&random));
     fclose(stream);
 }
 

@@ -1,0 +1,303 @@
+/* tamis takeover: the commands, their options, and one run over the domains. */
+#include "cli/takeover.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/prove_exchange.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+    (void)signal;
+    interrupted = 1;
+}
+
+bool takeover_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+bool takeover_sleep(unsigned ms)
+{
+    const uint64_t until_us = exchange_clock_us() + (uint64_t)ms * 1000;
+    uint64_t now_us;
+    while (!interrupted && (now_us = exchange_clock_us()) < until_us)
+        usleep(until_us - now_us < 100000 ? (useconds_t)(until_us - now_us) : 100000);
+    return !interrupted;
+}
+
+void takeover_say(const struct takeover_run *run, const struct plan_domain *domain,
+                  const char *format, ...)
+{
+    va_list arguments;
+    if (run->json)
+        return;
+    printf("%s: ", domain->name);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+    fflush(stdout);
+}
+
+enum option_code {
+    OPTION_JSON = 256,
+    OPTION_TRAFFIC,
+    OPTION_PORT,
+    OPTION_RATE,
+    OPTION_REASON,
+    OPTION_NO_WAIT,
+    OPTION_MEASURE,
+};
+
+static const struct option long_options[] = {
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"traffic", required_argument, NULL, OPTION_TRAFFIC},
+    {"port", required_argument, NULL, OPTION_PORT},
+    {"rate", required_argument, NULL, OPTION_RATE},
+    {"reason", required_argument, NULL, OPTION_REASON},
+    {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
+    {"measure", no_argument, NULL, OPTION_MEASURE},
+    {NULL, 0, NULL, 0},
+};
+
+/* A sub-command: what its path's last word is, what it does, which options are its own. */
+struct takeover_command {
+    const struct command *command;
+    takeover_step_fn *step; /* NULL: status */
+    const int *options;     /* ends with 0; --json is everyone's */
+};
+
+static bool number_parse(const char *text, unsigned long max, unsigned long *ret_number)
+{
+    char *end;
+    unsigned long number = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || number == 0 || number > max)
+        return false;
+    *ret_number = number;
+    return true;
+}
+
+static const char *option_take(struct takeover_run *run, int option, const char *argument)
+{
+    unsigned long number;
+    switch (option) {
+    case OPTION_JSON:
+        run->json = true;
+        return NULL;
+    case OPTION_TRAFFIC:
+        run->traffic = argument;
+        return NULL;
+    case OPTION_PORT:
+        if (!number_parse(argument, UINT16_MAX, &number))
+            return "--port takes a port number";
+        run->port = (uint16_t)number;
+        return NULL;
+    case OPTION_RATE:
+        if (!number_parse(argument, 10000000, &number))
+            return "--rate takes questions a second, from 1";
+        run->rate = (unsigned)number;
+        return NULL;
+    case OPTION_REASON:
+        run->reason = argument;
+        return NULL;
+    case OPTION_NO_WAIT:
+        run->no_wait = true;
+        return NULL;
+    case OPTION_MEASURE:
+        run->measure = true;
+        return NULL;
+    default:
+        return "unknown option, or one without its argument";
+    }
+}
+
+static bool option_belongs(const struct takeover_command *self, int option)
+{
+    if (option == OPTION_JSON)
+        return true;
+    for (const int *own = self->options; *own != 0; own++)
+        if (*own == option)
+            return true;
+    return false;
+}
+
+/* Returns 0, or the exit code of wrong use after it was printed. */
+static int options_parse(const struct takeover_command *self, struct takeover_run *run, int argc,
+                         char **argv)
+{
+    int option;
+    optind = 0;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        const char *fault = option != '?' && !option_belongs(self, option)
+                                ? "this option belongs to another step"
+                                : option_take(run, option, optarg);
+        if (fault != NULL)
+            return command_usage_error(self->command, "%s: %s", fault, argv[optind - 1]);
+    }
+    if (optind == argc)
+        return command_usage_error(self->command, "the plan's file is needed");
+    return 0;
+}
+
+/* One domain after the other; the first that fails or has a finding in `go` ends it. */
+static int domains_run(const struct takeover_command *self, struct takeover_run *run, int argc,
+                       char **argv, struct error *ret_error)
+{
+    const struct takeover_plan *plan = run->takeover->plan;
+    bool moves = self->step == takeover_canary_do || self->step == takeover_go_do;
+    int worst = 0;
+
+    for (unsigned i = 0; i < plan->domains_count && !takeover_interrupted(); i++) {
+        const struct plan_domain *domain = &plan->domains[i];
+        bool chosen = optind + 1 == argc;
+        for (int k = optind + 1; k < argc; k++)
+            chosen |= plan_domain_find(plan, argv[k]) == domain;
+        if (!chosen)
+            continue;
+        json_t *result = json_pack("{s:s}", "domain", domain->name);
+        int rc = self->step(run, domain, result, ret_error);
+        if (rc < 0)
+            json_object_set_new(result, "error", json_string(ret_error->text));
+        json_array_append_new(run->results, result);
+        if (rc < 0 && self->step != takeover_abort_do)
+            return rc;
+        if (rc < 0) /* whatever fails, the others are given back, too */
+            error_print(stderr, "tamis takeover", ret_error);
+        worst = rc != 0 ? 1 : worst;
+        if (worst != 0 && moves)
+            break;
+    }
+    return worst;
+}
+
+static int command_do(const struct takeover_command *self, int argc, char **argv)
+{
+    struct takeover_run run = {.port = 53, .step = strrchr(self->command->path, ' ') + 1};
+    struct error error = {0};
+
+    int code = options_parse(self, &run, argc, argv);
+    if (code != 0)
+        return code;
+    const struct sigaction action = {.sa_handler = interrupt};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+
+    int rc = takeover_open(argv[optind], &run.takeover, &error);
+    for (int i = optind + 1; i < argc && rc == 0; i++)
+        if (plan_domain_find(run.takeover->plan, argv[i]) == NULL)
+            rc = error_set_at(&error, -EINVAL, argv[optind], 0, "has no domain '%s'", argv[i]);
+    if (rc < 0) {
+        error_print(stderr, "tamis takeover", &error);
+        takeover_close(run.takeover);
+        return EXIT_USAGE;
+    }
+    run.results = json_array();
+    rc = self->step != NULL ? domains_run(self, &run, argc, argv, &error)
+                            : takeover_status_print(&run, &error);
+    if (run.json) {
+        json_dumpf(run.results, stdout, JSON_INDENT(2));
+        putchar('\n');
+    }
+    if (rc < 0)
+        error_print(stderr, "tamis takeover", &error);
+    json_decref(run.results);
+    takeover_close(run.takeover);
+    return rc == 0 ? EXIT_OK : EXIT_FINDING;
+}
+
+/* ---- The sub-commands ---- */
+
+#define HELP_TAIL                                                                  \
+    "  --json                  print the result as JSON\n"                         \
+    "\n"                                                                           \
+    "Without a DOMAIN all domains of the plan are meant. See tamis-takeover(1).\n" \
+    "Exit code: 0 done, 1 not, or something was found, 2 wrong use.\n"             \
+    "\n"
+
+/* One sub-command: its table row, its run function, its command. */
+#define TAKEOVER_COMMAND(word, step_fn, summary_text, help_text, ...)                      \
+    static int word##_run(int argc, char **argv)                                           \
+    {                                                                                      \
+        static const int options[] = {__VA_ARGS__};                                        \
+        const struct takeover_command self = {&command_takeover_##word, step_fn, options}; \
+        return command_do(&self, argc, argv);                                              \
+    }                                                                                      \
+    const struct command command_takeover_##word = {.path = "takeover " #word,             \
+                                                    .summary = (summary_text),             \
+                                                    .help = help_text,                     \
+                                                    .run = word##_run}
+
+TAKEOVER_COMMAND(plan, takeover_plan_do, "look at a delegation before it moves",
+                 "usage: tamis takeover plan PLAN [DOMAIN]...\n\n"
+                 "Asks parent and child for NS, DS, glue and TTLs, chooses secondary or forward,\n"
+                 "says what the order does in a signed zone, and what capacity is needed.\n\n"
+                 "  --measure               ask the front for 2 s as fast as it answers\n" HELP_TAIL
+                 "example:\n  tamis takeover plan plan.yaml --measure\n",
+                 OPTION_MEASURE, 0);
+TAKEOVER_COMMAND(copy, takeover_copy_do, "see that the front has the zone, or warm its cache",
+                 "usage: tamis takeover copy PLAN [DOMAIN]...\n\n"
+                 "A secondary: compares the front's serial with the origin's. Forwarding: asks\n"
+                 "the front for all known names, and for those of recorded traffic.\n\n"
+                 "  --traffic FILE          a capture (pcap), or a list of \"name type\"\n"
+                 "  --port N                of requests in the capture (53)\n"
+                 "  --rate N                questions a second, at most\n" HELP_TAIL
+                 "example:\n  tamis takeover copy plan.yaml\n",
+                 OPTION_TRAFFIC, OPTION_PORT, OPTION_RATE, 0);
+TAKEOVER_COMMAND(shadow, takeover_shadow_do, "ask front and origin what clients ask, unseen",
+                 "usage: tamis takeover shadow PLAN [DOMAIN]... [--traffic FILE]\n\n"
+                 "Asks both servers for the queries of recorded traffic, or without it for all\n"
+                 "known names, and classifies what differs as tamis prove does.\n\n"
+                 "  --traffic FILE          a capture (pcap), or a list of \"name type\"\n"
+                 "  --port N                of requests in the capture (53)\n"
+                 "  --rate N                questions a second, at most\n" HELP_TAIL
+                 "example:\n  tamis takeover shadow plan.yaml a.example --traffic queries.pcap\n",
+                 OPTION_TRAFFIC, OPTION_PORT, OPTION_RATE, 0);
+TAKEOVER_COMMAND(gate, takeover_gate_do, "open the way when nothing differs, or say what blocks it",
+                 "usage: tamis takeover gate PLAN [DOMAIN]...\n\n"
+                 "Opens when no question differs, every known name was asked and found right,\n"
+                 "and the plan's number of queries went by without a difference.\n\n" HELP_TAIL
+                 "example:\n  tamis takeover gate plan.yaml\n",
+                 0);
+TAKEOVER_COMMAND(canary, takeover_canary_do, "move a delegation, watch it, give it back by itself",
+                 "usage: tamis takeover canary PLAN DOMAIN...\n\n"
+                 "Moves the delegation, wholly or for a share of the name servers, and watches\n"
+                 "for the plan's time; a bound that breaks aborts. Interrupted or killed, the\n"
+                 "same command watches on.\n\n" HELP_TAIL
+                 "example:\n  tamis takeover canary plan.yaml a.example\n",
+                 0);
+TAKEOVER_COMMAND(go, takeover_go_do, "move the other domains, one after the other",
+                 "usage: tamis takeover go PLAN [DOMAIN]...\n\n"
+                 "Moves each delegation to our name servers alone and watches it as a canary;\n"
+                 "the first that aborts ends it.\n\n" HELP_TAIL
+                 "example:\n  tamis takeover go plan.yaml\n",
+                 0);
+TAKEOVER_COMMAND(abort, takeover_abort_do, "lift the overlay and give the delegation back, now",
+                 "usage: tamis takeover abort PLAN [DOMAIN]... [--reason TEXT]\n\n"
+                 "Lifts the order at the front, so that it is transparent, and gives the\n"
+                 "delegation back. An order that domains share is lifted for all of them.\n\n"
+                 "  --reason TEXT           for the log\n" HELP_TAIL
+                 "example:\n  tamis takeover abort plan.yaml a.example --reason \"complaint 17\"\n",
+                 OPTION_REASON, 0);
+TAKEOVER_COMMAND(
+    return, takeover_return_do, "give the delegation back, and see it drain",
+          "usage: tamis takeover return PLAN [DOMAIN]... [--no-wait]\n\n"
+          "Gives the delegation back, waits until the longest cached TTL is over and no\n"
+          "query came for the plan's time, and then says that the front may stop.\n\n"
+          "  --no-wait               look once and say what is left\n" HELP_TAIL
+          "example:\n  tamis takeover return plan.yaml\n",
+          OPTION_NO_WAIT, 0);
+TAKEOVER_COMMAND(status, NULL, "where each domain stands, with its recent history",
+                 "usage: tamis takeover status PLAN\n\n"
+                 "One line a domain: step, mode, queries without a difference, and the history\n"
+                 "of differences, latency and volume.\n\n" HELP_TAIL
+                 "example:\n  tamis takeover status plan.yaml\n",
+                 0);

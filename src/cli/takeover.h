@@ -1,0 +1,81 @@
+/* What the steps of `tamis takeover` share. Private to src/cli/takeover*.c. */
+#pragma once
+
+#include "cli/command.h"
+#include "cli/parity_history.h"
+#include "cli/takeover_ask.h"
+#include "cli/takeover_state.h"
+
+/* One call of a step, for one domain after the other. */
+struct takeover_run {
+    struct takeover *takeover;
+    const char *step; /* its word, for the log */
+    bool json, measure, no_wait;
+    const char *traffic, *reason; /* NULL: not given */
+    uint16_t port;
+    unsigned rate;
+    json_t *results; /* an object for each domain, printed at the end with --json */
+};
+
+/* Does the step for one domain; what it finds goes into `result` and, without --json, on standard
+ * output. Returns 0, 1 for a finding, or a negative errno. */
+typedef int takeover_step_fn(struct takeover_run *run, const struct plan_domain *domain,
+                             json_t *result, struct error *ret_error);
+
+takeover_step_fn takeover_plan_do, takeover_copy_do, takeover_shadow_do, takeover_gate_do,
+    takeover_canary_do, takeover_go_do, takeover_abort_do, takeover_return_do;
+
+/* Prints a line about a domain, unless JSON is wanted. */
+void takeover_say(const struct takeover_run *run, const struct plan_domain *domain,
+                  const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Whether SIGINT or SIGTERM came. */
+bool takeover_interrupted(void);
+
+/* Sleeps, unless interrupted. Returns false when it was. */
+bool takeover_sleep(unsigned ms);
+
+/* ---- Asking and comparing ---- */
+
+/* A domain's orders in force, its known names, and how to compare. */
+struct takeover_check {
+    struct parity_options parity;
+    struct question_set known; /* names file and orders, each with every type of the plan */
+    uint8_t apex[NAME_SIZE_MAX];
+    uint16_t types[PLAN_TYPES_MAX];
+    struct question_scope scope;
+};
+
+_must_check_ int takeover_check_init(struct takeover_check *check, const struct takeover_run *run,
+                                     const struct plan_domain *domain, struct error *ret_error);
+void takeover_check_clear(struct takeover_check *check);
+
+/* "name TYPE" of a question. */
+void takeover_question_text(const uint8_t *name, uint16_t type, char *ret_text, size_t size);
+
+/* ---- The front's control socket ---- */
+
+struct front_counters {
+    uint64_t queries;
+};
+
+_must_check_ int front_counters_read(const struct takeover_plan *plan,
+                                     struct front_counters *ret_counters, struct error *ret_error);
+
+/* What "zones" says about one zone, or NULL when the front does not have it. The caller's. */
+_must_check_ int front_zone_read(const struct takeover_plan *plan, const struct plan_domain *domain,
+                                 json_t **ret_zone, struct error *ret_error);
+
+/* ---- Giving back ---- */
+
+/* Gives the delegation back as it was before, and notes until when caches lead here. The step is
+ * STEP_RETURNING afterwards. */
+_must_check_ int takeover_give_back(struct takeover_run *run, const struct plan_domain *domain,
+                                    const char *why, struct error *ret_error);
+
+/* Lifts the domain's order at the front, and gives the delegation back if it is ours. */
+_must_check_ int takeover_abort_now(struct takeover_run *run, const struct plan_domain *domain,
+                                    const char *why, struct error *ret_error);
+
+/* One line a domain. Returns 0, 1 when something differs now, or a negative errno. */
+_must_check_ int takeover_status_print(struct takeover_run *run, struct error *ret_error);

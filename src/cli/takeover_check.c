@@ -1,0 +1,130 @@
+/* Asking and comparing for one domain, and what the front's control socket tells. */
+#include <errno.h>
+#include <libknot/libknot.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "cli/control_client.h"
+#include "cli/takeover.h"
+#include "order/keyring.h"
+
+#define IN_FLIGHT  256
+#define TIMEOUT_MS 2000
+
+static int orders_load(struct takeover_check *check, const struct takeover_run *run,
+                       const struct plan_domain *domain, struct error *ret_error)
+{
+    const struct takeover_plan *plan = run->takeover->plan;
+    _cleanup_(keyring_freep) struct keyring *keyring = NULL;
+    struct order_policy policy = {0};
+
+    /* A lifted order blocks nothing: the front is to be transparent. */
+    bool lifted = json_is_true(json_object_get(takeover_domain(run->takeover, domain), "lifted"));
+    if (domain->order == NULL || lifted)
+        return 0;
+    if (plan->keyring != NULL) {
+        int rc = keyring_load(plan->keyring, &keyring, ret_error);
+        if (rc < 0)
+            return rc;
+        policy.keyring = keyring->entries;
+        policy.keyring_count = keyring->count;
+    }
+    return listing_load(check->parity.listing, domain->order, &policy, ret_error);
+}
+
+static int known_gather(struct takeover_check *check, const struct plan_domain *domain,
+                        struct error *ret_error)
+{
+    uint64_t faults = 0;
+    int rc = 0;
+    if (domain->names != NULL)
+        rc = question_set_add_file(&check->known, domain->names, &check->scope, &faults, ret_error);
+    if (rc == 0)
+        rc = question_set_add_listing(&check->known, check->parity.listing, &check->scope);
+    for (size_t i = 0; i < check->scope.type_count && rc == 0; i++)
+        rc = question_set_add(&check->known, check->apex, check->types[i], false);
+    if (faults > 0)
+        fprintf(stderr, "tamis: warning: %s: %llu lines hold no name\n", domain->names,
+                (unsigned long long)faults);
+    return rc < 0 && ret_error->code == 0 ? error_set(ret_error, rc, "too many names") : rc;
+}
+
+int takeover_check_init(struct takeover_check *check, const struct takeover_run *run,
+                        const struct plan_domain *domain, struct error *ret_error)
+{
+    const struct takeover_plan *plan = run->takeover->plan;
+    *check = (struct takeover_check){0};
+    if (knot_dname_from_str(check->apex, domain->name, NAME_SIZE_MAX) == NULL)
+        return error_set(ret_error, -EINVAL, "'%s' is no domain name", domain->name);
+    name_fold(check->apex, check->apex, name_wire_size(check->apex));
+    check->scope = (struct question_scope){
+        .zone = check->apex, .types = check->types, .type_count = plan_types(plan, check->types)};
+    check->parity = (struct parity_options){
+        .exchange = {.in_flight_max = IN_FLIGHT, .rate_max = run->rate, .timeout_ms = TIMEOUT_MS},
+        .stopped = takeover_interrupted};
+    check->parity.exchange.address[EXCHANGE_FRONT] = plan_address(plan->front->address);
+    check->parity.exchange.address[EXCHANGE_ORIGIN] = plan_address(domain->origins[0]);
+    if (listing_create(&check->parity.listing) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    int rc = orders_load(check, run, domain, ret_error);
+    return rc == 0 ? known_gather(check, domain, ret_error) : rc;
+}
+
+void takeover_check_clear(struct takeover_check *check)
+{
+    listing_free(check->parity.listing);
+    question_set_clear(&check->known);
+}
+
+void takeover_question_text(const uint8_t *name, uint16_t type, char *ret_text, size_t size)
+{
+    char type_text[16];
+    if (knot_dname_to_str(ret_text, name, size) == NULL ||
+        knot_rrtype_to_string(type, type_text, sizeof(type_text)) < 0)
+        return;
+    size_t used = strlen(ret_text);
+    snprintf(ret_text + used, size - used, " %s", type_text);
+}
+
+static int front_ask(const struct takeover_plan *plan, const char *command, json_t **ret_result,
+                     struct error *ret_error)
+{
+    json_t *request = json_pack("{s:s}", "command", command);
+    int rc = control_ask(plan->front->control, request, ret_result, ret_error);
+    json_decref(request);
+    return rc;
+}
+
+int front_counters_read(const struct takeover_plan *plan, struct front_counters *ret_counters,
+                        struct error *ret_error)
+{
+    json_t *result;
+    int rc = front_ask(plan, "stats", &result, ret_error);
+    if (rc < 0)
+        return rc;
+    json_t *queries = json_object_get(json_object_get(result, "queries"), "query");
+    ret_counters->queries = (uint64_t)json_integer_value(queries);
+    json_decref(result);
+    return 0;
+}
+
+int front_zone_read(const struct takeover_plan *plan, const struct plan_domain *domain,
+                    json_t **ret_zone, struct error *ret_error)
+{
+    json_t *zones, *zone, *found = NULL;
+    size_t index;
+    int rc = front_ask(plan, "zones", &zones, ret_error);
+    if (rc < 0)
+        return rc;
+    json_array_foreach(zones, index, zone)
+    {
+        const char *name = json_string_value(json_object_get(zone, "name"));
+        if (name != NULL && strcasecmp(name, domain->name) == 0)
+            found = zone;
+    }
+    *ret_zone = json_incref(found);
+    json_decref(zones);
+    return 0;
+}

@@ -1,0 +1,125 @@
+/* `tamis takeover copy`: whether the front has the zone, or a warm cache of it. */
+#include <errno.h>
+#include <libknot/libknot.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/quantity.h"
+#include "cli/takeover.h"
+
+static int origin_serial(const struct plan_domain *domain, uint32_t *ret_serial,
+                         struct error *ret_error)
+{
+    const struct exchange_address address = plan_address(domain->origins[0]);
+    _cleanup_(answer_arena_freep) struct answer_arena *arena = NULL;
+    uint8_t apex[NAME_SIZE_MAX];
+    struct answer answer;
+
+    if (answer_arena_create(&arena) < 0 ||
+        knot_dname_from_str(apex, domain->name, sizeof(apex)) == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    int rc = dns_ask(&address, apex, KNOT_RRTYPE_SOA, arena, &answer, ret_error);
+    if (rc < 0)
+        return rc;
+    const struct answer_records *records = &answer.sections[ANSWER_SECTION_ANSWER];
+    for (size_t i = 0; i < records->count; i++)
+        if (records->records[i]->type == KNOT_RRTYPE_SOA) {
+            *ret_serial = knot_soa_serial(records->records[i]->rrs.rdata);
+            return 0;
+        }
+    return error_set(ret_error, -ENOENT, "origin %s has no SOA of %s: does it serve the zone?",
+                     domain->origins[0], domain->name);
+}
+
+/* A secondary: the front's own word on its transfer, against the origin's serial. */
+static int copy_look(const struct takeover_run *run, const struct plan_domain *domain,
+                     json_t *result, struct error *ret_error)
+{
+    json_t *zone = NULL;
+    uint32_t serial = 0;
+
+    int rc = front_zone_read(run->takeover->plan, domain, &zone, ret_error);
+    if (rc == 0)
+        rc = origin_serial(domain, &serial, ret_error);
+    if (rc < 0) {
+        json_decref(zone);
+        return rc;
+    }
+    if (zone == NULL) {
+        takeover_say(run, domain, "the front does not have this zone: add it to tamisd.yaml");
+        return 1;
+    }
+    const char *status = json_string_value(json_object_get(zone, "status"));
+    const char *error = json_string_value(json_object_get(zone, "error"));
+    uint32_t here = (uint32_t)json_integer_value(json_object_get(zone, "serial"));
+    bool serving = status != NULL && strcmp(status, "serving") == 0;
+    takeover_say(run, domain, "front: %s, serial %u, %s names; origin: serial %u%s%s",
+                 status != NULL ? status : "?", here,
+                 quantity_count(json_integer_value(json_object_get(zone, "names"))).text, serial,
+                 error != NULL && error[0] != '\0' ? "; " : "", error != NULL ? error : "");
+    json_object_set_new(result, "origin_serial", json_integer(serial));
+    json_object_set_new(result, "zone", zone);
+    return serving && here == serial ? 0 : 1;
+}
+
+/* Forwarding: every known name, and those of traffic, are asked of the front once. The exchange has
+ * two sides; both are the front here, so that the second answer shows that the cache has it. */
+static int cache_warm(const struct takeover_run *run, const struct plan_domain *domain,
+                      json_t *result, struct error *ret_error)
+{
+    struct takeover_check check;
+    uint64_t queries = 0;
+    struct parity_result *warmed = calloc(1, sizeof(*warmed));
+    if (warmed == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+
+    int rc = takeover_check_init(&check, run, domain, ret_error);
+    if (rc == 0 && run->traffic != NULL)
+        rc = question_set_add_traffic(&check.known, run->traffic, run->port, &check.scope, &queries,
+                                      ret_error);
+    check.parity.exchange.address[EXCHANGE_ORIGIN] = check.parity.exchange.address[EXCHANGE_FRONT];
+    if (rc == 0)
+        rc = parity_run(&check.parity, &check.known, NULL, 0, warmed, ret_error);
+    uint64_t questions = warmed->counts.questions, failed = warmed->counts.servfail;
+    bool stopped = warmed->stopped;
+    takeover_check_clear(&check);
+    free(warmed);
+    if (rc < 0)
+        return rc;
+    takeover_say(run, domain, "%s questions asked, %s failed%s",
+                 quantity_count((int64_t)questions).text, quantity_count((int64_t)failed).text,
+                 stopped ? "; interrupted" : "");
+    json_object_set_new(result, "questions", json_integer((json_int_t)questions));
+    json_object_set_new(result, "failed", json_integer((json_int_t)failed));
+    return failed > 0 || stopped;
+}
+
+int takeover_copy_do(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
+                     struct error *ret_error)
+{
+    const char *mode =
+        json_string_value(json_object_get(takeover_domain(run->takeover, domain), "mode"));
+    if (mode == NULL)
+        return error_set(ret_error, -EINVAL, "%s has no plan yet: run tamis takeover plan first",
+                         domain->name);
+    /* The word itself goes with the state that is read anew below. */
+    bool secondary = strcmp(mode, "secondary") == 0;
+    int found = secondary ? copy_look(run, domain, result, ret_error)
+                          : cache_warm(run, domain, result, ret_error);
+    if (found < 0)
+        return found;
+    int rc = takeover_lock(run->takeover, ret_error);
+    if (rc < 0)
+        return rc;
+    if (found == 0 && takeover_step(run->takeover, domain) == STEP_PLANNED)
+        takeover_step_set(run->takeover, domain, STEP_COPIED);
+    rc =
+        takeover_log(run->takeover, domain, run->step, ret_error, "%s: %s",
+                     secondary ? "secondary" : "forward", found == 0 ? "complete" : "not complete");
+    if (rc < 0) {
+        takeover_unlock(run->takeover);
+        return rc;
+    }
+    rc = takeover_save(run->takeover, ret_error);
+    return rc < 0 ? rc : found;
+}

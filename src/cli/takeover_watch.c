@@ -1,0 +1,357 @@
+/* `tamis takeover canary` and `go`: the delegation moves, and a watch over it that gives it back by
+ * itself when a bound breaks. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/quantity.h"
+#include "cli/takeover.h"
+#include "cli/takeover_delegation.h"
+
+/* Samples that a volume is compared with, at least: fewer are chance. */
+#define VOLUME_SAMPLES_MIN 3
+
+struct watch {
+    struct takeover_run *run;
+    const struct plan_domain *domain;
+    const struct plan_canary *bounds;
+    struct takeover_check check;
+    struct parity_result *parity;
+    struct history_metrics metrics;
+    char history[PATH_MAX];
+    enum takeover_step step; /* that is watched: another one ends the watch */
+    uint64_t queries;        /* the front's counter at the last sample */
+    uint64_t queried_us;
+    double volume_sum; /* of earlier samples */
+    unsigned volume_count;
+    char broken[512]; /* the bound that broke; "": none */
+};
+
+static double share(uint64_t part, uint64_t whole)
+{
+    return whole > 0 ? (double)part / (double)whole : 0;
+}
+
+#define BREAK(watch, ...) snprintf((watch)->broken, sizeof((watch)->broken), __VA_ARGS__)
+
+static void answers_judge(struct watch *watch, const struct parity_result *parity)
+{
+    const struct parity_counts *counts = &parity->counts;
+    const struct plan_canary *bounds = watch->bounds;
+    char text[KNOT_DNAME_TXT_MAXLEN + 32] = "";
+    /* What an order blocks is no client's loss; the shares are of the rest. */
+    uint64_t unlisted = counts->questions - counts->blocked;
+    double servfail = share(counts->servfail, unlisted) - share(counts->origin_servfail, unlisted),
+           nxdomain = share(counts->nxdomain, unlisted) - share(counts->origin_nxdomain, unlisted);
+
+    if (counts->different > bounds->different_max) {
+        if (parity->finding_count > 0)
+            takeover_question_text(parity->findings[0].name, parity->findings[0].type, text,
+                                   sizeof(text));
+        BREAK(watch, "%llu of %llu sampled answers differ (different-max %u), the first of %s: %s",
+              (unsigned long long)counts->different, (unsigned long long)counts->questions,
+              bounds->different_max, text,
+              parity->finding_count > 0 ? difference_name(parity->findings[0].kind) : "");
+    } else if (servfail > bounds->servfail_max) {
+        BREAK(watch, "SERVFAIL or silence %.1f %% above the origin's (servfail-max %.1f %%)",
+              100 * servfail, 100 * bounds->servfail_max);
+    } else if (nxdomain > bounds->nxdomain_max) {
+        BREAK(watch, "NXDOMAIN %.1f %% above the origin's (nxdomain-max %.1f %%)", 100 * nxdomain,
+              100 * bounds->nxdomain_max);
+    } else if (counts->front_ms > bounds->latency_ms_max) {
+        BREAK(watch, "the front takes %.1f ms (latency-ms-max %u)", counts->front_ms,
+              bounds->latency_ms_max);
+    }
+}
+
+/* Queries a second since the last sample, our own questions taken off; below 0: not known. Without
+ * its control socket the front cannot be made transparent, so that is a bound, too. */
+static double volume_read(struct watch *watch, uint64_t own)
+{
+    struct front_counters counters;
+    struct error error = {0};
+    uint64_t now_us = exchange_clock_us();
+    double queries_s = -1;
+
+    if (front_counters_read(watch->run->takeover->plan, &counters, &error) < 0) {
+        if (watch->broken[0] == '\0')
+            BREAK(watch, "the front's control socket does not answer: %.300s", error.text);
+        return -1;
+    }
+    if (watch->queried_us != 0 && counters.queries >= watch->queries) {
+        uint64_t others = counters.queries - watch->queries;
+        others = others > own ? others - own : 0;
+        queries_s = (double)others * 1e6 / (double)(now_us - watch->queried_us + 1);
+    }
+    watch->queries = counters.queries;
+    watch->queried_us = now_us;
+    return queries_s;
+}
+
+/* A drop says that clients gave up. */
+static void volume_judge(struct watch *watch, double queries_s)
+{
+    if (queries_s < 0)
+        return;
+    double mean = watch->volume_count > 0 ? watch->volume_sum / watch->volume_count : 0;
+    if (watch->broken[0] == '\0' && watch->volume_count >= VOLUME_SAMPLES_MIN &&
+        queries_s < watch->bounds->volume_min * mean)
+        BREAK(watch, "the front gets %.1f queries a second, %.1f before (volume-min %.0f %%)",
+              queries_s, mean, 100 * watch->bounds->volume_min);
+    watch->volume_sum += queries_s;
+    watch->volume_count++;
+}
+
+/* A full disk must not end the watch: what cannot be kept is told and left out. */
+static void sample_keep(struct watch *watch, double queries_s)
+{
+    const struct takeover_plan *plan = watch->run->takeover->plan;
+    const struct parity_counts *counts = &watch->parity->counts;
+    struct error error = {0};
+    struct history_sample sample = history_sample_make(counts, (int64_t)time(NULL), queries_s);
+
+    history_metrics_add(&watch->metrics, counts, &sample);
+    int rc = history_append(watch->history, &sample, &error);
+    if (rc == 0 && plan->prometheus != NULL)
+        rc = history_metrics_write(plan->prometheus, &watch->metrics, 1, &error);
+    if (rc < 0)
+        error_print(stderr, "tamis takeover: warning", &error);
+}
+
+static int sample_take(struct watch *watch, struct error *ret_error)
+{
+    size_t count = watch->bounds->sample;
+    size_t *indices = parity_sample(watch->check.known.count, &count);
+    if (indices == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    int rc = parity_run(&watch->check.parity, &watch->check.known, indices, count, watch->parity,
+                        ret_error);
+    free(indices);
+    if (rc < 0 || watch->parity->stopped)
+        return rc;
+    answers_judge(watch, watch->parity);
+    double queries_s = volume_read(watch, watch->parity->counts.questions);
+    volume_judge(watch, queries_s);
+    sample_keep(watch, queries_s);
+    return 0;
+}
+
+/* Whether the domain is still where the watch began: an abort by hand ends it. */
+static int still_watched(struct watch *watch, bool *ret_still, int64_t *ret_began,
+                         struct error *ret_error)
+{
+    struct takeover *takeover = watch->run->takeover;
+    int rc = takeover_lock(takeover, ret_error);
+    if (rc < 0)
+        return rc;
+    *ret_still = takeover_step(takeover, watch->domain) == watch->step;
+    *ret_began = json_integer_value(
+        json_object_get(takeover_domain(takeover, watch->domain), "watched_from"));
+    takeover_unlock(takeover);
+    return 0;
+}
+
+/* Watches until the time is up (0), a bound breaks or it was ended from elsewhere (1). */
+static int watch_run(struct watch *watch, struct error *ret_error)
+{
+    bool still = true;
+    int64_t began = 0;
+    for (;;) {
+        int rc = still_watched(watch, &still, &began, ret_error);
+        if (rc < 0)
+            return rc;
+        if (!still) {
+            takeover_say(watch->run, watch->domain,
+                         "the watch ends: the domain was taken to "
+                         "another step meanwhile");
+            return 1;
+        }
+        rc = sample_take(watch, ret_error);
+        if (rc < 0)
+            return rc;
+        if (takeover_interrupted()) {
+            takeover_say(watch->run, watch->domain,
+                         "interrupted: the delegation stays; the same command watches on, and "
+                         "tamis takeover abort gives it back");
+            return 1;
+        }
+        if (watch->broken[0] != '\0')
+            return 1;
+        if ((int64_t)time(NULL) - began >= (int64_t)watch->bounds->seconds)
+            return 0;
+        (void)takeover_sleep(watch->bounds->interval * 1000);
+    }
+}
+
+/* Writes down what is going to happen, before it does. */
+static int move_intend(struct takeover_run *run, const struct plan_domain *domain,
+                       enum takeover_step from_min, enum takeover_step step, unsigned own,
+                       json_t **ret_wanted, struct error *ret_error)
+{
+    struct takeover *takeover = run->takeover;
+    int rc = takeover_lock(takeover, ret_error);
+    if (rc < 0)
+        return rc;
+    enum takeover_step now = takeover_step(takeover, domain);
+    json_t *object = takeover_domain(takeover, domain);
+    if (now < from_min || now > step) {
+        rc = error_set(ret_error, -EINVAL, "%s is at step \"%s\": %s needs \"%s\"", domain->name,
+                       step_word(now), run->step, step_word(from_min));
+    } else {
+        *ret_wanted =
+            delegation_ours(takeover->plan, domain, json_object_get(object, "before"), own);
+        if (*ret_wanted == NULL)
+            rc = error_set(ret_error, -ENOMEM, "out of memory");
+    }
+    if (rc < 0) {
+        takeover_unlock(takeover);
+        return rc;
+    }
+    if (now != step) {
+        takeover_step_set(takeover, domain, step);
+        json_object_set_new(object, "pending", json_string("take"));
+        json_object_set(object, "ours", *ret_wanted);
+        json_object_set_new(object, "watched_from", json_integer((json_int_t)time(NULL)));
+        rc = takeover_log(takeover, domain, run->step, ret_error, "the delegation is to move");
+    }
+    int saved = takeover_save(takeover, rc == 0 ? ret_error : NULL);
+    if (rc == 0)
+        rc = saved;
+    if (rc < 0) {
+        json_decref(*ret_wanted);
+        *ret_wanted = NULL;
+    }
+    return rc;
+}
+
+/* The delegation moves, unless it has before a kill. */
+static int move(struct takeover_run *run, const struct plan_domain *domain, const json_t *wanted,
+                enum takeover_step step, struct error *ret_error)
+{
+    struct takeover *takeover = run->takeover;
+    const char *pending =
+        json_string_value(json_object_get(takeover_domain(takeover, domain), "pending"));
+    if (pending == NULL)
+        return 0;
+    int rc = delegation_change(takeover->plan, domain, "take", wanted, ret_error);
+    if (rc < 0) {
+        (void)!takeover_log(takeover, domain, run->step, NULL, "failed: %s", ret_error->text);
+        return rc;
+    }
+    rc = takeover_lock(takeover, ret_error);
+    if (rc < 0)
+        return rc;
+    /* An abort may have come in between: it has the last word. */
+    json_t *object = takeover_domain(takeover, domain);
+    bool overtaken = takeover_step(takeover, domain) != step;
+    if (!overtaken) {
+        json_object_del(object, "pending");
+        json_object_set_new(object, "watched_from", json_integer((json_int_t)time(NULL)));
+    }
+    rc = takeover_log(takeover, domain, run->step, ret_error, "the delegation has moved");
+    int saved = takeover_save(takeover, rc == 0 ? ret_error : NULL);
+    if (rc == 0)
+        rc = saved;
+    if (rc < 0 || !overtaken)
+        return rc;
+    rc = takeover_give_back(run, domain, "aborted while the delegation moved", ret_error);
+    return rc < 0 ? rc : 1;
+}
+
+static int watch_domain(struct takeover_run *run, const struct plan_domain *domain,
+                        enum takeover_step step, json_t *result, struct error *ret_error)
+{
+    struct watch watch = {.run = run,
+                          .domain = domain,
+                          .bounds = run->takeover->plan->canary,
+                          .parity = calloc(1, sizeof(*watch.parity)),
+                          .metrics = {.domain = domain->name},
+                          .step = step};
+    if (watch.parity == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    takeover_path(run->takeover, domain, "history", watch.history, sizeof(watch.history));
+    int rc = takeover_check_init(&watch.check, run, domain, ret_error);
+    if (rc == 0)
+        rc = watch_run(&watch, ret_error);
+    if (rc < 0)
+        takeover_say(run, domain,
+                     "nobody watches now, and the delegation stays ours: run this "
+                     "again, or tamis takeover abort");
+    json_object_set_new(result, "questions", json_integer((json_int_t)watch.metrics.questions));
+    json_object_set_new(result, "different", json_integer((json_int_t)watch.metrics.different));
+    takeover_say(run, domain, "watched: %s questions, %s different",
+                 quantity_count((int64_t)watch.metrics.questions).text,
+                 quantity_count((int64_t)watch.metrics.different).text);
+    takeover_check_clear(&watch.check);
+    free(watch.parity);
+    if (watch.broken[0] != '\0') {
+        json_object_set_new(result, "broken", json_string(watch.broken));
+        takeover_say(run, domain, "a bound broke: %s", watch.broken);
+        rc = takeover_abort_now(run, domain, watch.broken, ret_error);
+        return rc < 0 ? rc : 1;
+    }
+    return rc;
+}
+
+static int watch_passed(struct takeover_run *run, const struct plan_domain *domain,
+                        enum takeover_step watched, struct error *ret_error)
+{
+    int rc = takeover_lock(run->takeover, ret_error);
+    if (rc < 0)
+        return rc;
+    int late = takeover_step(run->takeover, domain) != watched;
+    if (!late && watched == STEP_CANARY)
+        takeover_step_set(run->takeover, domain, STEP_PROVEN);
+    json_object_del(takeover_domain(run->takeover, domain), "watched_from");
+    rc = takeover_log(run->takeover, domain, run->step, ret_error, "watched to the end");
+    int saved = takeover_save(run->takeover, rc == 0 ? ret_error : NULL);
+    return rc < 0 ? rc : saved < 0 ? saved : late;
+}
+
+static int move_and_watch(struct takeover_run *run, const struct plan_domain *domain,
+                          enum takeover_step from, enum takeover_step step, unsigned own,
+                          json_t *result, struct error *ret_error)
+{
+    json_t *wanted = NULL;
+    int rc = move_intend(run, domain, from, step, own, &wanted, ret_error);
+    if (rc == 0)
+        rc = move(run, domain, wanted, step, ret_error);
+    json_decref(wanted);
+    if (rc == 0)
+        takeover_say(run, domain, "the delegation is ours; watching for %s",
+                     quantity_seconds(run->takeover->plan->canary->seconds).text);
+    if (rc == 0)
+        rc = watch_domain(run, domain, step, result, ret_error);
+    return rc == 0 ? watch_passed(run, domain, step, ret_error) : rc;
+}
+
+int takeover_canary_do(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
+                       struct error *ret_error)
+{
+    if (takeover_step(run->takeover, domain) == STEP_PROVEN) {
+        takeover_say(run, domain, "the canary has stood its time");
+        return 0;
+    }
+    return move_and_watch(run, domain, STEP_OPEN, STEP_CANARY,
+                          run->takeover->plan->canary->name_servers, result, ret_error);
+}
+
+/* Domains whose canary has stood, or whose gate is open after the canary of another. */
+int takeover_go_do(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
+                   struct error *ret_error)
+{
+    const struct takeover_plan *plan = run->takeover->plan;
+    bool proven = false;
+    for (unsigned i = 0; i < plan->domains_count; i++)
+        proven |= takeover_step(run->takeover, &plan->domains[i]) == STEP_PROVEN ||
+                  takeover_step(run->takeover, &plan->domains[i]) == STEP_TAKEN;
+    if (!proven)
+        return error_set(ret_error, -EINVAL,
+                         "no domain has stood its canary: run tamis takeover canary first");
+    if (takeover_step(run->takeover, domain) == STEP_CANARY)
+        return error_set(ret_error, -EBUSY, "%s is still a canary: run tamis takeover canary on",
+                         domain->name);
+    return move_and_watch(run, domain, STEP_OPEN, STEP_TAKEN, 0, result, ret_error);
+}
