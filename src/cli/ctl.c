@@ -18,6 +18,7 @@
 struct ctl_command {
     const char *name;
     const char *argument; /* what it is called, NULL: none */
+    bool is_optional;     /* the argument; and a name may follow it */
     ctl_print_fn *print;
     bool (*found)(const json_t *result); /* whether the exit code says so; NULL: never */
 };
@@ -27,6 +28,7 @@ static const struct ctl_command ctl_commands[] = {
     {.name = "zones", .print = ctl_print_zones},
     {.name = "orders", .print = ctl_print_orders},
     {.name = "stats", .print = ctl_print_stats},
+    {.name = "cache", .argument = "stats|purge", .is_optional = true, .print = ctl_print_cache},
     {.name = "reload", .print = ctl_print_reload, .found = ctl_reload_found},
     {.name = "activate", .argument = "FILE", .print = ctl_print_activate},
     {.name = "lift", .argument = "ID", .print = ctl_print_lift},
@@ -37,8 +39,24 @@ struct ctl_options {
     const struct ctl_command *command;
     const char *socket;   /* NULL: not given */
     const char *argument; /* of the command, or NULL */
-    bool json, strict;
+    const char *name;     /* of "cache purge" */
+    bool json, strict, subtree;
 };
+
+/* "cache", "cache stats" or "cache purge NAME". */
+static int cache_parse(int argc, char **argv, struct ctl_options *options)
+{
+    const char *word = options->argument;
+    if (word == NULL || strcmp(word, "stats") == 0)
+        return EXIT_OK;
+    if (strcmp(word, "purge") != 0)
+        return command_usage_error(&command_ctl, "cache does not take \"%s\": try stats or purge",
+                                   word);
+    if (optind == argc)
+        return command_usage_error(&command_ctl, "cache purge needs its NAME");
+    options->name = argv[optind++];
+    return EXIT_OK;
+}
 
 static int options_parse(int argc, char **argv, struct ctl_options *ret_options)
 {
@@ -46,6 +64,7 @@ static int options_parse(int argc, char **argv, struct ctl_options *ret_options)
         {"socket", required_argument, NULL, 's'},
         {"json", no_argument, NULL, 'j'},
         {"strict", no_argument, NULL, 'S'},
+        {"subtree", no_argument, NULL, 't'},
         {0},
     };
     struct ctl_options options = {0};
@@ -63,6 +82,9 @@ static int options_parse(int argc, char **argv, struct ctl_options *ret_options)
             break;
         case 'S':
             options.strict = true;
+            break;
+        case 't':
+            options.subtree = true;
             break;
         case ':':
             return command_usage_error(&command_ctl, "%s needs a value", argv[optind - 1]);
@@ -86,15 +108,22 @@ static int options_parse(int argc, char **argv, struct ctl_options *ret_options)
                                    nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
     }
     if (options.command->argument != NULL) {
-        if (optind == argc)
+        if (optind == argc && !options.command->is_optional)
             return command_usage_error(&command_ctl, "%s needs its %s", name,
                                        options.command->argument);
-        options.argument = argv[optind++];
+        options.argument = optind < argc ? argv[optind++] : NULL;
+    }
+    if (options.command->print == ctl_print_cache) {
+        int rc = cache_parse(argc, argv, &options);
+        if (rc != EXIT_OK)
+            return rc;
     }
     if (optind < argc)
         return command_usage_error(&command_ctl, "%s does not take \"%s\"", name, argv[optind]);
     if (options.strict && options.command->print != ctl_print_activate)
         return command_usage_error(&command_ctl, "--strict belongs to activate");
+    if (options.subtree && options.name == NULL)
+        return command_usage_error(&command_ctl, "--subtree belongs to cache purge");
     *ret_options = options;
     return EXIT_OK;
 }
@@ -114,6 +143,9 @@ static int request_make(const struct ctl_options *options, json_t **ret_request,
                             options->strict);
     } else if (options->command->print == ctl_print_lift) {
         request = json_pack("{s:s, s:s}", "command", "lift", "id", options->argument);
+    } else if (options->name != NULL) {
+        request = json_pack("{s:s, s:s, s:b}", "command", "cache", "purge", options->name,
+                            "subtree", options->subtree);
     } else {
         request = json_pack("{s:s}", "command", options->command->name);
     }
@@ -190,6 +222,8 @@ const struct command command_ctl = {
             "  zones               each zone: role, status, serial, size, times\n"
             "  orders              each order: state, names, refused entries, hits, times\n"
             "  stats               counters of queries and responses, hits per order and name\n"
+            "  cache [stats]       the cache of forwarded zones and the servers that are asked\n"
+            "  cache purge NAME    have it forget a name, with --subtree all below as well\n"
             "  reload              read the configuration, zones and orders again\n"
             "  activate FILE       put an order in force, or replace the one with its id\n"
             "  lift ID             end an order now\n"
@@ -197,6 +231,7 @@ const struct command command_ctl = {
             "  -s, --socket SOCKET the control socket; default: $TAMIS_SOCKET, else\n"
             "                      ./tamisd.sock, else /run/tamis/tamisd.sock\n"
             "      --json          print the whole result as JSON\n"
+            "      --subtree       with cache purge: what is below the name as well\n"
             "      --strict        with activate: refuse the order if any entry is refused\n"
             "\n"
             "exit code: 0 done, 1 failed or found something, 2 wrong use\n"

@@ -321,6 +321,51 @@ int ctl_print_stats(const json_t *result, int64_t now, FILE *stream, FILE *findi
     return rc;
 }
 
+static int origins_print(const json_t *origins, FILE *stream)
+{
+    static const struct table_column columns[] = {
+        {"ZONE"},        {"SERVER"},         {"STATE"},          {"RTT", true},
+        {"ASKED", true}, {"ANSWERED", true}, {"TIMEOUTS", true}, {"REFUSED", true},
+    };
+    _cleanup_(table_freep) struct table *table =
+        table_create(columns, sizeof(columns) / sizeof(columns[0]));
+    const json_t *origin;
+    size_t index;
+    if (table == NULL)
+        return -ENOMEM;
+    json_array_foreach(origins, index, origin)
+    {
+        char rtt[32];
+        const double rtt_ms = json_number_value(json_object_get(origin, "rtt_ms"));
+        snprintf(rtt, sizeof(rtt), "%.1f ms", rtt_ms);
+        table_add(table, text_of(origin, "zone"));
+        table_add(table, text_of(origin, "server"));
+        table_add(table, json_is_true(json_object_get(origin, "healthy")) ? "answers" : "fails");
+        table_add(table, rtt_ms > 0 ? rtt : NULL);
+        add_count(table, origin, "asked");
+        add_count(table, origin, "answered");
+        add_count(table, origin, "timeouts");
+        add_count(table, origin, "refused");
+    }
+    return finish(table, stream);
+}
+
+int ctl_print_cache(const json_t *result, int64_t now, FILE *stream, FILE *findings)
+{
+    (void)now;
+    (void)findings;
+    if (is_number(result, "purged")) {
+        fprintf(stream, "%s answers purged\n", count_of(result, "purged").text);
+        return 0;
+    }
+    int rc = counters_print("cache", json_object_get(result, "cache"), stream);
+    if (rc == 0)
+        rc = counters_print("forwarding", json_object_get(result, "forwarding"), stream);
+    if (rc == 0)
+        rc = origins_print(json_object_get(result, "origins"), stream);
+    return rc;
+}
+
 /* What the server did with the order that it was given. */
 static const char *activation_word(const json_t *result)
 {

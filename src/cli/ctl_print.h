@@ -15,6 +15,7 @@ ctl_print_fn ctl_print_status;
 ctl_print_fn ctl_print_zones;
 ctl_print_fn ctl_print_orders;
 ctl_print_fn ctl_print_stats;
+ctl_print_fn ctl_print_cache;
 ctl_print_fn ctl_print_activate;
 ctl_print_fn ctl_print_lift;
 ctl_print_fn ctl_print_reload;

@@ -39,6 +39,10 @@ static bool read_options(struct request *request, const uint8_t *at, size_t size
         request->wants_keepalive |= code == KNOT_EDNS_OPTION_TCP_KEEPALIVE && length == 0;
         request->wants_padding |= code == KNOT_EDNS_OPTION_PADDING;
         request->wants_expire |= code == KNOT_EDNS_OPTION_EXPIRE;
+        if (code == KNOT_EDNS_OPTION_CLIENT_SUBNET) {
+            request->client_subnet = at + 4;
+            request->client_subnet_size = (uint16_t)length;
+        }
         at += 4 + length;
         size -= 4 + length;
     }

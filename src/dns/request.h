@@ -26,7 +26,9 @@ struct request {
     uint8_t edns_version;
     uint16_t edns_payload; /* as sent; below 512 counts as 512 */
     bool wants_nsid, wants_keepalive, wants_padding;
-    bool wants_expire; /* RFC 7314 */
+    bool wants_expire;            /* RFC 7314 */
+    const uint8_t *client_subnet; /* data of that option (RFC 7871, 6); NULL: none */
+    uint16_t client_subnet_size;
 
     bool has_tsig; /* the last additional record */
     size_t tsig_offset;

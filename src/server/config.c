@@ -54,6 +54,12 @@ static const cyaml_schema_field_t journal_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t cache_fields[] = {
+    OPTIONAL_TEXT("size", struct raw_cache, size),
+    OPTIONAL_FLAG("persist", struct raw_cache, persist),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t server_fields[] = {
     OPTIONAL_MAP("tls", struct raw_server, tls, server_tls_fields),
     OPTIONAL_LIST("listen", struct raw_server, listen, &text_schema, LISTEN_MAX),
@@ -69,6 +75,8 @@ static const cyaml_schema_field_t server_fields[] = {
     OPTIONAL_NUMBER("tcp-clients-per-address", struct raw_server, tcp_clients_per_address),
     OPTIONAL_TEXT("tcp-idle-timeout", struct raw_server, tcp_idle_timeout),
     OPTIONAL_MAP("journal", struct raw_server, journal, journal_fields),
+    OPTIONAL_MAP("cache", struct raw_server, cache, cache_fields),
+    OPTIONAL_NUMBER("forward-threads", struct raw_server, forward_threads),
     CYAML_FIELD_END,
 };
 
@@ -106,6 +114,10 @@ static const cyaml_schema_field_t secondary_fields[] = {
 
 static const cyaml_schema_field_t forward_fields[] = {
     OPTIONAL_TEXTS("to", struct raw_forward, to),
+    OPTIONAL_NUMBER("rate-max", struct raw_forward, rate_max),
+    OPTIONAL_NUMBER("unseen-rate-max", struct raw_forward, unseen_rate_max),
+    OPTIONAL_TEXT("stale-max", struct raw_forward, stale_max),
+    OPTIONAL_FLAG("client-subnet", struct raw_forward, client_subnet),
     CYAML_FIELD_END,
 };
 
@@ -210,6 +222,8 @@ static int config_check(struct config_source *source, struct config *config,
     int rc = config_check_server(source, config, ret_error);
     if (rc == 0)
         rc = config_check_journal(source, config, ret_error);
+    if (rc == 0)
+        rc = config_check_cache(source, config, ret_error);
     if (rc == 0)
         rc = config_check_keys(source, config, ret_error);
     if (rc == 0)

@@ -90,6 +90,11 @@ struct config_zone {
     unsigned transfer_time_max_ms; /* of a secondary, for each exchange with an origin */
     uint64_t transfer_size_max;    /* octets on the wire */
     bool forwards_updates;         /* secondary: to the origins, which decide */
+    /* Forward: messages to the origin and questions about names never seen, a second, 0: no bound;
+     * how long an answer may be used that has expired. */
+    unsigned rate_max, unseen_rate_max;
+    uint32_t stale_s;
+    bool passes_client_subnet;
     /* allow_notify of a secondary zone ends with its origins, with no key asked for. */
     struct config_access *allow_transfer, *allow_update, *allow_notify;
     size_t allow_transfer_count, allow_update_count, allow_notify_count;
@@ -124,6 +129,10 @@ struct config {
     unsigned tcp_clients_per_address_max;
     unsigned tcp_idle_timeout_ms;
     uint64_t journal_size_max, journal_age_max_s; /* 0: the journal's default */
+
+    uint64_t cache_octets_max; /* of forwarded zones */
+    bool cache_persists;
+    unsigned forward_threads; /* 0: one for two cores */
 
     struct config_key *keys;
     size_t key_count;

@@ -17,6 +17,11 @@ struct raw_journal {
     char *size, *age;
 };
 
+struct raw_cache {
+    char *size;
+    bool *persist;
+};
+
 struct raw_server {
     struct raw_server_tls *tls;
     char **listen;
@@ -26,6 +31,8 @@ struct raw_server {
     unsigned *udp_payload_max, *tcp_clients, *tcp_clients_per_address;
     char *tcp_idle_timeout;
     struct raw_journal *journal;
+    struct raw_cache *cache;
+    unsigned *forward_threads;
 };
 
 struct raw_key {
@@ -53,6 +60,9 @@ struct raw_secondary {
 struct raw_forward {
     char **to;
     unsigned to_count;
+    unsigned *rate_max, *unseen_rate_max;
+    char *stale_max;
+    bool *client_subnet;
 };
 
 struct raw_update_rule {
@@ -170,6 +180,15 @@ _must_check_ int config_check_orders(struct config_source *source, struct config
                                      struct error *ret_error);
 
 _must_check_ int config_check_journal(struct config_source *source, struct config *config,
+                                      struct error *ret_error);
+
+/* The cache of forwarded zones and who asks their origins (config_forward.c). */
+_must_check_ int config_check_cache(struct config_source *source, struct config *config,
+                                    struct error *ret_error);
+
+/* Checks the `forward` of the zone at `index`. */
+_must_check_ int config_check_forward(const struct config_source *source, size_t index,
+                                      const struct raw_forward *raw, struct config_zone *zone,
                                       struct error *ret_error);
 
 /* The zone has its name. config_update_rules_free() takes what there is of the rules. */

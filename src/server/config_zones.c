@@ -279,19 +279,6 @@ static int secondary_check(const struct zones_check *check, size_t index,
     return 0;
 }
 
-static int forward_check(const struct zones_check *check, size_t index,
-                         const struct raw_forward *raw, struct config_zone *zone)
-{
-    struct config_place place = config_place("zones.%zu.forward.to", index);
-
-    zone->kind = CONFIG_FORWARD;
-    if (raw->to_count == 0)
-        return config_fail(check->source, place, check->error,
-                           "zone %s has no server to ask: add to: [\"192.0.2.1@53\"]", zone->name);
-    return config_addresses_check(check->source, place, raw->to, raw->to_count, DNS_PORT,
-                                  &zone->from, &zone->from_count, check->error);
-}
-
 static int role_check(const struct zones_check *check, size_t index, const struct raw_zone *raw,
                       struct config_zone *zone)
 {
@@ -309,7 +296,7 @@ static int role_check(const struct zones_check *check, size_t index, const struc
     if (raw->secondary != NULL)
         return secondary_check(check, index, raw->secondary, zone);
     if (raw->forward != NULL)
-        return forward_check(check, index, raw->forward, zone);
+        return config_check_forward(check->source, index, raw->forward, zone, check->error);
     zone->kind = CONFIG_PRIMARY;
     return config_file_resolve(check->source, check->config,
                                config_place("zones.%zu.primary.file", index), "the zone file",

@@ -486,6 +486,8 @@ static int reload_all(struct server *server, struct reload_plan *change,
     if (rc == 0)
         rc = publish_zones(server, change);
     struct error error;
+    if (rc == 0 && server_forwarding_start(server, change->config, &error) < 0)
+        add_finding(report, &error);
     if (rc == 0 && order_zones_configure(server->order_zones, change->config, &error) < 0)
         add_finding(report, &error);
     if (rc == 0)

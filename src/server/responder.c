@@ -21,28 +21,6 @@
 /* Padded responses are a multiple of this (RFC 8467, 4.1). */
 #define PADDING_BLOCK 468
 
-/* Everything about one exchange that is not the answer itself. */
-struct exchange {
-    const struct request *request;
-    const struct answer_environment *environment;
-    const struct sockaddr *client;
-    enum transport transport;
-    size_t limit; /* octets that the client takes */
-    size_t size;  /* octets of header, question and records */
-    uint16_t counts[3];
-    uint16_t rcode; /* with the extended bits */
-    bool authoritative, truncated, with_edns;
-    bool dropped; /* an order says that there is no answer */
-    int ede_code;
-    const char *ede_text;
-    uint16_t ede_text_size;
-    struct judgement judgement;
-    struct tsig_server *tsig; /* the response is to have one; NULL: not */
-    bool is_deferred;         /* another thread answers, or nobody */
-    bool tells_expire;
-    uint32_t expire_s;
-};
-
 int responder_create(const struct responder_options *options, struct responder **ret_responder,
                      struct error *ret_error)
 {
@@ -57,12 +35,6 @@ int responder_create(const struct responder_options *options, struct responder *
 void responder_free(struct responder *responder)
 {
     free(responder);
-}
-
-/* One writer, any reader: no torn values, no order. */
-static inline void count(uint64_t *counter)
-{
-    __atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
 }
 
 void responder_counters(const struct responder *responder, struct responder_counters *ret_counters)
@@ -93,8 +65,7 @@ static bool sends_nsid(const struct responder *responder, const struct exchange 
                exchange->limit;
 }
 
-/* Octets the OPT takes without the extended error, which goes in only where there is room. */
-static size_t edns_size(const struct responder *responder, const struct exchange *exchange)
+size_t responder_edns_size(const struct responder *responder, const struct exchange *exchange)
 {
     size_t size = OPT_SIZE;
     if (sends_nsid(responder, exchange))
@@ -157,6 +128,10 @@ static size_t put_edns(const struct responder *responder, const struct exchange 
         knot_wire_write_u32(expire, exchange->expire_s);
         at = put_option(at, KNOT_EDNS_OPTION_EXPIRE, expire, sizeof(expire));
     }
+    if (exchange->options_size > 0 && (size_t)(at - wire) + exchange->options_size <= limit) {
+        memcpy(at, exchange->options, exchange->options_size);
+        at += exchange->options_size;
+    }
     if (exchange->ede_code >= 0) {
         uint8_t error[2 + VERDICT_TEXT_MAX];
         knot_wire_write_u16(error, (uint16_t)exchange->ede_code);
@@ -200,9 +175,13 @@ static void answer_internet(struct responder *responder, struct exchange *exchan
         permitted.may_transfer = true;
         answer_question(answer, &permitted, response);
     }
+    if (responder_is_forwarded(answer)) {
+        responder_forward_generally(responder, exchange, prepared, response);
+        return;
+    }
     exchange->dropped = answer->dropped;
     if (answer->truncated)
-        count(&responder->counters.truncated);
+        responder_count(&responder->counters.truncated);
     if (answer->truncated && exchange->transport != TRANSPORT_UDP) {
         /* There is no larger transport to send the client to: the answer cannot be told. */
         static const char text[] = "the answer is larger than a message can be";
@@ -221,7 +200,7 @@ static void answer_internet(struct responder *responder, struct exchange *exchan
     exchange->ede_text = answer->ede_text;
     exchange->ede_text_size = answer->ede_text_size;
     if (answer->verdict)
-        count(&responder->counters.verdicts);
+        responder_count(&responder->counters.verdicts);
 }
 
 /* The zone whose apex is the question's name; NULL when it is not ours. */
@@ -384,16 +363,16 @@ static void answer_by_opcode(struct responder *responder, struct exchange *excha
     const struct name *name = &prepared->name;
     switch (request->opcode) {
     case KNOT_OPCODE_QUERY:
-        count(&responder->counters.queries);
+        responder_count(&responder->counters.queries);
         break;
     case KNOT_OPCODE_NOTIFY:
-        count(&responder->counters.notifies);
+        responder_count(&responder->counters.notifies);
         break;
     case KNOT_OPCODE_UPDATE:
-        count(&responder->counters.updates);
+        responder_count(&responder->counters.updates);
         break;
     default:
-        count(&responder->counters.others);
+        responder_count(&responder->counters.others);
         exchange->rcode = KNOT_RCODE_NOTIMPL;
         return;
     }
@@ -463,7 +442,7 @@ static size_t finish(struct responder *responder, struct exchange *exchange, uin
         tsig_server_sign(exchange->tsig, wire, &size, response_max, exchange->environment->now) < 0)
         return 0; /* unsigned it would not be believed */
     if (exchange->rcode < sizeof(responder->counters.rcodes) / sizeof(uint64_t))
-        count(&responder->counters.rcodes[exchange->rcode]);
+        responder_count(&responder->counters.rcodes[exchange->rcode]);
     return size;
 }
 
@@ -492,17 +471,17 @@ static bool respond_directly(struct responder *responder, struct exchange *excha
                              const struct prepared *prepared, uint8_t *wire)
 {
     size_t end = prepared->request.question_end;
-    size_t reserved = exchange->with_edns ? edns_size(responder, exchange) : 0;
+    size_t reserved = exchange->with_edns ? responder_edns_size(responder, exchange) : 0;
     size_t room = exchange->limit > end + reserved ? exchange->limit - end - reserved : 0;
     struct direct_answer answer;
     if (!answer_direct(&prepared->question, exchange->environment, wire + end, room, &answer,
                        &exchange->judgement))
         return false;
 
-    count(&responder->counters.queries);
+    responder_count(&responder->counters.queries);
     const struct verdict *verdict = exchange->judgement.verdict;
     if (verdict != NULL) {
-        count(&responder->counters.verdicts);
+        responder_count(&responder->counters.verdicts);
         exchange->ede_code = verdict->ede_code;
         exchange->ede_text = verdict->text;
         exchange->ede_text_size = verdict->text_size;
@@ -522,10 +501,10 @@ static void respond_generally(struct responder *responder, struct exchange *exch
     struct response response;
     response_init(&response, wire, request->question_end, exchange->limit, &prepared->name);
     if (exchange->with_edns)
-        response_reserve(&response, edns_size(responder, exchange));
+        response_reserve(&response, responder_edns_size(responder, exchange));
 
     if (prepared->status == REQUEST_MALFORMED) {
-        count(&responder->counters.malformed);
+        responder_count(&responder->counters.malformed);
         exchange->rcode = KNOT_RCODE_FORMERR;
     } else if (request->has_edns && request->edns_version != 0) {
         exchange->rcode = KNOT_RCODE_BADVERS;
@@ -549,7 +528,7 @@ static void respond(struct responder *responder, const struct answer_environment
                     enum transport transport, size_t response_max, bool in_place)
 {
     if (prepared->status == REQUEST_IGNORE) {
-        count(&responder->counters.ignored);
+        responder_count(&responder->counters.ignored);
         datagram->response_size = 0;
         return;
     }
@@ -566,8 +545,10 @@ static void respond(struct responder *responder, const struct answer_environment
     datagram->response = in_place ? datagram->request : datagram->spare;
     if (!in_place)
         copy_question(request, datagram->spare);
-    if (!prepared->has_zone || responder->is_never_direct ||
-        !respond_directly(responder, &exchange, prepared, datagram->response)) {
+    const bool may_be_direct = prepared->has_zone && !responder->is_never_direct;
+    if (!may_be_direct ||
+        (!respond_directly(responder, &exchange, prepared, datagram->response) &&
+         !responder_forward_directly(responder, &exchange, prepared, datagram->response))) {
         datagram->response = datagram->spare;
         if (in_place)
             copy_question(request, datagram->spare);
@@ -608,6 +589,19 @@ size_t responder_answer(struct responder *responder, const uint8_t *request, siz
     prepare(&environment, request, request_size, prepared);
     respond(responder, &environment, prepared, &datagram, transport, response_max, false);
     return datagram.response_size;
+}
+
+size_t responder_answer_forwarded(struct responder *responder, const uint8_t *request,
+                                  size_t request_size, const struct sockaddr *client,
+                                  enum transport transport, int64_t now,
+                                  const struct forward_outcome *outcome, uint8_t *response,
+                                  size_t response_max)
+{
+    responder->outcome = outcome;
+    const size_t size = responder_answer(responder, request, request_size, client, transport, now,
+                                         response, response_max);
+    responder->outcome = NULL;
+    return size;
 }
 
 /* What the orders have to say about marked names, likewise. */

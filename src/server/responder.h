@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "dns/request.h"
+#include "front/forwarder.h"
 #include "order/overlay_set.h"
 #include "zone/tsig_server.h"
 #include "zone/zone.h"
@@ -33,6 +34,7 @@ struct responder;
 struct responder_view {
     struct zone_set *zones;     /* rcu_dereference() */
     struct overlay_set *orders; /* rcu_dereference(); NULL: none */
+    struct cache *cache;        /* of forwarded zones; rcu_dereference(); NULL: none yet */
 };
 
 /* What `transfer` and `update` return in the place of an RCODE. */
@@ -69,6 +71,11 @@ struct responder_options {
      */
     int (*update)(void *context, struct zone *zone, const struct request *request,
                   const struct sockaddr *client, enum transport transport);
+    /* Takes a question for a forwarded zone, as `update`; `subnet` is whether the client's is
+     * passed on. With `client` NULL only the cache wants the answer: it may be left undone. */
+    int (*forward)(void *context, const struct zone *zone, const struct cache_key *key,
+                   const struct request *request, bool subnet, const struct sockaddr *client,
+                   enum transport transport);
     void *context;
 };
 
@@ -92,6 +99,14 @@ void responder_counters(const struct responder *responder, struct responder_coun
 size_t responder_answer(struct responder *responder, const uint8_t *request, size_t request_size,
                         const struct sockaddr *client, enum transport transport, int64_t now,
                         uint8_t *response, size_t response_max);
+
+/* Answers a request that `forward` took, when what it waited for has come. By a responder of the
+ * calling thread. */
+size_t responder_answer_forwarded(struct responder *responder, const uint8_t *request,
+                                  size_t request_size, const struct sockaddr *client,
+                                  enum transport transport, int64_t now,
+                                  const struct forward_outcome *outcome, uint8_t *response,
+                                  size_t response_max);
 
 /* One request that came over UDP, and its response. Both buffers have room for response_max octets,
  * and both may be written. */

@@ -1,6 +1,7 @@
 /* Shared by the responder's files; no other module includes it. */
 #pragma once
 
+#include "dns/record_reader.h"
 #include "dns/request.h"
 #include "server/responder.h"
 #include "zone/answer.h"
@@ -8,6 +9,9 @@
 /* Requests that wait for the memory together: about as many as a core can have misses under way.
  * More only take room in its first cache. */
 #define GROUP_MAX 16
+
+/* Aliases that are followed in an origin's answer, as in cached_message.c. */
+#define FORWARDED_CHAIN_MAX 16
 
 /* A request that was read, and what is known of its answer. Large, but only the first lines of the
  * name are touched. */
@@ -26,7 +30,62 @@ struct responder {
     struct answer answer; /* scratch of one question; large, so kept here */
     struct prepared prepared[GROUP_MAX];
     struct tsig_server tsig; /* of a signed one */
+
+    /* Of forwarded zones. */
+    const struct forward_outcome *outcome; /* what was waited for; NULL: the question is new */
+    struct record_reader reader;
+    uint8_t message[MESSAGE_SIZE_MAX]; /* an answer as it is kept, to be looked at */
+    uint8_t rdata[2 + sizeof(((struct record_reader *)0)->rdata)]; /* with its length in front */
+    bool is_full;                                                  /* a record had no room */
+    struct name aliases[FORWARDED_CHAIN_MAX];
 };
+
+/* Everything about one exchange that is not the answer itself. */
+struct exchange {
+    const struct request *request;
+    const struct answer_environment *environment;
+    const struct sockaddr *client;
+    enum transport transport;
+    size_t limit; /* octets that the client takes */
+    size_t size;  /* octets of header, question and records */
+    uint16_t counts[3];
+    uint16_t rcode; /* with the extended bits */
+    bool authoritative, truncated, with_edns;
+    bool dropped; /* an order says that there is no answer */
+    int ede_code;
+    const char *ede_text;
+    uint16_t ede_text_size;
+    struct judgement judgement;
+    struct tsig_server *tsig; /* the response is to have one; NULL: not */
+    bool is_deferred;         /* another thread answers, or nobody */
+    bool tells_expire;
+    uint32_t expire_s;
+    /* EDNS options that belong to a forwarded answer. */
+    const uint8_t *options;
+    size_t options_size;
+};
+
+/* One writer, any reader: no torn values, no order. */
+static inline void responder_count(uint64_t *counter)
+{
+    __atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
+/* Octets the OPT takes without the extended error, which goes in only where there is room. */
+size_t responder_edns_size(const struct responder *responder, const struct exchange *exchange);
+
+/* Whether what answer_question() said is only that the zone is forwarded. */
+bool responder_is_forwarded(const struct answer *answer);
+
+/* Answers a question for a forwarded zone behind the question at `wire`, or has it answered later.
+ * False: the zone is no such one, or an order is about the name; nothing was done but asking the
+ * orders. */
+bool responder_forward_directly(struct responder *responder, struct exchange *exchange,
+                                const struct prepared *prepared, uint8_t *wire);
+
+/* The same for what comes the general way and no order is about. */
+void responder_forward_generally(struct responder *responder, struct exchange *exchange,
+                                 const struct prepared *prepared, struct response *response);
 
 /* CHAOS class: version.bind and its kin. Returns the RCODE; on NOERROR one TXT was put. */
 uint8_t responder_chaos(const struct responder *responder, const struct request *request,

@@ -194,12 +194,6 @@ static int create_zones(struct server *server, struct error *ret_error)
         if (server_zone_create(&config->zones[i], &server->zones[i]) < 0)
             return error_set(ret_error, -ENOMEM, "out of memory");
         server->zone_count++;
-        if (server->zones[i]->role == ZONE_FORWARD)
-            server_log(
-                LOG_WARNING,
-                "zone %s: this version does not forward: listed names are answered, all others "
-                "with SERVFAIL",
-                server->zones[i]->text);
     }
     struct zone_set *set;
     if (zone_set_create(server->zones, server->zone_count, &set) < 0)
@@ -294,7 +288,8 @@ static int create_orders(struct server *server, struct error *ret_error)
     struct order_policy policy;
     if (server_order_policy(server->config, &server->keyring, &policy) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    int rc = order_book_create(&server->view, &server->control, directory, server->config->workers,
+    int rc = order_book_create(&server->view, &server->control, directory,
+                               server->config->workers + server_forward_threads(server->config),
                                &policy, &server->book, ret_error);
     if (rc < 0)
         return rc;
@@ -519,6 +514,29 @@ static const char *chaos_answer(const char *configured, const char *preset)
     return configured[0] == '\0' ? NULL : configured;
 }
 
+struct responder_options server_responder_options(struct server *server, unsigned worker)
+{
+    const struct config *config = server->first_config;
+    return (struct responder_options){
+        .view = &server->view,
+        .worker = worker,
+        .udp_payload_max = config->udp_payload_max,
+        .tcp_idle_timeout_ms = config->tcp_idle_timeout_ms,
+        .nsid = server->nsid,
+        .nsid_size = server->nsid_size,
+        .version = chaos_answer(config->version, server->version),
+        .identity = chaos_answer(config->identity, server->identity),
+        .keyring = server->tsig_keyring,
+        .notify_allowed = notify_allowed,
+        .notified = notified,
+        .transfer_allowed = transfer_allowed,
+        .transfer = server_take_transfer,
+        .update = server_take_update,
+        .forward = server_take_forward,
+        .context = server,
+    };
+}
+
 static int create_responders(struct server *server, struct error *ret_error)
 {
     const struct config *config = server->config;
@@ -533,23 +551,7 @@ static int create_responders(struct server *server, struct error *ret_error)
         return rc;
 
     for (unsigned i = 0; i < config->workers; i++) {
-        struct responder_options options = {
-            .view = &server->view,
-            .worker = i,
-            .udp_payload_max = config->udp_payload_max,
-            .tcp_idle_timeout_ms = config->tcp_idle_timeout_ms,
-            .nsid = server->nsid,
-            .nsid_size = server->nsid_size,
-            .version = chaos_answer(config->version, server->version),
-            .identity = chaos_answer(config->identity, server->identity),
-            .keyring = server->tsig_keyring,
-            .notify_allowed = notify_allowed,
-            .notified = notified,
-            .transfer_allowed = transfer_allowed,
-            .transfer = server_take_transfer,
-            .update = server_take_update,
-            .context = server,
-        };
+        const struct responder_options options = server_responder_options(server, i);
         rc = responder_create(&options, &server->responders[i], ret_error);
         if (rc < 0)
             return rc;
@@ -641,6 +643,8 @@ static int start_all(struct server *server, struct error *ret_error)
     if (rc == 0)
         rc = server_update_forwarder_start(server, server->config, ret_error);
     if (rc == 0)
+        rc = server_forwarding_start(server, server->config, ret_error);
+    if (rc == 0)
         rc = start_workers(server, ret_error);
     if (rc == 0 && server->config->control != NULL)
         rc = control_server_start(server->config->control, server_commands, server_command_count,
@@ -727,6 +731,7 @@ void server_stop(struct server *server)
     worker_pool_drain(server->pool, DRAIN_MS);
     updater_stop(server->updater); /* answers all that the workers took */
     update_forwarder_stop(server->update_forwarder);
+    server_forwarding_stop(server);
     server_notifier_stop(server, false);
     server_notifier_stop(server, true);
     transfer_sender_stop(server->sender);
@@ -742,6 +747,7 @@ void server_stop(struct server *server)
     for (unsigned i = 0; server->responders != NULL && i < server->first_config->workers; i++)
         responder_free(server->responders[i]);
     free(server->responders);
+    server_forwarding_free(server);
     tsig_keyring_free(server->tsig_keyring);
     free(server->nsid);
     zone_set_free(server->view.zones);

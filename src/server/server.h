@@ -26,6 +26,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "front/forwarder.h"
 #include "server/config.h"
 #include "server/control.h"
 #include "server/metrics.h"
@@ -88,6 +89,9 @@ struct server {
     struct notify_plan notify_plans[2];
     struct notifier_counters notified;         /* by those that are gone */
     struct update_forwarder *update_forwarder; /* RCU; NULL: no zone forwards updates */
+    struct forwarder *forwarder;               /* RCU; NULL: no zone was ever forwarded */
+    struct responder **forward_responders;     /* one a thread of the forwarder */
+    uint8_t *forward_buffers;                  /* RESPONSE_SIZE_MAX for each of them */
     struct snapshot_keeper *snapshots;
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */
     struct refresher *refresher; /* RCU: workers poke it */

@@ -71,6 +71,27 @@ _must_check_ int server_updater_start(struct server *server, struct error *ret_e
 _must_check_ int server_update_forwarder_start(struct server *server, const struct config *config,
                                                struct error *ret_error);
 
+/* Starts to forward when a zone of `config` wants that and it is not done yet, and tells the
+ * forwarder of the zones of `config`. */
+_must_check_ int server_forwarding_start(struct server *server, const struct config *config,
+                                         struct error *ret_error);
+
+/* Behind the workers, which submit no more: answers who waits, and keeps the cache for the next
+ * start. The memory goes with server_forwarding_free(), behind the last reader. */
+void server_forwarding_stop(struct server *server);
+void server_forwarding_free(struct server *server);
+
+/* responder_options.forward */
+int server_take_forward(void *context, const struct zone *zone, const struct cache_key *key,
+                        const struct request *request, bool subnet, const struct sockaddr *client,
+                        enum transport transport);
+
+/* What all responders have in common; `worker` indexes the orders' counters. */
+struct responder_options server_responder_options(struct server *server, unsigned worker);
+
+/* Threads that a forwarder has or would have. */
+unsigned server_forward_threads(const struct config *config);
+
 /* responder_options.update */
 int server_take_update(void *context, struct zone *zone, const struct request *request,
                        const struct sockaddr *client, enum transport transport);

@@ -8,6 +8,7 @@
 
 #include "base/rcu.h"
 #include "order/timestamp.h"
+#include "server/forwarding_status.h"
 #include "server/log.h"
 #include "server/server_internal.h"
 #include "server/zone_commands.h"
@@ -16,6 +17,12 @@ const char *server_role_word(enum zone_role role)
 {
     static const char *const words[] = {"primary", "secondary", "forward"};
     return words[role];
+}
+
+/* A forwarded zone has no data of its own to wait for. */
+static int status_of(const struct zone *zone)
+{
+    return zone->role == ZONE_FORWARD ? ZONE_SERVING : atomic_load(&zone->status);
 }
 
 static const char *status_word(int status)
@@ -104,7 +111,7 @@ static int command_status(void *context, const json_t *request, json_t **ret_res
     for (size_t i = 0; i < server->zone_count; i++) {
         struct zone_figures figures;
         zone_figures(server->zones[i], &figures);
-        by_status[atomic_load(&server->zones[i]->status)]++;
+        by_status[status_of(server->zones[i])]++;
         memory += (json_int_t)figures.memory;
         names += (json_int_t)figures.names;
     }
@@ -139,8 +146,8 @@ static json_t *zone_json(const struct zone *zone)
     zone_figures(zone, &figures);
     return json_pack(
         "{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:s}", "name", zone->text,
-        "role", server_role_word(zone->role), "status", status_word(atomic_load(&zone->status)),
-        "serial", figures.has_data ? json_integer(figures.soa.serial) : json_null(), "names",
+        "role", server_role_word(zone->role), "status", status_word(status_of(zone)), "serial",
+        figures.has_data ? json_integer(figures.soa.serial) : json_null(), "names",
         (json_int_t)figures.names, "records", (json_int_t)figures.records, "memory_octets",
         (json_int_t)figures.memory, "loaded_at", json_time(atomic_load(&zone->loaded_at)),
         "checked_at", json_time(atomic_load(&zone->checked_at)), "expires_at",
@@ -302,17 +309,28 @@ static json_t *order_stats(const struct active_order *active)
 }
 
 /* Sums of all responders. */
+static void add_responder(const struct responder *responder, struct responder_counters *sum)
+{
+    struct responder_counters counters;
+    responder_counters(responder, &counters);
+    const uint64_t *from = (const uint64_t *)&counters;
+    uint64_t *to = (uint64_t *)sum;
+    for (size_t i = 0; i < sizeof(counters) / sizeof(uint64_t); i++)
+        to[i] += from[i];
+}
+
 static void sum_responders(const struct server *server, struct responder_counters *ret_sum)
 {
     *ret_sum = (struct responder_counters){0};
-    uint64_t *sum = (uint64_t *)ret_sum;
-    for (unsigned i = 0; i < server->first_config->workers; i++) {
-        struct responder_counters counters;
-        responder_counters(server->responders[i], &counters);
-        const uint64_t *one = (const uint64_t *)&counters;
-        for (size_t k = 0; k < sizeof(counters) / sizeof(uint64_t); k++)
-            sum[k] += one[k];
-    }
+    for (unsigned i = 0; i < server->first_config->workers; i++)
+        add_responder(server->responders[i], ret_sum);
+    if (rcu_dereference(server->forwarder) == NULL)
+        return;
+    /* What waited for an origin was counted as a question by the worker that took it. */
+    const uint64_t queries = ret_sum->queries;
+    for (unsigned i = 0; i < forwarder_threads(server->forwarder); i++)
+        add_responder(server->forward_responders[i], ret_sum);
+    ret_sum->queries = queries;
 }
 
 static const char *rcode_word(size_t rcode)
@@ -481,6 +499,7 @@ const struct control_command server_commands[] = {
     {"activate", command_activate, true},
     {"lift", command_lift, false},
     {"reload", command_reload, true},
+    {"cache", forwarding_command_cache, true},
     {"zone-dump", zone_command_dump, true},
     {"zone-diff", zone_command_diff, true},
     {"zone-import", zone_command_import, true},
@@ -636,7 +655,7 @@ static void write_zone_metrics(const struct server *server, FILE *stream)
     write_gauge(stream, "tamisd_zone_serving", "1 when the zone is served.");
     for (size_t i = 0; i < server->zone_count; i++)
         fprintf(stream, "tamisd_zone_serving{zone=\"%s\"} %d\n", server->zones[i]->text,
-                atomic_load(&server->zones[i]->status) == ZONE_SERVING);
+                status_of(server->zones[i]) == ZONE_SERVING);
     struct zone_figures figures;
     write_gauge(stream, "tamisd_zone_serial", "Serial of the zone's SOA.");
     for (size_t i = 0; i < server->zone_count; i++) {
@@ -692,6 +711,7 @@ void server_write_metrics(void *context, FILE *stream)
     write_transfer_metrics(server, stream);
     write_tls_metrics(server, stream);
     write_update_metrics(server, stream);
+    forwarding_write_metrics(server, stream);
     write_zone_metrics(server, stream);
     write_order_metrics(server, stream);
     pthread_mutex_unlock(&server->control);
@@ -704,7 +724,7 @@ bool server_is_healthy(void *context, FILE *stream)
     pthread_mutex_lock(&server->control);
     for (size_t i = 0; i < server->zone_count; i++) {
         const struct zone *zone = server->zones[i];
-        if (atomic_load(&zone->status) == ZONE_SERVING || zone->role == ZONE_FORWARD)
+        if (status_of(zone) == ZONE_SERVING)
             continue;
         char error[512];
         zone_last_error_get(zone, error, sizeof(error));

@@ -722,8 +722,8 @@ static bool put_authority(struct answer *answer, enum step step, const struct na
     return true;
 }
 
-void answer_question(struct answer *answer, const struct answer_environment *environment,
-                     struct response *response)
+static void answer_begin(struct answer *answer, const struct answer_environment *environment,
+                         struct response *response)
 {
     answer->environment = environment;
     answer->response = response;
@@ -745,7 +745,12 @@ void answer_question(struct answer *answer, const struct answer_environment *env
     answer->hops[0].data = answer->question.data;
     answer->hops[0].wildcard = NULL;
     answer->hops[0].encloser_label = 0;
+}
 
+void answer_question(struct answer *answer, const struct answer_environment *environment,
+                     struct response *response)
+{
+    answer_begin(answer, environment, response);
     const struct name_entry *entry = NULL;
     enum step step = answer_first_hop(answer, &entry);
     while (step == STEP_FOLLOW)
@@ -759,4 +764,50 @@ void answer_question(struct answer *answer, const struct answer_environment *env
     }
     if (answer->pending_count > 0)
         put_additional(answer);
+}
+
+/* ---- Answers made elsewhere ---- */
+
+static const struct verdict *judge(const struct zone_data *data,
+                                   const struct answer_environment *environment,
+                                   const struct name *name, unsigned worker)
+{
+    const struct overlay *overlay = environment->overlay;
+    if (overlay == NULL)
+        return NULL;
+    const struct name_hit hit = zone_data_find(data, name);
+    if (!hit.marked && !overlay->has_subtrees)
+        return NULL;
+    const bool is_apex = name->label_count == data->apex.label_count;
+    return overlay->find(overlay, name, is_apex, environment->now, worker).verdict;
+}
+
+struct judgement answer_judge_question(const struct question *question,
+                                       const struct answer_environment *environment,
+                                       unsigned worker)
+{
+    return (struct judgement){
+        .is_known = true, .verdict = judge(question->data, environment, question->name, worker)};
+}
+
+const struct verdict *answer_judge(const struct question *question,
+                                   const struct answer_environment *environment,
+                                   const struct name *name, unsigned worker)
+{
+    if (!zone_data_holds(question->data, name))
+        return NULL;
+    const struct verdict *verdict = judge(question->data, environment, name, worker);
+    const bool passes =
+        verdict != NULL && verdict->action == VERDICT_TCP_ONLY && environment->over_tcp;
+    return passes ? NULL : verdict;
+}
+
+void answer_put_verdict(struct answer *answer, const struct answer_environment *environment,
+                        const struct name *target, const struct verdict *verdict,
+                        struct response *response)
+{
+    answer_begin(answer, environment, response);
+    answer->hops[1] = (struct answer_hop){.name = target, .data = answer->question.data};
+    answer->hop_count = 2;
+    answer->truncated = apply_verdict(answer, &answer->hops[1], verdict) == STEP_TRUNCATED;
 }

@@ -102,6 +102,24 @@ struct answer {
     } written[WRITTEN_MAX];
 };
 
+/* For zones whose answers are made elsewhere: what the orders say about the question's name,
+ * counted with `worker` (or OVERLAY_UNCOUNTED). */
+struct judgement answer_judge_question(const struct question *question,
+                                       const struct answer_environment *environment,
+                                       unsigned worker);
+
+/* The same about another name, which such an answer leads to or brings along; NULL: no order is, or
+ * it is not in the question's zone. */
+const struct verdict *answer_judge(const struct question *question,
+                                   const struct answer_environment *environment,
+                                   const struct name *name, unsigned worker);
+
+/* Puts what `verdict` says about `target`, where the aliases in `response` lead. The answer's
+ * question is set; the result is as answer_question()'s. */
+void answer_put_verdict(struct answer *answer, const struct answer_environment *environment,
+                        const struct name *target, const struct verdict *verdict,
+                        struct response *response);
+
 /* Answers the question; records go to `response`. */
 void answer_question(struct answer *answer, const struct answer_environment *environment,
                      struct response *response);
