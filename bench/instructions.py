@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-KINDS = ("hit", "nodata", "nxdomain", "wildcard", "listed")
+KINDS = ("hit", "nodata", "nxdomain", "wildcard", "listed", "cached")
 ANSWERS = 1024  # whole batches of 64
 NAMES_FEW = 2000  # instructions do not depend on the zone's size
 NAMES_MANY = 200_000  # some 20 MB

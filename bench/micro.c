@@ -3,10 +3,10 @@
  *
  *     micro [--names N] [--answers N] [--passes N] [KIND]...
  *
- * A KIND is hit, nodata, nxdomain, wildcard or listed; default: all of them. Prints nanoseconds of
- * each, and cache misses where the machine counts them. The key of the name hash is fixed and the
- * order of questions follows from it, so under valgrind's callgrind the count of instructions is
- * the same in every run (bench/instructions.py).
+ * A KIND is hit, nodata, nxdomain, wildcard, listed or cached, which is a hit in a forwarded zone;
+ * default: all of them. Prints nanoseconds of each, and cache misses where the machine counts them.
+ * The key of the name hash is fixed and the order of questions follows from it, so under valgrind's
+ * callgrind the count of instructions is the same in every run (bench/instructions.py).
  */
 #include <arpa/inet.h>
 #include <getopt.h>
@@ -21,6 +21,7 @@
 
 #include "base/rcu.h"
 #include "dns/name.h"
+#include "front/cache.h"
 #include "order/overlay_set.h"
 #include "server/responder.h"
 #include "zone/zone.h"
@@ -37,7 +38,10 @@
 #define LISTED_EVERY   50
 #define WILDCARD_EVERY 100
 #define REQUEST_MAX    64
-#define RESPONSE_MAX   4096
+
+/* Room in the cache for an answer of one address, all overhead included, twice over. */
+#define CACHE_OCTETS 320
+#define RESPONSE_MAX 4096
 
 enum { TYPE_A = 1, TYPE_NS = 2, TYPE_SOA = 6, TYPE_MX = 15, TYPE_AAAA = 28 };
 
@@ -62,6 +66,7 @@ static const struct kind kinds[] = {
     {"nxdomain", "none-%06u", 1, TYPE_A, 3, 0},
     {"wildcard", "any.host-%06u", WILDCARD_EVERY, TYPE_A, 0, 1},
     {"listed", "host-%06u", LISTED_EVERY, TYPE_A, 0, 1},
+    {"cached", "host-%06u.cached", 1, TYPE_A, 0, 1},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -171,6 +176,56 @@ static struct overlay_set *build_orders(struct zone_data *data, unsigned names)
         die("out of memory", NULL);
     active_order_unref(active);
     return set;
+}
+
+/* ---- The cache ---- */
+
+static void add_cached(struct cache *cache, unsigned number)
+{
+    char labels[32];
+    uint8_t wire[NAME_SIZE_MAX];
+    uint8_t body[] = {0xc0, 12, 0, TYPE_A, 0, 1, 0, 0, 0, 60, 0, 4, 100, 64, 0, 0};
+    const uint16_t ttl_place = 6;
+    struct name name;
+    snprintf(labels, sizeof(labels), "host-%06u.cached", number);
+    (void)name_parse(&name, wire, put_name(wire, labels));
+    memcpy(body + 12, &(uint32_t){htonl(0x64400000 | number)}, 4);
+    const struct cache_key key = {.name = &name, .type = TYPE_A};
+    const struct cached_answer answer = {
+        .authoritative = true,
+        .counts = {1},
+        .body = body,
+        .body_size = sizeof(body),
+        .ttl_places = &ttl_place,
+        .ttl_count = 1,
+        .stored_at = NOW,
+        .expires_at = NOW + 60,
+        .stale_until = NOW + 60,
+    };
+    cache_put(cache, &key, &answer);
+}
+
+static struct cache *build_cache(unsigned names)
+{
+    const struct cache_options options = {.octets_max =
+                                              (uint64_t)names * CACHE_OCTETS + CACHE_OCTETS_MIN};
+    struct cache *cache;
+    if (cache_create(&options, &cache) < 0)
+        die("out of memory", NULL);
+    for (unsigned number = 0; number < names; number++)
+        add_cached(cache, number);
+    return cache;
+}
+
+/* None is to be asked for: all are in the cache. */
+static int forward(void *context, const struct zone *zone, const struct cache_key *key,
+                   const struct request *request, bool subnet, const struct sockaddr *client,
+                   enum transport transport)
+{
+    (void)context, (void)zone, (void)key, (void)request, (void)subnet, (void)client;
+    (void)transport;
+    die("an answer is not in the cache", NULL);
+    return RESPONDER_SILENT;
 }
 
 /* ---- Questions and answers ---- */
@@ -337,7 +392,7 @@ int main(int argc, char **argv)
     struct extent extent;
     if (!parse_options(argc, argv, &extent)) {
         fprintf(stderr, "usage: micro [--names N] [--answers N] [--passes N] "
-                        "[hit|nodata|nxdomain|wildcard|listed]...\n");
+                        "[hit|nodata|nxdomain|wildcard|listed|cached]...\n");
         return 2;
     }
 
@@ -346,13 +401,19 @@ int main(int argc, char **argv)
     struct zone zone = {.text = "bench.example", .role = ZONE_PRIMARY, .status = ZONE_SERVING};
     (void)name_parse(&zone.name, apex, sizeof(apex));
     zone.data = build_zone(extent.names);
-    struct zone *const zones[] = {&zone};
-    struct responder_view view = {.orders = build_orders(zone.data, extent.names)};
+    static const uint8_t cached_apex[] = "\6cached\5bench\7example";
+    struct zone cached = {.text = "cached.bench.example", .role = ZONE_FORWARD};
+    (void)name_parse(&cached.name, cached_apex, sizeof(cached_apex));
+    if (zone_data_create_empty(cached_apex, &cached.data) < 0)
+        die("out of memory", NULL);
+    struct zone *const zones[] = {&zone, &cached};
+    struct responder_view view = {.orders = build_orders(zone.data, extent.names),
+                                  .cache = build_cache(extent.names)};
     const struct responder_options responder_options = {
-        .view = &view, .udp_payload_max = 1232, .tcp_idle_timeout_ms = 10000};
+        .view = &view, .udp_payload_max = 1232, .tcp_idle_timeout_ms = 10000, .forward = forward};
     struct responder *responder;
     struct error error = {0};
-    if (zone_set_create(zones, 1, &view.zones) < 0 ||
+    if (zone_set_create(zones, 2, &view.zones) < 0 ||
         responder_create(&responder_options, &responder, &error) < 0)
         die("cannot start", &error);
 
@@ -367,6 +428,8 @@ int main(int argc, char **argv)
     overlay_set_free(view.orders);
     zone_set_free(view.zones);
     zone_data_free(zone.data);
+    zone_data_free(cached.data);
+    cache_free(view.cache);
     rcu_unregister_thread();
     return 0;
 }

@@ -98,6 +98,8 @@ static void test_every_key_is_loaded(void **state)
                 "  udp-payload-max: 1400\n"
                 "  tcp-clients: 50\n"
                 "  tcp-clients-per-address: 7\n"
+                "  cache: { size: 2G, persist: true }\n"
+                "  forward-threads: 3\n"
                 "  tcp-idle-timeout: 500ms\n" KEYS "zones:\n"
                 "  - { name: A.Example, primary: { file: a.zone } }\n"
                 "  - name: b.example.\n"
@@ -106,8 +108,9 @@ static void test_every_key_is_loaded(void **state)
                 "    allow-transfer: [192.0.2.0/24, update.example, \"2001:db8::/32 key xfr\"]\n"
                 "    allow-update: [xfr]\n"
                 "    allow-notify: [198.51.100.1]\n"
-                "    notify: [203.0.113.5@54, \"2001:db8::5 key xfr\"]\n"
-                "  - { name: c.example, forward: { to: [192.0.2.3] } }\n"
+                "    notify: [203.0.113.5@54]\n"
+                "  - { name: c.example, forward: { to: [192.0.2.3], rate-max: 900,\n"
+                "      unseen-rate-max: 30, stale-max: 12h, client-subnet: true } }\n"
                 "  - { name: ., primary: { file: a.zone } }\n"
                 "orders:\n"
                 "  files: [order.yaml]\n"
@@ -143,6 +146,9 @@ static void test_every_key_is_loaded(void **state)
     assert_int_equal(config->tcp_clients_max, 50);
     assert_int_equal(config->tcp_clients_per_address_max, 7);
     assert_int_equal(config->tcp_idle_timeout_ms, 500);
+    assert_int_equal(config->cache_octets_max, (uint64_t)2 << 30);
+    assert_true(config->cache_persists);
+    assert_int_equal(config->forward_threads, 3);
 
     assert_int_equal(config->key_count, 2);
     assert_string_equal(config->keys[0].name, "xfr");
@@ -155,13 +161,13 @@ static void test_every_key_is_loaded(void **state)
     assert_int_equal(zone->kind, CONFIG_PRIMARY);
     assert_string_equal(zone->name, "A.Example");
     assert_memory_equal(zone->apex, "\1a\7example", 11);
-    assert_int_equal(zone->line, 18);
+    assert_int_equal(zone->line, 20);
     snprintf(expected, sizeof(expected), "%s/a.zone", folder->path);
     assert_string_equal(zone->file, expected);
 
     zone = &config->zones[1];
     assert_int_equal(zone->kind, CONFIG_SECONDARY);
-    assert_int_equal(zone->line, 19);
+    assert_int_equal(zone->line, 21);
     assert_int_equal(zone->from_count, 2);
     assert_int_equal(ntohs(((struct sockaddr_in *)&zone->from[0].address)->sin_port), 53);
     assert_int_equal(ntohs(((struct sockaddr_in6 *)&zone->from[1].address)->sin6_port), 5353);
@@ -185,6 +191,10 @@ static void test_every_key_is_loaded(void **state)
 
     assert_int_equal(config->zones[2].kind, CONFIG_FORWARD);
     assert_int_equal(config->zones[2].from_count, 1);
+    assert_int_equal(config->zones[2].rate_max, 900);
+    assert_int_equal(config->zones[2].unseen_rate_max, 30);
+    assert_int_equal(config->zones[2].stale_s, 12 * 3600);
+    assert_true(config->zones[2].passes_client_subnet);
     assert_int_equal(config->zones[1].zonemd, ZONEMD_REQUIRE);
     assert_int_equal(config->zones[1].transfer_time_max_ms, 90000);
     assert_int_equal(config->zones[1].transfer_size_max, 3 << 20);
@@ -342,6 +352,7 @@ static void test_mistakes_in_zones_name_line_and_remedy(void **state)
 #define ZONES      LISTEN KEYS "zones:\n"
 #define PIN        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 #define ORIGIN_TLS ZONES "  - name: a.example\n    secondary:\n      from: [192.0.2.1]\n      tls: "
+#define FORWARDED  ZONES "  - name: a.example\n    forward:\n      to: [192.0.2.1]\n"
     static const struct mistake mistakes[] = {
         {ZONES "  - { name: a.example }\n", 7, "has no role"},
         {ZONES "  - name: a.example\n    primary: { file: a.zone }\n"
@@ -364,6 +375,16 @@ static void test_mistakes_in_zones_name_line_and_remedy(void **state)
         {ZONES "  - { name: a.example, secondary: { from: [] } }\n", 7, "no origin"},
         {ZONES "  - { name: a.example, secondary: { key: xfr } }\n", 7, "no origin"},
         {ZONES "  - { name: a.example, forward: { to: [] } }\n", 7, "no server to ask"},
+        {FORWARDED "      rate-max: 0\n", 10, "nothing would be asked"},
+        {FORWARDED "      unseen-rate-max: 0\n", 10, "no name would ever become known"},
+        {FORWARDED "      rate-max: 10\n      unseen-rate-max: 11\n", 11, "more than rate-max 10"},
+        {FORWARDED "      stale-max: 8d\n", 10, "up to 7d"},
+        {FORWARDED "      stale-max: long\n", 10, "stale-max is \"long\""},
+        {FORWARDED "      client-subnets: true\n", 10, "did you mean 'client-subnet'"},
+        {LISTEN "  cache: { size: 64K }\n", 3, "from 1M to 1T"},
+        {LISTEN "  cache: { size: 0M }\n", 3, "from 1M to 1T"},
+        {LISTEN "  cache: { size: \"64\" }\n", 3, "as in 64M"},
+        {LISTEN "  forward-threads: 0\n", 3, "write 1 to 64"},
         {ZONES "  - name: a.example\n    secondary:\n      from: [192.0.2.1]\n"
                "      key: xfrr\n",
          10, "did you mean \"xfr\""},
