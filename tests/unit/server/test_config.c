@@ -108,7 +108,7 @@ static void test_every_key_is_loaded(void **state)
                 "    allow-transfer: [192.0.2.0/24, update.example, \"2001:db8::/32 key xfr\"]\n"
                 "    allow-update: [xfr]\n"
                 "    allow-notify: [198.51.100.1]\n"
-                "    notify: [203.0.113.5@54]\n"
+                "    notify: [203.0.113.5@54, \"2001:db8::5 key xfr\"]\n"
                 "  - { name: c.example, forward: { to: [192.0.2.3], rate-max: 900,\n"
                 "      unseen-rate-max: 30, stale-max: 12h, client-subnet: true } }\n"
                 "  - { name: ., primary: { file: a.zone } }\n"
