@@ -231,10 +231,8 @@ int forwarder_start(const struct forwarder_options *options, struct forwarder **
         return error_set(ret_error, -ENOMEM, "out of memory");
     forwarder->options = *options;
     pthread_mutex_init(&forwarder->calls, NULL);
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned count = options->threads;
-    if (count == 0)
-        count = cores > 3 ? (unsigned)cores / 2 : 1;
+    const unsigned count = options->threads;
+    assert(count > 0);
     forwarder->threads = calloc(count, sizeof(*forwarder->threads));
     int rc = forwarder->threads == NULL ? error_set(ret_error, -ENOMEM, "out of memory") : 0;
     while (rc == 0 && forwarder->thread_count < count) {

@@ -52,7 +52,7 @@ struct forward_zone {
 };
 
 struct forwarder_options {
-    unsigned threads; /* 0: one for two cores, at least one */
+    unsigned threads; /* at least one */
     struct cache *cache;
 
     /* Answers one client: called by the thread with that index, which is an RCU reader, with what

@@ -78,10 +78,9 @@ static bool has_chain(const struct server *server, const struct zone *zone)
            journal_range(server->journal, zone->name.wire, &first, &last) == 0;
 }
 
-/* Lets go of what the zone was by updates or IXFR: its file counts again, and a snapshot that a
- * crash would leave from before would be taken for the latest of it. A copy of what an origin has
- * is served also where the journal cannot be written: a restart drops the chain that stays behind.
- */
+/* Lets go of what the zone was by updates or IXFR: its file counts again, and a snapshot that a crash
+ * would leave from before would be taken for the latest of it. A copy of what an origin has is
+ * served also where the journal cannot be written: a restart drops the chain that stays behind. */
 static int begin_anew(const struct server *server, struct zone *zone)
 {
     struct error error;
