@@ -1,5 +1,6 @@
 #include "front/forwarder.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ static struct forward_job *job_create(const struct forward_question *question, s
         return NULL;
     const struct name *name = question->key.name, *apex = question->apex;
     const bool has_subnet = question->client_subnet != NULL;
+    assert(!has_subnet || question->client_subnet_size <= FORWARDER_SUBNET_SIZE_MAX);
     *job = (struct forward_job){
         .octets = (uint32_t)octets,
         .type = question->key.type,
@@ -68,7 +70,7 @@ static void wake(struct forward_thread *thread)
 bool forwarder_submit(struct forwarder *forwarder, const struct forward_question *question)
 {
     const size_t octets = sizeof(struct forward_job) + question->route_size + question->apex->size +
-                          question->key.name->size + CLIENT_SUBNET_OCTETS_MAX + question->size;
+                          question->key.name->size + FORWARDER_SUBNET_SIZE_MAX + question->size;
     struct forward_job *job = NULL;
     if (atomic_fetch_add(&forwarder->waiting_octets, octets) + octets <= WAITING_OCTETS_MAX)
         job = job_create(question, octets);
@@ -229,10 +231,8 @@ int forwarder_start(const struct forwarder_options *options, struct forwarder **
         return error_set(ret_error, -ENOMEM, "out of memory");
     forwarder->options = *options;
     pthread_mutex_init(&forwarder->calls, NULL);
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned count = options->threads;
-    if (count == 0)
-        count = cores > 3 ? (unsigned)cores / 2 : 1;
+    const unsigned count = options->threads;
+    assert(count > 0);
     forwarder->threads = calloc(count, sizeof(*forwarder->threads));
     int rc = forwarder->threads == NULL ? error_set(ret_error, -ENOMEM, "out of memory") : 0;
     while (rc == 0 && forwarder->thread_count < count) {

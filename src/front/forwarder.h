@@ -30,6 +30,9 @@ struct forwarder;
 /* The TTL of stale records (RFC 8767, 4). */
 #define FORWARDER_STALE_TTL_S 30
 
+/* Octets of the data of a client subnet option (RFC 7871, 6), with an IPv6 address. */
+#define FORWARDER_SUBNET_SIZE_MAX 20
+
 /* What becomes of a question. */
 struct forward_outcome {
     const struct cached_answer *answer; /* NULL: SERVFAIL */
@@ -49,7 +52,7 @@ struct forward_zone {
 };
 
 struct forwarder_options {
-    unsigned threads; /* 0: one for two cores, at least one */
+    unsigned threads; /* at least one */
     struct cache *cache;
 
     /* Answers one client: called by the thread with that index, which is an RCU reader, with what
@@ -81,7 +84,7 @@ struct forward_question {
     const struct name *apex;      /* of its zone */
     const uint8_t *client_subnet; /* to pass on (RFC 7871, 6), NULL: none; the answer is then for
                                      this client alone and not kept */
-    size_t client_subnet_size;    /* at most 20 */
+    size_t client_subnet_size;    /* at most FORWARDER_SUBNET_SIZE_MAX */
     const void *route;            /* copied, for options.answer() */
     size_t route_size;
     const uint8_t *request; /* copied, likewise */

@@ -26,8 +26,6 @@
 /* RFC 8767, 5: a client gives up after about two seconds, so it is answered before. */
 #define CLIENT_RESPONSE_MS 1800
 
-#define CLIENT_SUBNET_OCTETS_MAX 20
-
 /* A client that waits, as it was submitted. Behind it stand the zone's apex, the question's name,
  * the client's subnet, the route and the request. */
 struct forward_job {
@@ -80,7 +78,7 @@ struct inquiry {
     bool dnssec_ok, checking_disabled, has_subnet;
     bool is_unseen;
     bool is_late; /* the timer was: who comes now is answered from what is stale, if anything */
-    uint8_t subnet[CLIENT_SUBNET_OCTETS_MAX];
+    uint8_t subnet[FORWARDER_SUBNET_SIZE_MAX];
     uint8_t name[NAME_SIZE_MAX];
 };
 

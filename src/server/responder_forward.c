@@ -348,11 +348,14 @@ static void write_answer(struct responder *responder, struct exchange *exchange,
     write_kept(responder, exchange, answer, wire, room);
 }
 
+/* An option of no possible size is not passed on (RFC 7871, 6: family, two lengths, an address). */
 static bool passes_subnet(const struct prepared *prepared)
 {
     const struct config_zone *config = rcu_dereference(zone_of(prepared)->config);
-    return prepared->request.client_subnet != NULL && config != NULL &&
-           config->passes_client_subnet;
+    const struct request *request = &prepared->request;
+    return request->client_subnet != NULL && config != NULL && config->passes_client_subnet &&
+           request->client_subnet_size >= 4 &&
+           request->client_subnet_size <= FORWARDER_SUBNET_SIZE_MAX;
 }
 
 /* Has an answer that many ask for renewed before it expires. */

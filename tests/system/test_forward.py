@@ -380,3 +380,14 @@ def test_a_clients_subnet_is_passed_on_when_told(farm):
         asked = dns.message.from_wire(mute.socket.recv(4096))
         assert [option.to_text() for option in asked.options if option.otype == 8] == \
             (["ECS 198.51.100.0/24 scope/0"] if passes else [])
+
+
+def test_a_subnet_of_no_possible_size_is_not_passed_on(farm):
+    mute = MuteOrigin()
+    front = start(farm, mute, {"client-subnet": True})
+    for size in (3, 21, 300):
+        reply = ask(front, "n%d" % size, options=[dns.edns.GenericOption(8, b"\x40" * size)])
+        assert reply.rcode() == dns.rcode.SERVFAIL
+        asked = dns.message.from_wire(mute.socket.recv(4096))
+        assert not [option for option in asked.options if option.otype == 8]
+        mute.asked()
