@@ -110,13 +110,30 @@ static int begin_anew(struct journal *journal, struct zone_data *data, uint32_t 
     return rc;
 }
 
-/* The journal does not fit what was loaded: serves that, and says what is missing. */
-static void give_up_chain(struct server *server, struct zone *zone, struct zone_data *data,
-                          uint32_t first, uint32_t last, const struct error *reason)
+/* What was replayed stands in the journal alone, which is to forget it: makes a snapshot of it. */
+static int keep(const struct zone_load *load, struct zone_data *data, struct error *ret_error)
 {
+    struct zone_view *view;
+    uint64_t size;
+    if (load->snapshot == NULL || zone_view_open(data, &view) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    if (data->source.kind == ZONE_SOURCE_NONE)
+        data->source.kind = ZONE_SOURCE_FILE;
+    int rc = snapshot_write(load->snapshot, view, 0, NULL, &size, ret_error);
+    zone_view_close(view);
+    return rc;
+}
+
+/* The journal does not fit what was loaded: serves that, and says what is missing. */
+static void give_up_chain(struct server *server, const struct zone_load *load, uint32_t first,
+                          uint32_t last, const struct error *reason)
+{
+    const struct zone *zone = load->owner;
+    struct zone_data *data = load->data;
     struct error error;
-    int rc = journal_forget(server->journal, data->apex.wire, &error);
     if (zone->role != ZONE_PRIMARY) {
+        if (journal_forget(server->journal, data->apex.wire, &error) < 0)
+            server_log(LOG_WARNING, "zone %s: %s", zone->text, error.text);
         server_log(LOG_WARNING,
                    "zone %s: the journal, which has serials %u to %u, does not lead on from serial "
                    "%u: %s; the zone is transferred",
@@ -127,6 +144,9 @@ static void give_up_chain(struct server *server, struct zone *zone, struct zone_
                "zone %s: the journal, which has serials %u to %u, does not lead on from serial %u: "
                "%s; the zone is served as of then, and later updates are lost",
                zone->text, first, last, data->soa.serial, reason->text);
+    int rc = keep(load, data, &error);
+    if (rc == 0)
+        rc = journal_forget(server->journal, data->apex.wire, &error);
     if (rc == 0 && (int32_t)(last + 1 - data->soa.serial) > 0)
         rc = begin_anew(server->journal, data, last + 1, &error);
     if (rc < 0)
@@ -149,5 +169,5 @@ void server_replay(struct zone_load *load)
     int rc = replay_all(server->journal, &replay);
     load->replayed = replay.done;
     if (rc < 0)
-        give_up_chain(server, load->owner, data, first, last, &error);
+        give_up_chain(server, load, first, last, &error);
 }
