@@ -2,12 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/folder_sync.h"
 
 /* What is asked of a pipe at once; a regular file is asked for its whole size. */
 #define READ_STEP 65536
@@ -151,20 +152,6 @@ static int write_all(int fd, const char *text, size_t size)
     return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* A rename or a new name is durable when its folder is. Some file systems cannot sync a folder;
- * there is nothing more to be done then. */
-static void sync_folder(const char *path)
-{
-    char copy[PATH_MAX];
-
-    snprintf(copy, sizeof(copy), "%s", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    (void)fsync(fd);
-    close(fd);
-}
-
 int file_text_create(const char *path, mode_t mode, const char *text, size_t size,
                      struct error *ret_error)
 {
@@ -182,7 +169,8 @@ int file_text_create(const char *path, mode_t mode, const char *text, size_t siz
         unlink(path);
         return error_set_at(ret_error, rc, path, 0, "cannot be written: %s", strerror(-rc));
     }
-    sync_folder(path);
+    /* Some file systems cannot sync a folder; there is nothing more to be done then. */
+    (void)!folder_sync_of(path);
     return 0;
 }
 
@@ -209,6 +197,7 @@ int file_text_replace(const char *path, const char *text, size_t size, struct er
         unlink(temporary);
         return error_set_at(ret_error, rc, path, 0, "cannot be replaced: %s", strerror(-rc));
     }
-    sync_folder(path);
+    /* Some file systems cannot sync a folder; there is nothing more to be done then. */
+    (void)!folder_sync_of(path);
     return 0;
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/folder_sync.h"
 #include "front/cache_internal.h"
 
 #define CACHE_FILE_MAGIC      "TAMISCCH"
@@ -157,19 +157,6 @@ static int write_file(struct saver *saver, struct cache *cache)
     return rc;
 }
 
-/* A name is durable when its folder is. */
-static int folder_sync(const char *path)
-{
-    char folder[PATH_MAX];
-    (void)snprintf(folder, sizeof(folder), "%s", path);
-    int descriptor = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0)
-        return -errno;
-    int rc = fsync(descriptor) < 0 ? -errno : 0;
-    close(descriptor);
-    return rc;
-}
-
 static int save_to(struct cache *cache, const char *temporary, struct saver *saver)
 {
     int descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -206,7 +193,7 @@ int cache_save(struct cache *cache, const char *path, int64_t now, uint64_t *ret
     if (rc < 0)
         (void)unlink(temporary);
     else
-        rc = folder_sync(path);
+        rc = folder_sync_of(path);
     if (rc < 0)
         return error_set_at(ret_error, rc, path, 0, "cannot be written: %s", strerror(-rc));
     *ret_answers = saver.answers;

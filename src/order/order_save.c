@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/folder_sync.h"
 #include "order/name_text.h"
 #include "order/order_document.h"
 #include "order/timestamp.h"
@@ -116,17 +117,6 @@ static int write_names(FILE *stream, const void *context)
     return 0;
 }
 
-/* Makes a rename or a removal in `directory` durable. */
-static int sync_directory(const char *directory)
-{
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int rc = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return rc;
-}
-
 static int write_file(const char *path, int (*write)(FILE *stream, const void *context),
                       const void *context, struct error *ret_error)
 {
@@ -213,7 +203,7 @@ static int put_in_place(const char *directory, const char *id, const char *suffi
     if (rename(prepared, path) < 0)
         return error_set_at(ret_error, -errno, path, 0, "cannot keep the order: %s",
                             strerror(errno));
-    rc = sync_directory(directory);
+    rc = folder_sync(directory);
     if (rc < 0)
         return error_set_at(ret_error, rc, directory, 0, "cannot keep the order: %s",
                             strerror(-rc));
@@ -260,7 +250,7 @@ int order_unsave(const char *id, const char *directory, struct error *ret_error)
         return error_set_at(ret_error, -errno, path, 0, "cannot remove the order's file: %s",
                             strerror(errno));
     remove_lists(directory, id, NULL);
-    rc = sync_directory(directory);
+    rc = folder_sync(directory);
     if (rc < 0)
         return error_set_at(ret_error, rc, directory, 0, "cannot sync: %s", strerror(-rc));
     return 0;

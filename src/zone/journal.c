@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder_sync.h"
 #include "zone/journal_internal.h"
 
 #define SIZE_DEFAULT ((uint64_t)1 << 30)
@@ -20,23 +20,11 @@
 
 /* ---- The folder ---- */
 
-static int folder_sync(const char *path)
-{
-    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0)
-        return -errno;
-    int rc = fsync(descriptor) < 0 ? -errno : 0;
-    close(descriptor);
-    return rc;
-}
-
 static int folder_make(const char *path)
 {
     if (mkdir(path, 0700) < 0)
         return errno == EEXIST ? 0 : -errno;
-    char parent[PATH_MAX];
-    snprintf(parent, sizeof(parent), "%s", path);
-    return folder_sync(dirname(parent)); /* a name is durable when its folder is */
+    return folder_sync_of(path); /* a name is durable when its folder is */
 }
 
 /* Two processes, or two of us in one, would give each other's pages free. LMDB's own lock is made

@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/folder_sync.h"
 #include "zone/nsec_chain.h"
 #include "zone/snapshot_internal.h"
 
@@ -255,19 +255,6 @@ static int write_file(struct writer *writer, struct zone_view *view, int64_t che
     return wrote == (ssize_t)sizeof(header) ? 0 : wrote < 0 ? -errno : -EIO;
 }
 
-/* A name is durable when its folder is. */
-static int folder_sync(const char *path)
-{
-    char folder[PATH_MAX];
-    snprintf(folder, sizeof(folder), "%s", path);
-    int descriptor = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0)
-        return -errno;
-    int rc = fsync(descriptor) < 0 ? -errno : 0;
-    close(descriptor);
-    return rc;
-}
-
 /* Makes the file durable and gives it its name. Closes it in any case. */
 static int file_commit(int file, const char *temporary, const char *path)
 {
@@ -280,7 +267,7 @@ static int file_commit(int file, const char *temporary, const char *path)
         (void)unlink(temporary);
         return rc;
     }
-    return folder_sync(path);
+    return folder_sync_of(path);
 }
 
 int snapshot_write(const char *path, struct zone_view *view, int64_t checked_at,
