@@ -48,27 +48,8 @@ static inline void rcu_callback_begins(void)
 {
     __tsan_acquire(rcu_reader_ends());
 }
-
-/* Around liburcu's queues likewise, which are its own in memory order, too: before a node is put,
- * behind one that was taken. */
-static inline void queue_gives(void *tail)
-{
-    __tsan_release(tail);
-}
-static inline void queue_has_taken(void *tail)
-{
-    __tsan_acquire(tail);
-}
 #else
 static inline void rcu_callback_begins(void)
 {
-}
-static inline void queue_gives(void *tail)
-{
-    (void)tail;
-}
-static inline void queue_has_taken(void *tail)
-{
-    (void)tail;
 }
 #endif

@@ -80,7 +80,6 @@ bool forwarder_submit(struct forwarder *forwarder, const struct forward_question
         return false;
     }
     struct forward_thread *thread = thread_of(forwarder, question->key.name);
-    queue_gives(&thread->jobs_tail);
     /* Only who finds the queue empty need wake the thread. */
     if (!cds_wfcq_enqueue(&thread->jobs_head, &thread->jobs_tail, &job->node))
         wake(thread);
@@ -101,7 +100,6 @@ static void run_calls(struct forward_thread *thread)
 {
     struct cds_wfcq_node *node;
     while ((node = __cds_wfcq_dequeue_blocking(&thread->calls_head, &thread->calls_tail)) != NULL) {
-        queue_has_taken(&thread->calls_tail);
         struct thread_call *call = caa_container_of(node, struct thread_call, node);
         call->rc = call->run(thread, call->argument);
         sem_post(&call->done);
@@ -116,7 +114,6 @@ static bool run_jobs(struct forward_thread *thread)
             __cds_wfcq_dequeue_blocking(&thread->jobs_head, &thread->jobs_tail);
         if (node == NULL)
             return false;
-        queue_has_taken(&thread->jobs_tail);
         inquiry_begin(thread, caa_container_of(node, struct forward_job, node));
     }
     return true;
@@ -274,7 +271,6 @@ static int thread_run(struct forward_thread *thread,
     struct thread_call call = {.run = run_it, .argument = argument};
     cds_wfcq_node_init(&call.node);
     sem_init(&call.done, 0, 0);
-    queue_gives(&thread->calls_tail);
     if (!cds_wfcq_enqueue(&thread->calls_head, &thread->calls_tail, &call.node))
         wake(thread);
     while (sem_wait(&call.done) < 0 && errno == EINTR)

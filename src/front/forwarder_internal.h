@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
-#include <urcu/wfcqueue.h>
 
+#include "base/handover.h"
 #include "front/cached_message.h"
 #include "front/forwarder.h"
 #include "front/timer_wheel.h"
