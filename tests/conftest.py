@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from testbed.servers import Bind, Knot, Nsd, Tamisd, Unbound
+from testbed.servers import Bind, Knot, Nsd, PowerDns, Tamisd, Unbound
 
 
 def pytest_addoption(parser):
@@ -53,6 +53,9 @@ class ServerFarm:
 
     def bind(self, zones, **options):
         return self._add(Bind).start(zones, **options)
+
+    def powerdns(self, zones, **options):
+        return self._add(PowerDns).start(zones, **options)
 
     def unbound(self, zones, anchors, place):
         return self._add(Unbound).start(zones, anchors, place)

@@ -15,6 +15,11 @@
 /* Aliases that are followed; more are a loop or a joke. */
 #define CHAIN_MAX 16
 
+/* Longer nothing is taken for fresh, whatever TTL it came with and goes on with: a mistake of the
+ * origin's ends some time (RFC 8767, 4; RFC 2308, 5). */
+#define FRESH_S_MAX        (7u * 24 * 60 * 60)
+#define FRESH_DENIAL_S_MAX (3u * 60 * 60)
+
 /* Options whose octets are part of the answer: what for which clients it is (RFC 7871), why it is
  * so (RFC 8914), and where the zone's owner wants to hear of errors (RFC 9567). All others are
  * between two servers. */
@@ -288,8 +293,9 @@ static void note_ns(struct cached_message *message, const struct name *owner)
     const struct name *last = &message->chain[message->chain_count - 1];
     if (name_is_within(owner, zone) && !name_is(owner, zone) && name_is_within(last, owner))
         message->has_referral = true;
-    else
+    else if (!name_is(owner, zone) || message->response.counts[SECTION_ANSWER] == 0)
         message->has_foreign_ns = true;
+    /* Else some put the zone's own NS beside aliases, also where these end in a circle. */
 }
 
 static void note_soa(struct cached_message *message, const struct record *record)
@@ -422,8 +428,11 @@ static uint32_t fresh_for(const struct cached_message *message, uint8_t rcode)
     bool is_denial = rcode != KNOT_RCODE_NOERROR || (!has_data(message) && !message->has_referral);
     if (message->is_for_subnet || message->ttl_count == 0 || (is_denial && !message->has_soa))
         return 0;
-    return is_denial && message->denial_ttl_s < message->ttl_min_s ? message->denial_ttl_s
-                                                                   : message->ttl_min_s;
+    uint32_t fresh_s = message->ttl_min_s;
+    if (is_denial && message->denial_ttl_s < fresh_s)
+        fresh_s = message->denial_ttl_s;
+    const uint32_t max_s = is_denial ? FRESH_DENIAL_S_MAX : FRESH_S_MAX;
+    return fresh_s < max_s ? fresh_s : max_s;
 }
 
 static void fill_answer(const struct cached_message *message, const uint8_t *wire,

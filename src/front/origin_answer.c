@@ -85,7 +85,9 @@ static void arrival_doubted(struct origin_pool *pool, struct attempt *attempt,
         server_lost_case(attempt->server, pool->now_ms);
     else
         server_lost_cookie(attempt->server);
-    (void)attempt_send(pool, attempt->question, attempt->member, true);
+    if (attempt_send(pool, attempt->question, attempt->member, true) == NULL)
+        question_ask_again(pool, attempt->question, attempt->member,
+                           !tcp_is_down(pool, attempt->server));
 }
 
 static void arrival_settle(struct origin_pool *pool, const struct arrival *arrival,

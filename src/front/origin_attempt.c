@@ -78,6 +78,8 @@ void attempt_count_timeout(struct origin_pool *pool, struct attempt *attempt)
         attempt_waited_us(pool, attempt) < attempt->patience_ms * INT64_C(1000))
         return;
     attempt->is_counted = true;
+    if (attempt->channel->is_stream)
+        ((struct tcp_connection *)attempt->channel)->is_hung = true;
     server_timed_out(attempt->server, pool->now_ms);
 }
 
@@ -110,7 +112,8 @@ void attempt_close(struct origin_pool *pool, struct attempt *attempt, int code)
     attempt_count_timeout(pool, attempt);
     if (code == 0 && !attempt->is_counted && !attempt->channel->is_stream)
         server_outwaited(attempt->server, waited);
-    if (code == -ETIMEDOUT)
+    /* Also when others answered badly, or this one did in another way, as with TC. */
+    if (code == -ETIMEDOUT || code == -EREMOTEIO)
         group_ignored(question->group, question, attempt->member);
     const uint64_t key = late_key(attempt->channel, attempt->server, attempt->id);
     *late_slot(pool, key) = key;

@@ -85,6 +85,7 @@ struct tcp_connection {
     struct wheel_timer timer;    /* idle, or hung */
     struct attempt *attempts;
     bool is_connected, waits_to_write;
+    bool is_hung; /* a question timed out on it: others go elsewhere until a message comes */
     size_t out_begin, out_end, in_end;
     uint8_t *out, *in;
 };

@@ -96,8 +96,11 @@ struct judging {
     uint8_t chain[NAME_SIZE_MAX];    /* the name whose records come next: follows CNAMEs */
     uint8_t previous[NAME_SIZE_MAX]; /* the owner before: signatures stand behind their set */
     bool has_alias;
-    bool is_wrong;              /* about another name than the question's */
-    bool has_referral;          /* NS below the apex, at or above the question's name */
+    bool has_data;              /* of the type that was asked, at the chain's end */
+    bool is_wrong;              /* about another name, type or class than the question's */
+    bool has_soa;               /* of the zone, or of one below it that has the name */
+    bool has_apex_ns;           /* in the authority section */
+    bool has_referral;          /* NS below the apex, at or above the chain's end */
     bool has_foreign_authority; /* SOA or NS of another zone */
     bool has_cookie, is_cookie_right;
 };
@@ -125,22 +128,26 @@ static void judge_answer(struct judging *judging, const struct record *record)
 {
     /* Some servers, Knot among them, put the signatures of a whole chain behind its end. Whose they
      * are is looked at before they are kept (cached_message.h). */
-    if (judging->previous[0] != 0 && record->type == KNOT_RRTYPE_RRSIG &&
-        record->class == KNOT_CLASS_IN)
+    if (judging->previous[0] != 0 && record->type == KNOT_RRTYPE_RRSIG)
         return;
     const bool is_dname =
         record->type == KNOT_RRTYPE_DNAME && is_at_or_above(record->owner, judging->chain);
     const bool is_expected =
         is_dname || name_equal(record->owner, judging->chain) ||
         (judging->previous[0] != 0 && name_equal(record->owner, judging->previous));
-    if (!is_expected || record->class != KNOT_CLASS_IN) {
+    if (!is_expected) {
         judging->is_wrong = true;
         return;
     }
 
-    const bool leads_on = record->type == KNOT_RRTYPE_CNAME &&
-                          judging->expected->type != KNOT_RRTYPE_CNAME &&
-                          name_equal(record->owner, judging->chain);
+    const uint16_t asked = judging->expected->type;
+    const bool is_at_end = name_equal(record->owner, judging->chain);
+    const bool leads_on =
+        is_at_end && record->type == KNOT_RRTYPE_CNAME && asked != KNOT_RRTYPE_CNAME;
+    judging->has_data |=
+        is_at_end &&
+        (record->type == asked || (asked == KNOT_RRTYPE_ANY && record->type != KNOT_RRTYPE_CNAME));
+    judging->has_alias |= is_dname;
     keep_name(judging->previous, record->owner);
     if (leads_on) {
         keep_name(judging->chain, record->rdata);
@@ -148,17 +155,20 @@ static void judge_answer(struct judging *judging, const struct record *record)
     }
 }
 
-/* Behind an alias the authority section may be about whatever zone the alias leads to. */
+/* Behind an alias that leaves the zone the section may be about whatever zone it leads to. */
 static void judge_authority(struct judging *judging, const struct record *record)
 {
-    const struct origin_expectation *expected = judging->expected;
-    if (record->type != KNOT_RRTYPE_SOA && record->type != KNOT_RRTYPE_NS)
+    const uint8_t *apex = judging->expected->apex;
+    const bool is_soa = record->type == KNOT_RRTYPE_SOA;
+    if ((!is_soa && record->type != KNOT_RRTYPE_NS) || !is_at_or_above(apex, judging->chain))
         return;
-    const bool is_inside = is_at_or_above(expected->apex, record->owner) &&
-                           is_at_or_above(record->owner, expected->name);
-    if (!is_inside && !judging->has_alias)
+    if (!is_at_or_above(apex, record->owner) || !is_at_or_above(record->owner, judging->chain))
         judging->has_foreign_authority = true;
-    if (is_inside && record->type == KNOT_RRTYPE_NS && !name_equal(record->owner, expected->apex))
+    else if (is_soa)
+        judging->has_soa = true;
+    else if (name_equal(record->owner, apex))
+        judging->has_apex_ns = true;
+    else
         judging->has_referral = true;
 }
 
@@ -220,6 +230,9 @@ static bool judge_records(struct judging *judging)
                 /* Its owner is the root as it stands, not a pointer to one. */
                 if (section != 2 || wire[record.at] != 0 || !judge_opt(judging, &record))
                     return false;
+            } else if (record.class != KNOT_CLASS_IN) {
+                /* A signature of the message (TSIG) was not asked for, and is no data. */
+                judging->is_wrong |= section != 2 || record.type != KNOT_RRTYPE_TSIG;
             } else if (section == 0) {
                 judge_answer(judging, &record);
             } else if (section == 1) {
@@ -264,6 +277,22 @@ static bool is_bare_refusal(const struct origin_expectation *expected, const uin
            !expected->needs_cookie && knot_wire_get_rcode(wire) == KNOT_RCODE_FORMERR;
 }
 
+/* Whether what it says cannot be so: another type than was asked for, data of a name that it
+ * denies, or the zone denied that it answers for. */
+static bool contradicts_itself(const struct judging *judging)
+{
+    const struct origin_expectation *expected = judging->expected;
+    const uint8_t *wire = judging->reader->wire;
+    /* The CNAME made of a DNAME may lead to a name that is denied. */
+    if (judging->has_data && !(judging->has_alias && expected->type == KNOT_RRTYPE_CNAME))
+        return judging->reading->rcode != KNOT_RCODE_NOERROR;
+    if (judging->has_alias)
+        return false;
+    return knot_wire_get_ancount(wire) > 0 || judging->reading->rcode == KNOT_RCODE_YXDOMAIN ||
+           (judging->reading->rcode == KNOT_RCODE_NXDOMAIN &&
+            name_equal(expected->name, expected->apex));
+}
+
 /* Of a message that was read to its end. */
 static enum origin_verdict judge_content(const struct judging *judging)
 {
@@ -286,11 +315,14 @@ static enum origin_verdict judge_content(const struct judging *judging)
         reading->rcode != KNOT_RCODE_YXDOMAIN)
         return ORIGIN_FAILED;
 
-    const bool is_referral = judging->has_referral && reading->rcode == KNOT_RCODE_NOERROR &&
-                             knot_wire_get_ancount(wire) == 0;
-    if (!knot_wire_get_aa(wire) && !is_referral)
+    const bool is_empty = reading->rcode == KNOT_RCODE_NOERROR && knot_wire_get_ancount(wire) == 0;
+    const bool is_referral = is_empty && judging->has_referral;
+    /* To the zone's own servers, of which it is one: the client would go in a circle. */
+    const bool is_circle =
+        is_empty && judging->has_apex_ns && !judging->has_soa && !judging->has_referral;
+    if ((!knot_wire_get_aa(wire) && !is_referral) || is_circle)
         return ORIGIN_LAME;
-    if (judging->is_wrong || judging->has_foreign_authority)
+    if (judging->is_wrong || judging->has_foreign_authority || contradicts_itself(judging))
         return ORIGIN_WRONG;
     return ORIGIN_GOOD;
 }

@@ -70,8 +70,10 @@ enum origin_verdict {
 
     /* Ask another server. */
     ORIGIN_FAILED,    /* SERVFAIL, REFUSED, any RCODE that says nothing about the name */
-    ORIGIN_LAME,      /* without authority for the zone: AA is clear and it is no referral below */
-    ORIGIN_WRONG,     /* about another name or zone than the question's */
+    ORIGIN_LAME,      /* without authority for the zone: AA is clear and it is no referral below,
+                         or a referral to the zone itself */
+    ORIGIN_WRONG,     /* about another name, type, class or zone than the question's, or both data
+                         and a denial */
     ORIGIN_MALFORMED, /* cannot be read to its end */
 
     ORIGIN_GOOD, /* an answer, a denial, or a referral to below the zone */

@@ -106,6 +106,17 @@ void question_ask_again(struct origin_pool *pool, struct question *question, uns
     question_wait(pool, question, ROOM_WAIT_MS);
 }
 
+/* Whether an answer of the server's was doubted, which TCP was to settle. */
+static bool is_doubted(const struct question *question, unsigned member)
+{
+    for (unsigned i = 0; i < ATTEMPTS_MAX; i++) {
+        const struct attempt *attempt = &question->attempts[i];
+        if (!attempt_is_free(attempt) && attempt->is_doubted && attempt->member == member)
+            return true;
+    }
+    return false;
+}
+
 void attempt_lost(struct origin_pool *pool, struct attempt *attempt, bool is_same_again)
 {
     struct question *question = attempt->question;
@@ -113,6 +124,9 @@ void attempt_lost(struct origin_pool *pool, struct attempt *attempt, bool is_sam
     attempt_unlink(attempt);
     if (is_same_again)
         question_ask_again(pool, question, member, true);
+    else if (is_doubted(question, member))
+        /* Without TCP it is settled by how often it happens: server_lost_case(). */
+        question_ask_again(pool, question, member, false);
     else
         question_failed_at(pool, question, member, NULL, 0);
 }

@@ -22,8 +22,8 @@
 #define OUT_SIZE    (PIPELINED_MAX * (LENGTH_SIZE + ORIGIN_QUERY_SIZE_MAX))
 #define IN_SIZE     (LENGTH_SIZE + MESSAGE_SIZE_MAX)
 
-/* Nothing came for so long: an idle connection is closed before most servers would do so, one with
- * questions in flight is dead. */
+/* No whole message came for so long: an idle connection is closed before most servers would do so,
+ * one with questions in flight is dead, also when octets trickle in. */
 #define SILENCE_MS 4000
 
 /* After a connection could not be made. */
@@ -134,7 +134,7 @@ static struct tcp_connection *connection_open(struct origin_pool *pool, struct s
 static bool has_room(const struct tcp_connection *connection)
 {
     const struct channel *channel = &connection->channel;
-    return channel->in_flight < PIPELINED_MAX &&
+    return !connection->is_hung && channel->in_flight < PIPELINED_MAX &&
            channel->in_flight + channel->answered < connection->server->questions_max &&
            OUT_SIZE - connection->out_end >= LENGTH_SIZE + ORIGIN_QUERY_SIZE_MAX;
 }
@@ -220,7 +220,7 @@ void tcp_flush(struct origin_pool *pool)
 
 /* ---- Receiving ---- */
 
-/* Hands on every whole message in the buffer. */
+/* Hands on every whole message in the buffer: only these are signs of life. */
 static void take_messages(struct origin_pool *pool, struct tcp_connection *connection)
 {
     size_t at = 0;
@@ -239,6 +239,10 @@ static void take_messages(struct origin_pool *pool, struct tcp_connection *conne
         question_arrival(pool, &arrival);
         at += LENGTH_SIZE + size;
     }
+    if (at > 0) {
+        connection->is_hung = false;
+        wheel_timer_set(&pool->wheel, &connection->timer, pool->now_ms + SILENCE_MS);
+    }
     memmove(connection->in, connection->in + at, connection->in_end - at);
     connection->in_end -= at;
 }
@@ -253,7 +257,6 @@ static bool connection_read(struct origin_pool *pool, struct tcp_connection *con
     if (count == 0)
         return false;
     connection->in_end += (size_t)count;
-    wheel_timer_set(&pool->wheel, &connection->timer, pool->now_ms + SILENCE_MS);
     take_messages(pool, connection);
     return true;
 }

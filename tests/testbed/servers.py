@@ -1,4 +1,4 @@
-"""Tamis and its peers Knot, NSD and BIND as authoritative servers of the same zones.
+"""Tamis and its peers Knot, NSD, BIND and PowerDNS as authoritative servers of the same zones.
 
 A zone is given as (name, path of its zone file); names are absolute text ("a.example.", "."). Each
 class writes its configuration into its own directory, starts the program and waits until every zone
@@ -232,6 +232,36 @@ class Bind(Server):
                          % (name.replace("\\", "\\\\"), os.path.abspath(file), zone_extra))
         config = self.write("named.conf", "\n".join(lines) + "\n")
         self.run([program("named"), "-4", "-g", "-n", "1", "-c", config])
+        if wait:
+            self.wait_for_zones([name for name, _ in zones])
+        return self
+
+
+class PowerDns(Server):
+    """PowerDNS with its zones in LMDB."""
+
+    name = "powerdns"
+
+    def start(self, zones, wait=True):
+        self.write("pdns.conf", "\n".join([
+            "launch=lmdb",
+            "load-modules=liblmdbbackend.so",
+            "lmdb-filename=%s" % self.path("pdns.lmdb"),
+            "lmdb-sync-mode=nosync",
+            "lmdb-shards=1",
+            "local-address=%s" % self.address,
+            "local-port=%d" % self.port,
+            "socket-dir=%s" % self.directory,
+            "receiver-threads=1",
+            "distributor-threads=1",
+            "dname-processing=yes",
+            "udp-truncation-threshold=4096",
+            "daemon=no", "guardian=no", "setuid=", "setgid=", "disable-syslog=yes", "loglevel=3",
+        ]) + "\n")
+        for name, file in zones:
+            subprocess.run([program("pdnsutil"), "--config-dir=%s" % self.directory, "load-zone", name, file],
+                           check=True, capture_output=True, text=True)
+        self.run([program("pdns_server"), "--config-dir=%s" % self.directory])
         if wait:
             self.wait_for_zones([name for name, _ in zones])
         return self

@@ -185,6 +185,30 @@ static void test_denials_live_as_long_as_the_soa_says(void **state)
     assert_int_equal(answer.counts[1], 0);
 }
 
+static void test_nothing_is_fresh_for_ever(void **state)
+{
+    (void)state;
+    begin(AA, "www.a.example.", KNOT_RRTYPE_A);
+    put_a(0, "www.a.example.", INT32_MAX);
+    assert_int_equal(judge("www.a.example.", KNOT_RRTYPE_A), MESSAGE_ANSWER);
+    assert_int_equal(answer.expires_at, NOW + 7 * 24 * 60 * 60);
+
+    begin(AA | KNOT_RCODE_NXDOMAIN, "no.a.example.", KNOT_RRTYPE_A);
+    put_soa("a.example.", INT32_MAX, INT32_MAX);
+    assert_int_equal(judge("no.a.example.", KNOT_RRTYPE_A), MESSAGE_ANSWER);
+    assert_int_equal(answer.expires_at, NOW + 3 * 60 * 60);
+}
+
+static void test_ns_of_the_zone_beside_aliases_refer_to_nobody(void **state)
+{
+    (void)state;
+    begin(AA, "www.a.example.", KNOT_RRTYPE_A);
+    put_names(0, "www.a.example.", KNOT_RRTYPE_CNAME, 300, "www.a.example.");
+    put_names(1, "a.example.", KNOT_RRTYPE_NS, 300, "ns.a.example.");
+    assert_int_equal(judge("www.a.example.", KNOT_RRTYPE_A), MESSAGE_ANSWER);
+    assert_int_equal(answer.counts[0], 1);
+}
+
 static void test_ttl_0_is_for_those_who_wait(void **state)
 {
     (void)state;
@@ -377,6 +401,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_address_comes_through_with_its_ttl_running),
         cmocka_unit_test(test_denials_live_as_long_as_the_soa_says),
+        cmocka_unit_test(test_nothing_is_fresh_for_ever),
+        cmocka_unit_test(test_ns_of_the_zone_beside_aliases_refer_to_nobody),
         cmocka_unit_test(test_ttl_0_is_for_those_who_wait),
         cmocka_unit_test(test_aliases_are_followed_while_they_stay_in_the_zone),
         cmocka_unit_test(test_an_upward_referral_is_no_answer),
