@@ -356,7 +356,7 @@ const struct command command_order_rehearse = {
         "\n"
         "  --zone NAME=FILE       a zone and its file; any number of times\n"
         "  --axfr NAME=ADDR@PORT  a zone, transferred from a server\n"
-        "  --traffic FILE         a packet capture, or a list of queries: \"name type\" a line\n"
+        "  --traffic FILE         a packet capture, dnstap, or a list: \"name type\" a line\n"
         "  --port N               of the server in the capture (default 53)\n"
         "  --max-live N           listed names that may be alive\n"
         "  --max-shared N         other names that may share an address with a listed one\n"

@@ -86,7 +86,7 @@ static json_t *names_json(const struct rehearsal *rehearsal)
                       "below", (json_int_t)name->below);
         if (item != NULL && rehearsal->has_traffic)
             json_object_set_new(item, "queries", count_json(hits));
-        if (item != NULL && rehearsal->has_traffic && rehearsal->traffic.report.is_capture)
+        if (item != NULL && rehearsal->has_traffic && rehearsal->traffic.report.has_clients)
             json_object_set_new(item, "clients", count_json(name->clients));
         json_array_append_new(list, item);
     }
@@ -108,7 +108,7 @@ static json_t *subtrees_json(const struct rehearsal *rehearsal)
         if (item != NULL && rehearsal->has_traffic)
             json_object_set_new(item, "queries",
                                 count_json(active_order_subtree_hits(rehearsal->active, i)));
-        if (item != NULL && rehearsal->has_traffic && rehearsal->traffic.report.is_capture)
+        if (item != NULL && rehearsal->has_traffic && rehearsal->traffic.report.has_clients)
             json_object_set_new(item, "clients", count_json(subtree->clients));
         json_array_append_new(list, item);
     }
@@ -117,7 +117,7 @@ static json_t *subtrees_json(const struct rehearsal *rehearsal)
 
 static json_t *clients_json(const struct rehearsed_traffic *traffic)
 {
-    if (!traffic->report.is_capture)
+    if (!traffic->report.has_clients)
         return json_null();
     return json_pack("{s:I, s:I, s:f, s:I, s:f}", "all", (json_int_t)traffic->clients, "touched",
                      (json_int_t)traffic->clients_touched, "touched_share",
@@ -137,10 +137,9 @@ static json_t *traffic_json(const struct rehearse_report *report)
     return json_pack(
         "{s:s, s:s, s:{s:I, s:I, s:f, s:I, s:f, s:I}, s:o, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I, "
         "s:b}}",
-        "file", report->traffic_path, "kind", traffic->report.is_capture ? "capture" : "list",
-        "queries", "all", (json_int_t)traffic->queries, "touched",
-        (json_int_t)traffic->queries_touched, "touched_share",
-        rehearsal_share(traffic->queries_touched, traffic->queries), "unlisted",
+        "file", report->traffic_path, "kind", traffic_form_word(traffic->report.form), "queries",
+        "all", (json_int_t)traffic->queries, "touched", (json_int_t)traffic->queries_touched,
+        "touched_share", rehearsal_share(traffic->queries_touched, traffic->queries), "unlisted",
         (json_int_t)unlisted, "unlisted_share", rehearsal_share(unlisted, traffic->queries),
         "outside", (json_int_t)traffic->outside, "clients", clients_json(traffic), "hits",
         (json_int_t)traffic->hits, "read", "read", (json_int_t)traffic->report.read, "others",

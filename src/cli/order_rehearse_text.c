@@ -207,7 +207,7 @@ static void print_popular(const struct rehearsal *rehearsal)
                                                   {"queries", true},           {"share", true},
                                                   {"clients", true},           {"share", true}};
     const struct rehearsed_traffic *traffic = &rehearsal->traffic;
-    size_t column_count = traffic->report.is_capture ? 6 : 4;
+    size_t column_count = traffic->report.has_clients ? 6 : 4;
     struct popular popular[POPULAR_MAX];
     char text[NAME_TEXT_MAX + 2] = "  ";
 
@@ -220,7 +220,7 @@ static void print_popular(const struct rehearsal *rehearsal)
         table_add(table, text);
         table_add(table, popular[i].state);
         add_share(table, popular[i].hits, traffic->queries);
-        if (traffic->report.is_capture)
+        if (traffic->report.has_clients)
             add_share(table, popular[i].clients, traffic->clients);
     }
     putchar('\n');
@@ -231,14 +231,15 @@ static void print_popular(const struct rehearsal *rehearsal)
 /* What could not be replayed as it was. */
 static void print_left_out(const struct traffic_report *read)
 {
-    print_row_if(read->is_capture ? "malformed messages" : "malformed lines", read->malformed,
-                 "left out");
+    print_row_if(read->form == TRAFFIC_LIST ? "malformed lines" : "malformed messages",
+                 read->malformed, "left out");
     print_row_if("requests of other kinds", read->others, "left out");
     print_row_if("fragments of packets", read->fragments, "left out");
     print_row_if("packets not captured whole", read->truncated, "left out");
     print_row_if("gaps in TCP streams", read->gaps, "");
     if (read->cut_short)
-        printf("  the capture ends inside a packet; what came before counts\n");
+        printf("  the %s ends inside a packet or event; what came before counts\n",
+               traffic_form_word(read->form));
     if (read->malformed_line > 0)
         printf("  the first malformed line is %" PRIu64 "\n", read->malformed_line);
 }
@@ -254,7 +255,7 @@ static void print_traffic(const struct rehearse_report *report)
     print_row("queries for these zones", traffic->queries, "");
     print_share("touched", traffic->queries_touched, traffic->queries);
     print_share("not touched", traffic->queries - traffic->queries_touched, traffic->queries);
-    if (traffic->report.is_capture) {
+    if (traffic->report.has_clients) {
         print_row("clients", traffic->clients, "different addresses");
         print_share("that ask for a listed name", traffic->clients_touched, traffic->clients);
         print_share("that ask for others", traffic->clients_unlisted, traffic->clients);

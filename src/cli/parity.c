@@ -10,16 +10,36 @@ struct parity {
     const struct question_set *set;
     const size_t *indices;
     size_t count, next;
+    bool waits; /* the source had no question at the moment */
     struct compare_rules rules;
     struct answer_arena *arena;
     struct parity_result *result;
 };
 
+static bool source_next(struct parity *parity, struct exchange_question *ret_question)
+{
+    const struct parity_source *source = parity->options->source;
+    if (source == NULL)
+        return false;
+    *ret_question = (struct exchange_question){0};
+    enum parity_next next = source->next(source->context, ret_question);
+    parity->waits = next == PARITY_NONE_YET;
+    if (next == PARITY_QUESTION)
+        ret_question->mark = listing_find(parity->options->listing, ret_question->name);
+    return next == PARITY_QUESTION;
+}
+
+static bool parity_waits(void *context)
+{
+    const struct parity *parity = context;
+    return parity->waits;
+}
+
 static bool parity_next(void *context, struct exchange_question *ret_question)
 {
     struct parity *parity = context;
     if (parity->next == parity->count)
-        return false;
+        return source_next(parity, ret_question);
     size_t index = parity->indices != NULL ? parity->indices[parity->next] : parity->next;
     const struct question_entry *entry = &parity->set->entries[index];
     const uint8_t *name = question_set_name(parity->set, index);
@@ -102,7 +122,7 @@ static bool parity_done(void *context, const struct exchange_question *question,
         break;
     }
     if (parity->options->judged != NULL)
-        parity->options->judged(parity->options->context, question->ordinal, &comparison);
+        parity->options->judged(parity->options->context, question, &comparison);
     return false;
 }
 
@@ -135,8 +155,11 @@ int parity_run(const struct parity_options *options, const struct question_set *
                             .rules = {.ttl = TTL_DECREMENTED, .listing = options->listing},
                             .arena = arena,
                             .result = ret_result};
-    const struct exchange_client client = {
-        .context = &parity, .next = parity_next, .done = parity_done, .tick = parity_tick};
+    const struct exchange_client client = {.context = &parity,
+                                           .next = parity_next,
+                                           .waits = parity_waits,
+                                           .done = parity_done,
+                                           .tick = parity_tick};
     rc = exchange_run(exchange, &client, ret_error);
     struct exchange_counts counts = exchange_counts(exchange);
     ret_result->counts.front_ms = (double)counts.rtt_us[EXCHANGE_FRONT] / 1e3;

@@ -25,12 +25,24 @@ struct parity_counts {
     double front_ms, origin_ms; /* smoothed round trip; 0: none seen */
 };
 
+enum parity_next { PARITY_QUESTION, PARITY_NONE_YET, PARITY_END };
+
+/* Where questions come from that nobody has gathered before. */
+struct parity_source {
+    void *context;
+    /* Fills in name, name_size, type and dnssec_ok. Never waits. */
+    enum parity_next (*next)(void *context, struct exchange_question *ret_question);
+};
+
 struct parity_options {
     struct exchange_options exchange;
     struct listing *listing; /* orders in force; may be empty */
     /* Told of each question once it is judged; may be NULL. */
-    void (*judged)(void *context, size_t index, const struct comparison *comparison);
+    void (*judged)(void *context, const struct exchange_question *question,
+                   const struct comparison *comparison);
     void *context;
+    /* Questions behind those of the set, as clients ask them; may be NULL. */
+    const struct parity_source *source;
     /* Asked ten times a second; true: stop. May be NULL. */
     bool (*stopped)(void);
 };
@@ -43,8 +55,9 @@ struct parity_result {
 };
 
 /* Asks the questions of `set` whose indices are given (NULL: all of them, `count` is then not
- * looked at). What differs is asked once more after half a second, and only what differs again is
- * a finding. Returns 0, or a negative errno where the machine itself fails. */
+ * looked at), and then those of the source until it ends. What differs is asked once more after
+ * half a second, and only what differs again is a finding. Returns 0, or a negative errno where the
+ * machine itself fails. */
 _must_check_ int parity_run(const struct parity_options *options, const struct question_set *set,
                             const size_t *indices, size_t count, struct parity_result *ret_result,
                             struct error *ret_error);

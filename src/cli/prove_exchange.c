@@ -451,7 +451,10 @@ static bool questions_start(struct exchange *exchange, bool more)
                 break;
             if (!exchange->client->next(exchange->client->context, &slot->question)) {
                 slot_release(exchange, slot);
-                more = false;
+                more = exchange->client->waits != NULL &&
+                       exchange->client->waits(exchange->client->context);
+                if (more) /* what is to be asked again has its turn at the next step */
+                    break;
                 continue;
             }
             slot->question.round = 0;

@@ -59,8 +59,10 @@ struct exchange_reply {
 
 struct exchange_client {
     void *context;
-    /* Gives the next question. False: there are no more. */
+    /* Gives the next question. False: there are no more, or as waits() says. */
     bool (*next)(void *context, struct exchange_question *ret_question);
+    /* next() had none: whether there may be one later. NULL: no. */
+    bool (*waits)(void *context);
     /* Both sides are through. True: ask both again after a pause. */
     bool (*done)(void *context, const struct exchange_question *question,
                  const struct exchange_reply replies[EXCHANGE_SIDES]);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/prove_exchange.h"
+#include "cli/takeover_live.h"
 
 static volatile sig_atomic_t interrupted;
 
@@ -55,6 +57,10 @@ enum option_code {
     OPTION_REASON,
     OPTION_NO_WAIT,
     OPTION_MEASURE,
+    OPTION_LIVE,
+    OPTION_DNSTAP,
+    OPTION_SECONDS,
+    OPTION_QUERIES,
 };
 
 static const struct option long_options[] = {
@@ -65,6 +71,10 @@ static const struct option long_options[] = {
     {"reason", required_argument, NULL, OPTION_REASON},
     {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
     {"measure", no_argument, NULL, OPTION_MEASURE},
+    {"live", required_argument, NULL, OPTION_LIVE},
+    {"dnstap", required_argument, NULL, OPTION_DNSTAP},
+    {"seconds", required_argument, NULL, OPTION_SECONDS},
+    {"queries", required_argument, NULL, OPTION_QUERIES},
     {NULL, 0, NULL, 0},
 };
 
@@ -114,6 +124,22 @@ static const char *option_take(struct takeover_run *run, int option, const char 
     case OPTION_MEASURE:
         run->measure = true;
         return NULL;
+    case OPTION_LIVE:
+        run->live = argument;
+        return NULL;
+    case OPTION_DNSTAP:
+        run->dnstap = argument;
+        return NULL;
+    case OPTION_SECONDS:
+        if (!number_parse(argument, 100000000, &number))
+            return "--seconds takes a number, from 1";
+        run->seconds = (unsigned)number;
+        return NULL;
+    case OPTION_QUERIES:
+        if (!number_parse(argument, ULONG_MAX - 1, &number))
+            return "--queries takes a number, from 1";
+        run->queries = number;
+        return NULL;
     default:
         return "unknown option, or one without its argument";
     }
@@ -145,7 +171,42 @@ static int options_parse(const struct takeover_command *self, struct takeover_ru
     }
     if (optind == argc)
         return command_usage_error(self->command, "the plan's file is needed");
+    if ((run->traffic != NULL) + (run->live != NULL) + (run->dnstap != NULL) > 1)
+        return command_usage_error(self->command,
+                                   "of --traffic, --live and --dnstap only one may be given");
+    if (!takeover_is_live(run) && (run->seconds > 0 || run->queries > 0))
+        return command_usage_error(self->command,
+                                   "--seconds and --queries belong to --live or --dnstap");
     return 0;
+}
+
+static bool domain_chosen(const struct takeover_plan *plan, const struct plan_domain *domain,
+                          int argc, char **argv)
+{
+    bool chosen = optind + 1 == argc;
+    for (int k = optind + 1; k < argc; k++)
+        chosen |= plan_domain_find(plan, argv[k]) == domain;
+    return chosen;
+}
+
+/* Live queries are for all domains at once. */
+static int domains_live(const struct takeover_command *self, struct takeover_run *run, int argc,
+                        char **argv, struct error *ret_error)
+{
+    const struct takeover_plan *plan = run->takeover->plan;
+    const struct plan_domain **chosen = calloc(plan->domains_count + 1, sizeof(const void *));
+    size_t count = 0;
+
+    if (chosen == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    for (unsigned i = 0; i < plan->domains_count; i++)
+        if (domain_chosen(plan, &plan->domains[i], argc, argv))
+            chosen[count++] = &plan->domains[i];
+    int rc = takeover_live_do(
+        run, self->step == takeover_copy_do ? &takeover_copy_live : &takeover_shadow_live, chosen,
+        count, ret_error);
+    free(chosen);
+    return rc;
 }
 
 /* One domain after the other; the first that fails or has a finding in `go` ends it. */
@@ -158,10 +219,7 @@ static int domains_run(const struct takeover_command *self, struct takeover_run 
 
     for (unsigned i = 0; i < plan->domains_count && !takeover_interrupted(); i++) {
         const struct plan_domain *domain = &plan->domains[i];
-        bool chosen = optind + 1 == argc;
-        for (int k = optind + 1; k < argc; k++)
-            chosen |= plan_domain_find(plan, argv[k]) == domain;
-        if (!chosen)
+        if (!domain_chosen(plan, domain, argc, argv))
             continue;
         json_t *result = json_pack("{s:s}", "domain", domain->name);
         int rc = self->step(run, domain, result, ret_error);
@@ -201,8 +259,10 @@ static int command_do(const struct takeover_command *self, int argc, char **argv
         return EXIT_USAGE;
     }
     run.results = json_array();
-    rc = self->step != NULL ? domains_run(self, &run, argc, argv, &error)
-                            : takeover_status_print(&run, &error);
+    if (self->step == NULL)
+        rc = takeover_status_print(&run, &error);
+    else
+        rc = (takeover_is_live(&run) ? domains_live : domains_run)(self, &run, argc, argv, &error);
     if (run.json) {
         json_dumpf(run.results, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -246,21 +306,33 @@ TAKEOVER_COMMAND(plan, takeover_plan_do, "look at a delegation before it moves",
 TAKEOVER_COMMAND(copy, takeover_copy_do, "see that the front has the zone, or warm its cache",
                  "usage: tamis takeover copy PLAN [DOMAIN]...\n\n"
                  "A secondary: compares the front's serial with the origin's. Forwarding: asks\n"
-                 "the front for all known names, and for those of recorded traffic.\n\n"
-                 "  --traffic FILE          a capture (pcap), or a list of \"name type\"\n"
-                 "  --port N                of requests in the capture (53)\n"
+                 "the front for all known names, and for those of traffic.\n\n"
+                 "  --traffic FILE          a capture (pcap), dnstap, or a list of \"name type\"\n"
+                 "  --live INTERFACE        queries as they arrive there; see --port\n"
+                 "  --dnstap SOCKET         dnstap events sent to a path or ADDR@PORT\n"
+                 "  --seconds N             of live queries (until interrupted)\n"
+                 "  --queries N             live queries, at most\n"
+                 "  --port N                of requests in a capture (53)\n"
                  "  --rate N                questions a second, at most\n" HELP_TAIL
                  "example:\n  tamis takeover copy plan.yaml\n",
-                 OPTION_TRAFFIC, OPTION_PORT, OPTION_RATE, 0);
-TAKEOVER_COMMAND(shadow, takeover_shadow_do, "ask front and origin what clients ask, unseen",
-                 "usage: tamis takeover shadow PLAN [DOMAIN]... [--traffic FILE]\n\n"
-                 "Asks both servers for the queries of recorded traffic, or without it for all\n"
-                 "known names, and classifies what differs as tamis prove does.\n\n"
-                 "  --traffic FILE          a capture (pcap), or a list of \"name type\"\n"
-                 "  --port N                of requests in the capture (53)\n"
-                 "  --rate N                questions a second, at most\n" HELP_TAIL
-                 "example:\n  tamis takeover shadow plan.yaml a.example --traffic queries.pcap\n",
-                 OPTION_TRAFFIC, OPTION_PORT, OPTION_RATE, 0);
+                 OPTION_TRAFFIC, OPTION_LIVE, OPTION_DNSTAP, OPTION_SECONDS, OPTION_QUERIES,
+                 OPTION_PORT, OPTION_RATE, 0);
+TAKEOVER_COMMAND(
+    shadow, takeover_shadow_do, "ask front and origin what clients ask, unseen",
+    "usage: tamis takeover shadow PLAN [DOMAIN]... [--traffic FILE]\n\n"
+    "Asks both servers for the queries of traffic, recorded or as they come, or\n"
+    "without it for all known names, and classifies what differs as tamis prove does.\n\n"
+    "  --traffic FILE          a capture (pcap), dnstap, or a list of \"name type\"\n"
+    "  --live INTERFACE        queries as they arrive there; see --port\n"
+    "  --dnstap SOCKET         dnstap events sent to a path or ADDR@PORT\n"
+    "  --seconds N             of live queries (until interrupted)\n"
+    "  --queries N             live queries, at most\n"
+    "  --port N                of requests in a capture (53)\n"
+    "  --rate N                questions a second, at most\n" HELP_TAIL
+    "example:\n  tamis takeover shadow plan.yaml a.example --traffic queries.pcap\n"
+    "  tamis takeover shadow plan.yaml --live eth0 --seconds 3600\n",
+    OPTION_TRAFFIC, OPTION_LIVE, OPTION_DNSTAP, OPTION_SECONDS, OPTION_QUERIES, OPTION_PORT,
+    OPTION_RATE, 0);
 TAKEOVER_COMMAND(gate, takeover_gate_do, "open the way when nothing differs, or say what blocks it",
                  "usage: tamis takeover gate PLAN [DOMAIN]...\n\n"
                  "Opens when no question differs, every known name was asked and found right,\n"

@@ -12,9 +12,12 @@ struct takeover_run {
     const char *step; /* its word, for the log */
     bool json, measure, no_wait;
     const char *traffic, *reason; /* NULL: not given */
+    const char *live, *dnstap;    /* where queries come from as they are asked, or NULL */
     uint16_t port;
     unsigned rate;
-    json_t *results; /* an object for each domain, printed at the end with --json */
+    unsigned seconds; /* of live queries; 0: until interrupted */
+    uint64_t queries; /* live ones, at most; 0: no bound */
+    json_t *results;  /* an object for each domain, printed at the end with --json */
 };
 
 /* Does the step for one domain; what it finds goes into `result` and, without --json, on standard
@@ -28,6 +31,11 @@ takeover_step_fn takeover_plan_do, takeover_copy_do, takeover_shadow_do, takeove
 /* Prints a line about a domain, unless JSON is wanted. */
 void takeover_say(const struct takeover_run *run, const struct plan_domain *domain,
                   const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static inline bool takeover_is_live(const struct takeover_run *run)
+{
+    return run->live != NULL || run->dnstap != NULL;
+}
 
 /* Whether SIGINT or SIGTERM came. */
 bool takeover_interrupted(void);

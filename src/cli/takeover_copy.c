@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/quantity.h"
-#include "cli/takeover.h"
+#include "cli/takeover_live.h"
 
 static int origin_serial(const struct plan_domain *domain, uint32_t *ret_serial,
                          struct error *ret_error)
@@ -62,64 +62,121 @@ static int copy_look(const struct takeover_run *run, const struct plan_domain *d
     return serving && here == serial ? 0 : 1;
 }
 
-/* Forwarding: every known name, and those of traffic, are asked of the front once. The exchange has
- * two sides; both are the front here, so that the second answer shows that the cache has it. */
-static int cache_warm(const struct takeover_run *run, const struct plan_domain *domain,
-                      json_t *result, struct error *ret_error)
-{
-    struct takeover_check check;
-    uint64_t queries = 0;
-    struct parity_result *warmed = calloc(1, sizeof(*warmed));
-    if (warmed == NULL)
-        return error_set(ret_error, -ENOMEM, "out of memory");
+struct copy {
+    struct takeover_run *run;
+    const struct plan_domain *domain;
+    bool secondary;
+    struct takeover_check check; /* forwarding */
+};
 
-    int rc = takeover_check_init(&check, run, domain, ret_error);
-    if (rc == 0 && run->traffic != NULL)
-        rc = question_set_add_traffic(&check.known, run->traffic, run->port, &check.scope, &queries,
-                                      ret_error);
-    check.parity.exchange.address[EXCHANGE_ORIGIN] = check.parity.exchange.address[EXCHANGE_FRONT];
-    if (rc == 0)
-        rc = parity_run(&check.parity, &check.known, NULL, 0, warmed, ret_error);
-    uint64_t questions = warmed->counts.questions, failed = warmed->counts.servfail;
-    bool stopped = warmed->stopped;
-    takeover_check_clear(&check);
-    free(warmed);
-    if (rc < 0)
-        return rc;
-    takeover_say(run, domain, "%s questions asked, %s failed%s",
-                 quantity_count((int64_t)questions).text, quantity_count((int64_t)failed).text,
-                 stopped ? "; interrupted" : "");
-    json_object_set_new(result, "questions", json_integer((json_int_t)questions));
-    json_object_set_new(result, "failed", json_integer((json_int_t)failed));
-    return failed > 0 || stopped;
+static void copy_free(void *state)
+{
+    struct copy *copy = state;
+    if (copy == NULL)
+        return;
+    takeover_check_clear(&copy->check);
+    free(copy);
 }
 
-int takeover_copy_do(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
-                     struct error *ret_error)
+/* Forwarding: every known name, and those of traffic, are asked of the front once. The exchange has
+ * two sides; both are the front here, so that the second answer shows that the cache has it. */
+static int warming_begin(struct copy *copy, struct error *ret_error)
+{
+    const struct takeover_run *run = copy->run;
+    struct takeover_check *check = &copy->check;
+    uint64_t queries = 0;
+
+    int rc = takeover_check_init(check, run, copy->domain, ret_error);
+    if (rc == 0 && run->traffic != NULL)
+        rc = question_set_add_traffic(&check->known, run->traffic, run->port, &check->scope,
+                                      &queries, ret_error);
+    check->parity.exchange.address[EXCHANGE_ORIGIN] =
+        check->parity.exchange.address[EXCHANGE_FRONT];
+    return rc;
+}
+
+static int copy_begin(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
+                      void **ret_state, struct live_job *ret_job, struct error *ret_error)
 {
     const char *mode =
         json_string_value(json_object_get(takeover_domain(run->takeover, domain), "mode"));
+    (void)result;
     if (mode == NULL)
         return error_set(ret_error, -EINVAL, "%s has no plan yet: run tamis takeover plan first",
                          domain->name);
-    /* The word itself goes with the state that is read anew below. */
-    bool secondary = strcmp(mode, "secondary") == 0;
-    int found = secondary ? copy_look(run, domain, result, ret_error)
-                          : cache_warm(run, domain, result, ret_error);
+    struct copy *copy = calloc(1, sizeof(*copy));
+    if (copy == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    copy->run = run;
+    copy->domain = domain;
+    copy->secondary = strcmp(mode, "secondary") == 0;
+    int rc = copy->secondary ? 0 : warming_begin(copy, ret_error);
+    if (rc < 0) {
+        copy_free(copy);
+        return rc;
+    }
+    *ret_state = copy;
+    *ret_job = (struct live_job){0};
+    if (!copy->secondary)
+        *ret_job = (struct live_job){.check = &copy->check, .gathered = &copy->check.known};
+    return 0;
+}
+
+static int warming_tell(const struct copy *copy, const struct parity_result *warmed, json_t *result)
+{
+    uint64_t questions = warmed->counts.questions, failed = warmed->counts.servfail;
+
+    takeover_say(copy->run, copy->domain, "%s questions asked, %s failed%s",
+                 quantity_count((int64_t)questions).text, quantity_count((int64_t)failed).text,
+                 warmed->stopped ? "; interrupted" : "");
+    json_object_set_new(result, "questions", json_integer((json_int_t)questions));
+    json_object_set_new(result, "failed", json_integer((json_int_t)failed));
+    return failed > 0 || warmed->stopped;
+}
+
+static int copy_end(void *state, const struct parity_result *warmed, json_t *result,
+                    struct error *ret_error)
+{
+    const struct copy *copy = state;
+    const struct takeover_run *run = copy->run;
+
+    int found = copy->secondary ? copy_look(run, copy->domain, result, ret_error)
+                                : warming_tell(copy, warmed, result);
     if (found < 0)
         return found;
     int rc = takeover_lock(run->takeover, ret_error);
     if (rc < 0)
         return rc;
-    if (found == 0 && takeover_step(run->takeover, domain) == STEP_PLANNED)
-        takeover_step_set(run->takeover, domain, STEP_COPIED);
-    rc =
-        takeover_log(run->takeover, domain, run->step, ret_error, "%s: %s",
-                     secondary ? "secondary" : "forward", found == 0 ? "complete" : "not complete");
+    if (found == 0 && takeover_step(run->takeover, copy->domain) == STEP_PLANNED)
+        takeover_step_set(run->takeover, copy->domain, STEP_COPIED);
+    rc = takeover_log(run->takeover, copy->domain, run->step, ret_error, "%s: %s",
+                      copy->secondary ? "secondary" : "forward",
+                      found == 0 ? "complete" : "not complete");
     if (rc < 0) {
         takeover_unlock(run->takeover);
         return rc;
     }
     rc = takeover_save(run->takeover, ret_error);
     return rc < 0 ? rc : found;
+}
+
+const struct live_step takeover_copy_live = {
+    .begin = copy_begin, .end = copy_end, .free = copy_free};
+
+int takeover_copy_do(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
+                     struct error *ret_error)
+{
+    void *state = NULL;
+    struct live_job job;
+    struct parity_result *warmed = calloc(1, sizeof(*warmed));
+    if (warmed == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    int rc = copy_begin(run, domain, result, &state, &job, ret_error);
+    if (rc == 0 && job.check != NULL)
+        rc = parity_run(&job.check->parity, job.gathered, NULL, 0, warmed, ret_error);
+    if (rc == 0)
+        rc = copy_end(state, warmed, result, ret_error);
+    copy_free(state);
+    free(warmed);
+    return rc;
 }

@@ -15,7 +15,7 @@
 
 #include "base/file_text.h"
 #include "cli/quantity.h"
-#include "cli/takeover.h"
+#include "cli/takeover_live.h"
 
 /* Open differences kept with their text; with more, everything is to be asked again. */
 #define DIFFERENT_MAX 1000
@@ -31,6 +31,8 @@ struct shadow {
     uint8_t *bits;             /* of check.known */
     json_t *different;         /* "name TYPE" [DO] -> {kind, detail, time} */
     bool overflowed;
+    uint64_t clean;      /* questions without a difference since the last note or finding */
+    bool found;          /* something differed since the last note */
     char path[PATH_MAX]; /* of the bits */
 };
 
@@ -98,11 +100,12 @@ static void bit_set(struct shadow *shadow, size_t index, bool value)
 
 /* ---- A run ---- */
 
-static void shadow_text(const struct question_set *set, size_t index, char *ret_text, size_t size)
+static void shadow_text(const uint8_t *name, uint16_t type, bool dnssec_ok, char *ret_text,
+                        size_t size)
 {
-    takeover_question_text(question_set_name(set, index), set->entries[index].type, ret_text, size);
+    takeover_question_text(name, type, ret_text, size);
     size_t used = strlen(ret_text);
-    if (set->entries[index].dnssec_ok)
+    if (dnssec_ok)
         snprintf(ret_text + used, size - used, " DO");
 }
 
@@ -117,17 +120,19 @@ static json_t *detail_text(const char *detail)
     return json_string(text);
 }
 
-static void shadow_judged(void *context, size_t index, const struct comparison *comparison)
+static void shadow_judged(void *context, const struct exchange_question *question,
+                          const struct comparison *comparison)
 {
     struct shadow *shadow = context;
-    const struct question_entry *entry = &shadow->asked.entries[index];
-    const uint8_t *name = question_set_name(&shadow->asked, index);
-    size_t known = question_set_find(&shadow->check.known, name, entry->type, entry->dnssec_ok);
+    size_t known = question_set_find(&shadow->check.known, question->name, question->type,
+                                     question->dnssec_ok);
     char text[KNOT_DNAME_TXT_MAXLEN + 32];
 
     if (known != SIZE_MAX)
         bit_set(shadow, known, comparison->kinds == 0);
-    shadow_text(&shadow->asked, index, text, sizeof(text));
+    shadow->clean = comparison->kinds == 0 ? shadow->clean + 1 : 0;
+    shadow->found |= comparison->kinds != 0;
+    shadow_text(question->name, question->type, question->dnssec_ok, text, sizeof(text));
     if (comparison->kinds == 0) {
         json_object_del(shadow->different, text);
         return;
@@ -142,10 +147,12 @@ static void shadow_judged(void *context, size_t index, const struct comparison *
                                   (json_int_t)time(NULL)));
 }
 
-/* Open differences are asked first, then the traffic, or without it all known names. */
+/* Open differences are asked first, then the traffic, or without it all known names. Live queries
+ * come behind them. */
 static int questions_gather(struct shadow *shadow, json_t *result, struct error *ret_error)
 {
     const struct takeover_run *run = shadow->run;
+    const bool asks_known = run->traffic == NULL && !takeover_is_live(run);
     const char *key;
     json_t *value;
     uint64_t queries = 0;
@@ -163,7 +170,7 @@ static int questions_gather(struct shadow *shadow, json_t *result, struct error 
             knot_rrtype_from_string(word, &type) == 0)
             rc = question_set_add(&shadow->asked, name, type, strtok_r(NULL, " ", &state) != NULL);
     }
-    for (size_t i = 0; i < shadow->check.known.count && rc == 0 && run->traffic == NULL; i++)
+    for (size_t i = 0; asks_known && i < shadow->check.known.count && rc == 0; i++)
         rc = question_set_add(&shadow->asked, question_set_name(&shadow->check.known, i),
                               shadow->check.known.entries[i].type, false);
     if (rc < 0)
@@ -237,36 +244,46 @@ static void different_say(const struct takeover_run *run, const struct plan_doma
     }
 }
 
-/* The state after a run: differences close a gate that was open. */
+/* Puts into the state what was found since the last note: differences close a gate that was open.
+ * The lock is held. */
+static int shadow_write(struct shadow *shadow, struct error *ret_error)
+{
+    struct takeover *takeover = shadow->run->takeover;
+    json_t *object = takeover_domain(takeover, shadow->domain);
+    enum takeover_step step = takeover_step(takeover, shadow->domain);
+
+    if (shadow->overflowed)
+        memset(shadow->bits, 0, bits_size(shadow));
+    int rc = bits_save(shadow, ret_error);
+    if (rc < 0)
+        return rc;
+    /* What differs nowhere adds to the count; else only what came behind the last difference. */
+    json_int_t before = shadow->found ? 0 : json_integer_value(json_object_get(object, "clean"));
+    json_object_set_new(object, "clean", json_integer(before + (json_int_t)shadow->clean));
+    json_object_set_new(object, "different", json_deep_copy(shadow->different));
+    if (step == STEP_COPIED || (step == STEP_OPEN && shadow->found))
+        takeover_step_set(takeover, shadow->domain, STEP_SHADOWED);
+    shadow->clean = 0;
+    shadow->found = false;
+    return 0;
+}
+
+/* The state after a run, and its line in the log. */
 static int shadow_note(struct shadow *shadow, const struct parity_result *parity,
                        struct error *ret_error)
 {
     struct takeover *takeover = shadow->run->takeover;
     const struct parity_counts *counts = &parity->counts;
-    /* A run that differs nowhere adds to the count; else only what came behind the last one. */
-    bool clean = counts->different + counts->not_comparable == 0;
 
-    if (shadow->overflowed)
-        memset(shadow->bits, 0, bits_size(shadow));
     int rc = takeover_lock(takeover, ret_error);
     if (rc == 0)
-        rc = bits_save(shadow, ret_error);
-    if (rc < 0) {
-        takeover_unlock(takeover);
-        return rc;
-    }
-    json_t *object = takeover_domain(takeover, shadow->domain);
-    json_int_t before = clean ? json_integer_value(json_object_get(object, "clean")) : 0;
-    json_object_set_new(object, "clean",
-                        json_integer(before + (json_int_t)counts->since_different));
-    json_object_set(object, "different", shadow->different);
-    enum takeover_step step = takeover_step(takeover, shadow->domain);
-    if (step == STEP_COPIED || (step == STEP_OPEN && !clean))
-        takeover_step_set(takeover, shadow->domain, STEP_SHADOWED);
-    rc = takeover_log(takeover, shadow->domain, shadow->run->step, ret_error,
-                      "%" PRIu64 " questions, %" PRIu64 " different, %zu open differences%s",
-                      counts->questions, counts->different + counts->not_comparable,
-                      json_object_size(shadow->different), parity->stopped ? ", interrupted" : "");
+        rc = shadow_write(shadow, ret_error);
+    if (rc == 0)
+        rc = takeover_log(takeover, shadow->domain, shadow->run->step, ret_error,
+                          "%" PRIu64 " questions, %" PRIu64 " different, %zu open differences%s",
+                          counts->questions, counts->different + counts->not_comparable,
+                          json_object_size(shadow->different),
+                          parity->stopped ? ", interrupted" : "");
     if (rc < 0) {
         takeover_unlock(takeover);
         return rc;
@@ -274,32 +291,83 @@ static int shadow_note(struct shadow *shadow, const struct parity_result *parity
     return takeover_save(takeover, ret_error);
 }
 
+/* The same in the middle of a run, without a line. */
+static int shadow_keep(void *state, struct error *ret_error)
+{
+    struct shadow *shadow = state;
+    struct takeover *takeover = shadow->run->takeover;
+
+    int rc = takeover_lock(takeover, ret_error);
+    if (rc == 0)
+        rc = shadow_write(shadow, ret_error);
+    if (rc < 0) {
+        takeover_unlock(takeover);
+        return rc;
+    }
+    return takeover_save(takeover, ret_error);
+}
+
+static void shadow_free(void *state)
+{
+    struct shadow *shadow = state;
+    if (shadow == NULL)
+        return;
+    shadow_close(shadow);
+    free(shadow);
+}
+
+static int shadow_begin(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
+                        void **ret_state, struct live_job *ret_job, struct error *ret_error)
+{
+    if (takeover_step(run->takeover, domain) < STEP_COPIED)
+        return error_set(ret_error, -EINVAL, "%s is not copied yet: run tamis takeover copy first",
+                         domain->name);
+    struct shadow *shadow = calloc(1, sizeof(*shadow));
+    if (shadow == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    shadow->run = run;
+    shadow->domain = domain;
+    int rc = shadow_open(shadow, ret_error);
+    if (rc == 0)
+        rc = questions_gather(shadow, result, ret_error);
+    if (rc < 0) {
+        shadow_free(shadow);
+        return rc;
+    }
+    *ret_state = shadow;
+    *ret_job = (struct live_job){.check = &shadow->check, .gathered = &shadow->asked};
+    return 0;
+}
+
+static int shadow_end(void *state, const struct parity_result *asked, json_t *result,
+                      struct error *ret_error)
+{
+    struct shadow *shadow = state;
+
+    counts_tell(shadow, &asked->counts, result);
+    different_say(shadow->run, shadow->domain, shadow->different);
+    int rc = shadow_note(shadow, asked, ret_error);
+    return rc == 0 ? json_object_size(shadow->different) > 0 || asked->stopped : rc;
+}
+
+const struct live_step takeover_shadow_live = {
+    .begin = shadow_begin, .keep = shadow_keep, .end = shadow_end, .free = shadow_free};
+
 int takeover_shadow_do(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
                        struct error *ret_error)
 {
-    struct shadow shadow = {.run = run, .domain = domain};
-    struct parity_result *parity = calloc(1, sizeof(*parity));
-    if (parity == NULL)
+    void *state = NULL;
+    struct live_job job;
+    struct parity_result *asked = calloc(1, sizeof(*asked));
+    if (asked == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    int rc = 0;
-    if (takeover_step(run->takeover, domain) < STEP_COPIED)
-        rc = error_set(ret_error, -EINVAL, "%s is not copied yet: run tamis takeover copy first",
-                       domain->name);
+    int rc = shadow_begin(run, domain, result, &state, &job, ret_error);
     if (rc == 0)
-        rc = shadow_open(&shadow, ret_error);
+        rc = parity_run(&job.check->parity, job.gathered, NULL, 0, asked, ret_error);
     if (rc == 0)
-        rc = questions_gather(&shadow, result, ret_error);
-    if (rc == 0)
-        rc = parity_run(&shadow.check.parity, &shadow.asked, NULL, 0, parity, ret_error);
-    if (rc == 0) {
-        counts_tell(&shadow, &parity->counts, result);
-        different_say(run, domain, shadow.different);
-        rc = shadow_note(&shadow, parity, ret_error);
-    }
-    if (rc == 0 && (json_object_size(shadow.different) > 0 || parity->stopped))
-        rc = 1;
-    shadow_close(&shadow);
-    free(parity);
+        rc = shadow_end(state, asked, result, ret_error);
+    shadow_free(state);
+    free(asked);
     return rc;
 }
 
@@ -313,7 +381,8 @@ static size_t missing_say(const struct shadow *shadow, json_t *blocks)
     for (size_t i = 0; i < known->count; i++) {
         if (bit_get(shadow, i) || missing++ >= MISSING_SHOWN)
             continue;
-        shadow_text(known, i, text, sizeof(text));
+        shadow_text(question_set_name(known, i), known->entries[i].type,
+                    known->entries[i].dnssec_ok, text, sizeof(text));
         snprintf(line, sizeof(line), "%s was not asked and found right", text);
         json_array_append_new(blocks, json_string(line));
     }

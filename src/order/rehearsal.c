@@ -196,5 +196,5 @@ void rehearsal_judge(const struct rehearsal *rehearsal, const struct order_budge
                      budget->query_share_max, rehearsal->has_traffic);
     ret_figures[4] = share_figure(
         "client-share", rehearsal_share(traffic->clients_touched, traffic->clients),
-        budget->client_share_max, rehearsal->has_traffic && traffic->report.is_capture);
+        budget->client_share_max, rehearsal->has_traffic && traffic->report.has_clients);
 }

@@ -226,13 +226,13 @@ static int take_segment(struct traffic *traffic, struct traffic_streams *streams
     return traffic_streams_take(streams, traffic, &segment);
 }
 
-static int take_packet(struct traffic *traffic, struct traffic_streams *streams, int link_type,
-                       struct view view)
+int traffic_take_packet(struct traffic *traffic, struct traffic_streams *streams, int link_type,
+                        const uint8_t *octets, size_t size)
 {
     struct packet packet;
 
     traffic->report->read++;
-    switch (read_packet(link_type, view, &packet)) {
+    switch (read_packet(link_type, (struct view){octets, size}, &packet)) {
     case PACKET_OTHER:
         return 0;
     case PACKET_FRAGMENT:
@@ -251,6 +251,17 @@ static int take_packet(struct traffic *traffic, struct traffic_streams *streams,
     return 0;
 }
 
+int traffic_link_check(struct traffic *traffic, const char *source, int link_type)
+{
+    if (link_is_known(link_type))
+        return 0;
+    const char *name = pcap_datalink_val_to_name(link_type);
+    return error_set_at(traffic->error, -EPROTONOSUPPORT, source, 0,
+                        "is a capture of link type %d (%s); Ethernet, Linux cooked and raw IP "
+                        "are known",
+                        link_type, name != NULL ? name : "no name");
+}
+
 static int take_all(struct traffic *traffic, const char *path, pcap_t *capture)
 {
     _cleanup_(traffic_streams_freep) struct traffic_streams *streams = traffic_streams_create();
@@ -260,21 +271,16 @@ static int take_all(struct traffic *traffic, const char *path, pcap_t *capture)
 
     if (streams == NULL)
         return error_set(traffic->error, -ENOMEM, "out of memory");
-    if (!link_is_known(link_type))
-        return error_set_at(traffic->error, -EPROTONOSUPPORT, path, 0,
-                            "is a capture of link type %d (%s); Ethernet, Linux cooked and raw IP "
-                            "are known",
-                            link_type,
-                            pcap_datalink_val_to_name(link_type) != NULL
-                                ? pcap_datalink_val_to_name(link_type)
-                                : "no name");
+    int rc = traffic_link_check(traffic, path, link_type);
+    if (rc < 0)
+        return rc;
     for (;;) {
         int status = pcap_next_ex(capture, &header, &octets);
         if (status != 1) {
             traffic->report->cut_short = status == PCAP_ERROR;
             return 0;
         }
-        int rc = take_packet(traffic, streams, link_type, (struct view){octets, header->caplen});
+        rc = traffic_take_packet(traffic, streams, link_type, octets, header->caplen);
         if (rc < 0)
             return rc;
     }

@@ -12,22 +12,39 @@ struct traffic {
     void *context;
     struct traffic_report *report;
     struct error *error;
+    const struct address *own; /* clients whose requests are ours */
+    size_t own_count;
     struct request request;
     struct name name;
 };
+
+#define DNSTAP_CONTENT_TYPE "protobuf:dnstap.Dnstap"
 
 /* Hands one message out when it is a request for zone data, else counts what it is. Returns what
  * the taker does. */
 _must_check_ int traffic_message(struct traffic *traffic, const uint8_t *wire, size_t size,
                                  const struct address *client, bool over_tcp);
 
-/* Both take the stream over. */
+/* All take the stream over. */
 _must_check_ int traffic_read_capture(struct traffic *traffic, const char *path, FILE *stream);
+_must_check_ int traffic_read_dnstap(struct traffic *traffic, const char *path, FILE *stream);
 _must_check_ int traffic_read_list(struct traffic *traffic, const char *path, FILE *stream);
 
-/* ---- Streams ---- */
+/* Takes one dnstap event. Returns what the taker does. */
+_must_check_ int traffic_take_event(struct traffic *traffic, const uint8_t *octets, size_t size);
+
+/* ---- Packets ---- */
 
 struct traffic_streams;
+
+/* Whether packets of a link type are understood; `source` is where they come from. */
+_must_check_ int traffic_link_check(struct traffic *traffic, const char *source, int link_type);
+
+/* Takes one packet with its link's header. Returns what the taker does. */
+_must_check_ int traffic_take_packet(struct traffic *traffic, struct traffic_streams *streams,
+                                     int link_type, const uint8_t *octets, size_t size);
+
+/* ---- Streams ---- */
 
 /* One segment that a client sent. */
 struct traffic_segment {

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "capture_text.h"
+#include "event_text.h"
 #include "order/traffic.h"
 
 /* ---- A capture in the making ---- */
@@ -158,7 +158,7 @@ static void test_requests_are_found_behind_every_known_link_layer(void **state)
         assert_int_equal(taken.with_client, 2);
         assert_int_equal(taken.ipv6, 1);
         assert_int_equal(taken.last_host, 9);
-        assert_true(report.is_capture);
+        assert_int_equal(report.form, TRAFFIC_CAPTURE);
         assert_int_equal(report.read, 2);
         assert_int_equal(report.queries, 2);
     }
@@ -417,6 +417,84 @@ static void test_more_streams_than_are_kept_do_no_harm(void **state)
     assert_true(report.gaps > 0);
 }
 
+/* ---- dnstap ---- */
+
+static void test_of_dnstap_events_the_queries_that_came_in_count(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *label;
+        unsigned type, protocol;
+        size_t address_size;
+    } events[] = {
+        {"auth", EVENT_AUTH_QUERY, 1, 4},         {"client", EVENT_CLIENT_QUERY, 2, 16},
+        {"nobody", EVENT_CLIENT_QUERY, 1, 0},     {"odd", EVENT_CLIENT_QUERY, 1, 7},
+        {"answer", EVENT_AUTH_RESPONSE, 1, 4},    {"onward", EVENT_RESOLVER_QUERY, 1, 4},
+        {"later", 60 /* a type to come */, 1, 4},
+    };
+    struct octets octets = {0}, garbage = {.at = {0xff, 0xff, 0xff}, .size = 3};
+    struct octets no_message = {.at = {0x78, 1}, .size = 2};
+    struct traffic_report report;
+
+    put_control(&octets, CONTROL_START, CONTENT_TYPE);
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+        struct octets query = query_for(events[i].label);
+        struct octets event =
+            event_of(events[i].type, &query, events[i].address_size, events[i].protocol);
+        put_frame(&octets, &event);
+    }
+    put_frame(&octets, &garbage);
+    put_frame(&octets, &no_message);
+    put_control(&octets, CONTROL_STOP, NULL);
+    struct taken taken = read_octets(octets.at, octets.size, &report);
+    assert_string_equal(taken.labels, "auth client nobody odd ");
+    assert_int_equal(taken.with_client, 2);
+    assert_int_equal(taken.ipv6, 1);
+    assert_int_equal(taken.over_tcp, 1);
+    assert_int_equal(report.form, TRAFFIC_DNSTAP);
+    assert_true(report.has_clients);
+    assert_false(report.cut_short);
+    assert_int_equal(report.read, 9);
+    assert_int_equal(report.others, 4);
+    assert_int_equal(report.malformed, 1);
+}
+
+static void test_a_dnstap_file_without_its_end_counts_up_to_there(void **state)
+{
+    (void)state;
+    struct octets octets = {0}, query = query_for("one");
+    struct octets event = event_of(EVENT_AUTH_QUERY, &query, 0, 1);
+    struct traffic_report report;
+
+    put_control(&octets, CONTROL_START, CONTENT_TYPE);
+    put_frame(&octets, &event);
+    struct taken taken = read_octets(octets.at, octets.size, &report);
+    assert_string_equal(taken.labels, "one ");
+    assert_false(report.cut_short); /* its server was killed: nothing is lost */
+    assert_false(report.has_clients);
+    put_frame(&octets, &event);
+    taken = read_octets(octets.at, octets.size - 1, &report);
+    assert_string_equal(taken.labels, "one ");
+    assert_true(report.cut_short);
+}
+
+static void test_a_file_of_other_frames_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct octets octets = {0};
+    struct traffic_report report;
+    struct taken taken = {0};
+    struct error error = {0};
+    char path[32];
+
+    put_control(&octets, CONTROL_START, "protobuf:other");
+    int file = make_file(octets.at, octets.size, path);
+    assert_int_equal(traffic_read(path, 53, take, &taken, &report, &error), -EPROTONOSUPPORT);
+    assert_string_equal(error.file, path);
+    assert_non_null(strstr(error.text, CONTENT_TYPE));
+    close(file);
+}
+
 /* ---- Lists ---- */
 
 static void test_a_list_has_one_query_a_line(void **state)
@@ -429,7 +507,7 @@ static void test_a_list_has_one_query_a_line(void **state)
     struct taken taken = read_octets(text, strlen(text), &report);
     assert_string_equal(taken.labels, "one two three four ");
     assert_int_equal(taken.with_client, 0);
-    assert_false(report.is_capture);
+    assert_int_equal(report.form, TRAFFIC_LIST);
     assert_int_equal(report.malformed, 0);
     assert_int_equal(report.read, 7);
 }
@@ -506,6 +584,9 @@ int main(void)
         cmocka_unit_test(test_streams_of_several_clients_do_not_mix),
         cmocka_unit_test(test_a_gap_is_counted_and_the_next_message_found),
         cmocka_unit_test(test_more_streams_than_are_kept_do_no_harm),
+        cmocka_unit_test(test_of_dnstap_events_the_queries_that_came_in_count),
+        cmocka_unit_test(test_a_dnstap_file_without_its_end_counts_up_to_there),
+        cmocka_unit_test(test_a_file_of_other_frames_is_refused_by_name),
         cmocka_unit_test(test_a_list_has_one_query_a_line),
         cmocka_unit_test(test_malformed_lines_are_counted_and_the_first_is_named),
         cmocka_unit_test(test_the_takers_error_stops_the_reading),
