@@ -38,3 +38,6 @@ void desk_stop(struct desk *desk);
 /* A connection of one's own, for a thread that a part starts. */
 _must_check_ int desk_store_open(const struct desk *desk, struct store **ret_store,
                                  struct error *ret_error);
+
+/* The routes of all parts. */
+_must_check_ int desk_router_create(struct router **ret_router, struct error *ret_error);

@@ -1,6 +1,7 @@
 /* Who asks: found from a session's cookie or from an API token, once a request. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct reply {
     int fd; /* a file to send in place of the body, owned; -1: none */
     struct reply_header headers[REPLY_HEADERS_MAX];
     size_t header_count;
+    bool is_secret; /* set by a handler: never kept for a repeated Idempotency-Key */
 };
 
 #define REPLY_EMPTY ((struct reply){.fd = -1})
@@ -51,8 +53,8 @@ _must_check_ int reply_constant(struct reply *reply, unsigned status, const char
 /* Sends a file of `size` octets; takes `fd`, also on failure. */
 _must_check_ int reply_file(struct reply *reply, unsigned status, const char *type, int fd,
                             uint64_t size);
-/* No body, as of 204. */
-_must_check_ int reply_status(struct reply *reply, unsigned status);
+/* No body, as of 204. Never fails. */
+int reply_status(struct reply *reply, unsigned status);
 
 /* A problem (RFC 9457). `kind` is a word for programs, the end of its type's URI; `remedy` and
  * `pointer` (a JSON pointer, RFC 6901, into what was sent) may be NULL. */

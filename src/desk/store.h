@@ -11,9 +11,12 @@
  *
  * Errors: -EAGAIN another transaction was in the way (store_transact() has tried again already),
  * -EIO the database cannot be reached or lost the connection: the next call connects anew,
- * -EEXIST a unique key is there already, -EINVAL another constraint refused the row, -ENOSPC the
+ * -EEXIST a unique key is there already, -EDOM another constraint refused the row, -ENOSPC the
  * disk is full, -EBADMSG the statement is wrong. After -EIO from a commit nobody knows whether it
  * happened: what is done again must be so that twice is once.
+ *
+ * Within a transaction any error ends it: PostgreSQL takes nothing more. Where a row may be there
+ * already, say ON CONFLICT and look at what changed.
  */
 #pragma once
 
