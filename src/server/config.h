@@ -9,16 +9,9 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "base/config_address.h"
 #include "base/error.h"
 #include "zone/zonemd.h"
-
-struct config_address {
-    struct sockaddr_storage
-        address; /* port in network order, 0 when the text had none and none is default */
-    socklen_t size;
-    uint8_t prefix_bits; /* of an access list entry; 32 or 128 for a single address */
-    char text[64];       /* as written */
-};
 
 struct config_key {
     char *name;      /* a domain name as text */
@@ -167,11 +160,6 @@ DEFINE_FREEP(struct config, config_free)
 
 /* Whether the zone takes updates from anyone. */
 bool config_zone_is_updated(const struct config_zone *zone);
-
-/* Parses "192.0.2.1@53", "2001:db8::1@53", "fe80::1%eth0@53", "192.0.2.0/24". Port defaults to
- * `port_default`; port 0 and set bits behind a prefix are errors. `ret_error` gets no place. */
-_must_check_ int config_address_parse(const char *text, uint16_t port_default,
-                                      struct config_address *ret_address, struct error *ret_error);
 
 /* Whether `client` matches an access list; `key_name` is the TSIG key that signed the message
  * (text, any letter case), or NULL. IPv4 clients of a dual-stack socket match IPv4 entries. Any

@@ -1,7 +1,6 @@
-/* The server's log: one line an event on standard error, "<UTC time> <level> <text>". */
+/* The server's log: see base/log.h. */
 #pragma once
 
-#include <syslog.h>
+#include "base/log.h"
 
-/* Any thread. `level` is LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG (dropped). */
-void server_log(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#define server_log log_event

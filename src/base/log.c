@@ -1,4 +1,4 @@
-#include "server/log.h"
+#include "base/log.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@ static const char *level_name(int level)
     }
 }
 
-void server_log(int level, const char *format, ...)
+void log_event(int level, const char *format, ...)
 {
     if (level > LOG_INFO)
         return;

@@ -1,0 +1,117 @@
+/* The schema of the configuration file, and the way from a path to a checked configuration. */
+#include "desk/desk_config.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "desk/desk_config_internal.h"
+
+/* More keys and servers than any provider has. */
+#define KEYS_MAX    1000
+#define SERVERS_MAX 256
+
+const cyaml_schema_value_t desk_text_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
+};
+
+static const cyaml_schema_field_t config_fields[] = {
+    OPTIONAL_MAP("http", struct raw_desk_config, http, desk_http_fields),
+    OPTIONAL_MAP("database", struct raw_desk_config, database, desk_database_fields),
+    OPTIONAL_TEXT("state", struct raw_desk_config, state),
+    OPTIONAL_LIST("keys", struct raw_desk_config, keys, &desk_key_schema, KEYS_MAX),
+    OPTIONAL_LIST("servers", struct raw_desk_config, servers, &desk_server_schema, SERVERS_MAX),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t config_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_desk_config, config_fields),
+};
+
+static int state_check(const struct desk_config_source *source, struct desk_config *config,
+                       struct error *ret_error)
+{
+    const char *state = source->raw->state;
+    if (state != NULL && state[0] == '\0')
+        return desk_config_fail(source, desk_config_place("state"), ret_error,
+                                "the folder of state has no name: write its path");
+    config->state = desk_config_path(config, state != NULL ? state : "state");
+    return config->state == NULL ? desk_config_out_of_memory(ret_error) : 0;
+}
+
+static void state_clear(struct desk_config *config)
+{
+    free(config->state);
+}
+
+/* In the order of their checks: a section may look at those above it. */
+static const struct section {
+    int (*check)(const struct desk_config_source *source, struct desk_config *config,
+                 struct error *ret_error);
+    void (*clear)(struct desk_config *config);
+} sections[] = {
+    {state_check, state_clear},
+    {desk_config_check_http, desk_config_clear_http},
+    {desk_config_check_database, desk_config_clear_database},
+    {desk_config_check_keys, desk_config_clear_keys},
+    {desk_config_check_servers, desk_config_clear_servers},
+};
+
+#define SECTION_COUNT (sizeof(sections) / sizeof(sections[0]))
+
+/* The folder is the one that the user named, not the one that a link leads to: paths that are
+ * relative to the file mean what they say to a person who reads it there. */
+static int paths_set(struct desk_config *config, const char *path, struct error *ret_error)
+{
+    config->path = realpath(path, NULL);
+    if (config->path == NULL)
+        return error_set_at(ret_error, -errno, path, 0, "cannot be opened: %s", strerror(errno));
+    char *copy = strdup(path);
+    if (copy == NULL)
+        return desk_config_out_of_memory(ret_error);
+    config->directory = realpath(dirname(copy), NULL);
+    free(copy);
+    if (config->directory == NULL)
+        return error_set_at(ret_error, -errno, path, 0, "its folder cannot be opened: %s",
+                            strerror(errno));
+    return 0;
+}
+
+int desk_config_load(const char *path, struct desk_config **ret_config, struct error *ret_error)
+{
+    _cleanup_(yaml_source_freep) struct yaml_source *yaml = NULL;
+    _cleanup_(desk_config_freep) struct desk_config *config = calloc(1, sizeof(*config));
+    void *raw;
+
+    if (config == NULL)
+        return desk_config_out_of_memory(ret_error);
+    int rc = yaml_source_read(path, &yaml, ret_error);
+    if (rc == 0)
+        rc = paths_set(config, path, ret_error);
+    if (rc == 0)
+        rc = yaml_source_load(yaml, &config_schema, &raw, NULL, ret_error);
+    if (rc < 0)
+        return rc;
+
+    const struct raw_desk_config nothing = {0}; /* what a document of "{}" loads as is NULL */
+    struct desk_config_source source = {.yaml = yaml, .raw = raw != NULL ? raw : &nothing};
+    for (size_t i = 0; i < SECTION_COUNT && rc == 0; i++)
+        rc = sections[i].check(&source, config, ret_error);
+    yaml_value_free(&config_schema, raw, 0);
+    if (rc < 0)
+        return rc;
+    *ret_config = TAKE(config);
+    return 0;
+}
+
+void desk_config_free(struct desk_config *config)
+{
+    if (config == NULL)
+        return;
+    for (size_t i = 0; i < SECTION_COUNT; i++)
+        sections[i].clear(config);
+    free(config->path);
+    free(config->directory);
+    free(config);
+}

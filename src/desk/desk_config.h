@@ -1,0 +1,67 @@
+/* The configuration of tamis-desk: YAML, checked against a schema, with errors that name file, line
+ * and remedy. Each section is checked by a file of its own, desk_config_<section>.c, which also
+ * says how it is freed; a section that is not in the file is its defaults. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/config_address.h"
+#include "base/error.h"
+#include "desk/store.h"
+
+struct desk_config_http {
+    struct config_address *listen;
+    size_t listen_count;
+    char *certificate, *key;                /* absolute; NULL: in the clear, behind a proxy */
+    struct config_address *trusted_proxies; /* addresses and prefixes */
+    size_t trusted_proxy_count;
+    unsigned threads;   /* that read and write connections */
+    unsigned workers;   /* that run handlers */
+    unsigned queue_max; /* requests that wait for a worker */
+    unsigned connections_max, connections_per_address_max;
+    unsigned timeout_s; /* of a connection on which nothing moves, and of a request's arrival */
+    char *base;         /* "https://desk.example", without a last '/' */
+    bool insecure_cookies;
+    char *security_contact; /* of /.well-known/security.txt: a URI; NULL: there is no such page */
+};
+
+struct desk_config_database {
+    struct store_place place;
+    bool migrate;
+    char *path, *connection, *password; /* what `place` points to */
+};
+
+/* A TSIG key. */
+struct desk_config_key {
+    char *name;      /* a domain name as text */
+    char *algorithm; /* hmac-sha256, ... */
+    char *secret;    /* base64, checked */
+};
+
+/* A tamisd. */
+struct desk_config_server {
+    char *name;
+    struct config_address address;
+    const struct desk_config_key *key; /* NULL: unsigned */
+    bool update;                       /* takes the UPDATEs: the first that says so */
+};
+
+struct desk_config {
+    char *path;      /* of the file, absolute */
+    char *directory; /* that relative paths are relative to */
+    char *state;     /* absolute folder, made on start when missing */
+    struct desk_config_http http;
+    struct desk_config_database database;
+    struct desk_config_key *keys;
+    size_t key_count;
+    struct desk_config_server *servers;
+    size_t server_count;
+};
+
+_must_check_ int desk_config_load(const char *path, struct desk_config **ret_config,
+                                  struct error *ret_error);
+void desk_config_free(struct desk_config *config);
+DEFINE_FREEP(struct desk_config, desk_config_free)

@@ -1,0 +1,9 @@
+/* The parts of the desk, one a line, in the order in which they start. */
+#include "desk/parts.h"
+
+const struct desk_part *const desk_parts[] = {
+    &part_system,
+    &part_accounts,
+};
+
+const size_t desk_part_count = sizeof(desk_parts) / sizeof(desk_parts[0]);

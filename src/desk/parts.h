@@ -1,0 +1,7 @@
+/* Every part by its name, each defined in its part_<name>.c; parts.c lists them. */
+#pragma once
+
+#include "desk/part.h"
+
+extern const struct desk_part part_accounts;
+extern const struct desk_part part_system;
