@@ -135,7 +135,7 @@ int ctl_print_zones(const json_t *result, int64_t now, FILE *stream, FILE *findi
     static const struct table_column columns[] = {
         {"ZONE", false},    {"ROLE", false},    {"STATUS", false}, {"SERIAL", true},
         {"NAMES", true},    {"RECORDS", true},  {"MEMORY", true},  {"LOADED", false},
-        {"CHECKED", false}, {"EXPIRES", false},
+        {"CHECKED", false}, {"EXPIRES", false}, {"QUERIES", true},
     };
     _cleanup_(table_freep) struct table *table =
         table_create(columns, sizeof(columns) / sizeof(columns[0]));
@@ -167,6 +167,7 @@ int ctl_print_zones(const json_t *result, int64_t now, FILE *stream, FILE *findi
         add_distance(table, zone, "loaded_at", now);
         add_distance(table, zone, "checked_at", now);
         add_distance(table, zone, "expires_at", now);
+        add_count(table, json_object_get(zone, "answers"), "queries");
     }
     int rc = finish(table, stream);
 

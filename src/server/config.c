@@ -77,6 +77,7 @@ static const cyaml_schema_field_t server_fields[] = {
     OPTIONAL_MAP("journal", struct raw_server, journal, journal_fields),
     OPTIONAL_MAP("cache", struct raw_server, cache, cache_fields),
     OPTIONAL_NUMBER("forward-threads", struct raw_server, forward_threads),
+    OPTIONAL_NUMBER("zone-counters", struct raw_server, zone_counters),
     CYAML_FIELD_END,
 };
 

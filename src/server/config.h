@@ -134,6 +134,8 @@ struct config {
     bool cache_persists;
     unsigned forward_threads; /* 0: one for two cores */
 
+    unsigned zone_counters_max; /* zones whose answers are counted; 0: none */
+
     struct config_key *keys;
     size_t key_count;
     struct config_zone *zones;

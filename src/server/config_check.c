@@ -43,6 +43,10 @@
 
 #define SIGNATURES_MAX 16
 
+/* Zones with counters, and so with lines among the metrics: more is for who asked for it. */
+#define ZONE_COUNTERS_DEFAULT 10000
+#define ZONE_COUNTERS_MAX     1000000
+
 #define WARNINGS_MAX 20
 
 struct config_place config_place(const char *format, ...)
@@ -320,6 +324,9 @@ static int limits_check(const struct config_source *source, const struct raw_ser
                          : config->tcp_clients_max;
     rc = number_check(source, "tcp-clients-per-address", raw->tcp_clients_per_address, share, 1,
                       TCP_CLIENTS_MAX, &config->tcp_clients_per_address_max, ret_error);
+    if (rc == 0)
+        rc = number_check(source, "zone-counters", raw->zone_counters, ZONE_COUNTERS_DEFAULT, 0,
+                          ZONE_COUNTERS_MAX, &config->zone_counters_max, ret_error);
     if (rc < 0)
         return rc;
     return timeout_check(source, raw->tcp_idle_timeout, &config->tcp_idle_timeout_ms, ret_error);

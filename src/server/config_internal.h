@@ -32,7 +32,7 @@ struct raw_server {
     char *tcp_idle_timeout;
     struct raw_journal *journal;
     struct raw_cache *cache;
-    unsigned *forward_threads;
+    unsigned *forward_threads, *zone_counters;
 };
 
 struct raw_key {

@@ -28,6 +28,8 @@ int responder_create(const struct responder_options *options, struct responder *
     if (responder == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
     responder->options = *options;
+    responder->zone_counts =
+        options->zone_counts != NULL ? options->zone_counts : &responder->uncounted;
     *ret_responder = responder;
     return 0;
 }
@@ -166,6 +168,7 @@ static void answer_internet(struct responder *responder, struct exchange *exchan
     answer->question = prepared->question;
     if (!prepared->has_zone)
         question_find_zone(&answer->question, exchange->environment->zones);
+    exchange->zone = answer->question.zone;
     answer->judgement = exchange->judgement;
     answer_question(answer, exchange->environment, response);
     if (answer->transfer_only != NULL && responder->options.transfer_allowed != NULL &&
@@ -199,6 +202,7 @@ static void answer_internet(struct responder *responder, struct exchange *exchan
     exchange->ede_code = answer->ede_code;
     exchange->ede_text = answer->ede_text;
     exchange->ede_text_size = answer->ede_text_size;
+    exchange->is_listed = answer->verdict;
     if (answer->verdict)
         responder_count(&responder->counters.verdicts);
 }
@@ -410,6 +414,17 @@ static size_t response_limit(const struct responder *responder, const struct req
     return limit < response_max ? limit : response_max;
 }
 
+/* Counts what a zone answered. */
+static inline void count_answer(struct responder *responder, const struct exchange *exchange)
+{
+    if (exchange->zone == NULL)
+        return;
+    unsigned kind = exchange->rcode >> 1 == 1 ? exchange->rcode : ZONE_COUNT_OTHER;
+    if (exchange->is_listed)
+        kind = ZONE_COUNT_LISTED;
+    zone_counts_add(&responder->zone_counts[exchange->zone->counter], kind);
+}
+
 static size_t finish(struct responder *responder, struct exchange *exchange, uint8_t *wire,
                      size_t response_max)
 {
@@ -443,6 +458,7 @@ static size_t finish(struct responder *responder, struct exchange *exchange, uin
         return 0; /* unsigned it would not be believed */
     if (exchange->rcode < sizeof(responder->counters.rcodes) / sizeof(uint64_t))
         responder_count(&responder->counters.rcodes[exchange->rcode]);
+    count_answer(responder, exchange);
     return size;
 }
 
@@ -482,6 +498,7 @@ static bool respond_directly(struct responder *responder, struct exchange *excha
     const struct verdict *verdict = exchange->judgement.verdict;
     if (verdict != NULL) {
         responder_count(&responder->counters.verdicts);
+        exchange->is_listed = true;
         exchange->ede_code = verdict->ede_code;
         exchange->ede_text = verdict->text;
         exchange->ede_text_size = verdict->text_size;
@@ -541,6 +558,7 @@ static void respond(struct responder *responder, const struct answer_environment
         .limit = response_limit(responder, request, transport, response_max),
         .with_edns = request->has_edns && prepared->status == REQUEST_OK,
         .ede_code = -1,
+        .zone = prepared->question.zone,
     };
     datagram->response = in_place ? datagram->request : datagram->spare;
     if (!in_place)
@@ -555,6 +573,7 @@ static void respond(struct responder *responder, const struct answer_environment
         respond_generally(responder, &exchange, prepared, datagram->spare);
     }
     if (exchange.dropped) {
+        count_answer(responder, &exchange);
         datagram->response_size = 0;
         return;
     }

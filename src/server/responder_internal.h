@@ -26,6 +26,8 @@ struct prepared {
 struct responder {
     struct responder_options options;
     struct responder_counters counters;
+    struct zone_counts *zone_counts; /* by zone.counter */
+    struct zone_counts uncounted;    /* where nobody counts */
     bool is_never_direct; /* set by tests: answers go the general way, which says the same */
     struct answer answer; /* scratch of one question; large, so kept here */
     struct prepared prepared[GROUP_MAX];
@@ -51,7 +53,9 @@ struct exchange {
     uint16_t counts[3];
     uint16_t rcode; /* with the extended bits */
     bool authoritative, truncated, with_edns;
-    bool dropped; /* an order says that there is no answer */
+    bool dropped;            /* an order says that there is no answer */
+    bool is_listed;          /* an order decided */
+    const struct zone *zone; /* that a question for data is about; NULL: none, or none of ours */
     int ede_code;
     const char *ede_text;
     uint16_t ede_text_size;

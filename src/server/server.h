@@ -43,6 +43,7 @@
 #include "server/update_policy.h"
 #include "server/updater.h"
 #include "server/worker.h"
+#include "server/zone_counters.h"
 
 /* What a refresher works on; lives as long as it. */
 struct refresh_plan {
@@ -66,6 +67,7 @@ struct server {
     struct responder_view view;
     struct zone **zones;
     size_t zone_count;
+    struct zone_counters *zone_counters;
     struct order_book *book;
     struct order_keyring_entry *keyring; /* of `config` */
 
