@@ -18,6 +18,8 @@
 #define OPT_SIZE    11  /* of an OPT without options */
 #define OPTION_HEAD 4   /* code and length */
 
+#define OPTION_REPORT_CHANNEL 18 /* RFC 9567, 5 */
+
 /* Padded responses are a multiple of this (RFC 8467, 4.1). */
 #define PADDING_BLOCK 468
 
@@ -105,6 +107,38 @@ static uint8_t *put_padding(const struct exchange *exchange, const uint8_t *wire
     return at + OPTION_HEAD + padding;
 }
 
+/* The options that came with an origin's answer; not the agent that it names where we name one, for
+ * there may be but one (RFC 9567, 6.2). */
+static uint8_t *put_origin_options(const struct responder *responder,
+                                   const struct exchange *exchange, uint8_t *at)
+{
+    const uint8_t *option = exchange->options, *end = option + exchange->options_size;
+    while (option < end) {
+        const size_t size = OPTION_HEAD + (size_t)knot_wire_read_u16(option + 2);
+        if (responder->options.error_reports == NULL ||
+            knot_wire_read_u16(option) != OPTION_REPORT_CHANNEL) {
+            memcpy(at, option, size);
+            at += size;
+        }
+        option += size;
+    }
+    return at;
+}
+
+/* Who takes reports of errors (RFC 9567, 6.2), where there is room; not about the agent itself,
+ * whose failure nobody could report. */
+static uint8_t *put_report_channel(const struct responder *responder,
+                                   const struct exchange *exchange, const uint8_t *wire,
+                                   uint8_t *at, size_t limit)
+{
+    const struct error_agent *agent = error_reports_agent(responder->options.error_reports);
+    if (exchange->zone == NULL || (size_t)(at - wire) + agent->option_size > limit ||
+        error_agent_name_is_within(exchange->name, &agent->domain))
+        return at;
+    memcpy(at, agent->option, agent->option_size);
+    return at + agent->option_size;
+}
+
 static size_t put_edns(const struct responder *responder, const struct exchange *exchange,
                        uint8_t *wire, size_t size, size_t limit)
 {
@@ -130,10 +164,8 @@ static size_t put_edns(const struct responder *responder, const struct exchange 
         knot_wire_write_u32(expire, exchange->expire_s);
         at = put_option(at, KNOT_EDNS_OPTION_EXPIRE, expire, sizeof(expire));
     }
-    if (exchange->options_size > 0 && (size_t)(at - wire) + exchange->options_size <= limit) {
-        memcpy(at, exchange->options, exchange->options_size);
-        at += exchange->options_size;
-    }
+    if (exchange->options_size > 0 && (size_t)(at - wire) + exchange->options_size <= limit)
+        at = put_origin_options(responder, exchange, at);
     if (exchange->ede_code >= 0) {
         uint8_t error[2 + VERDICT_TEXT_MAX];
         knot_wire_write_u16(error, (uint16_t)exchange->ede_code);
@@ -148,6 +180,8 @@ static size_t put_edns(const struct responder *responder, const struct exchange 
             at = put_option(at, KNOT_EDNS_OPTION_EDE, error, 2 + text_size);
         }
     }
+    if (responder->options.error_reports != NULL)
+        at = put_report_channel(responder, exchange, wire, at, limit);
     at = put_padding(exchange, wire, at, limit);
     knot_wire_write_u16(opt + 9, (uint16_t)(at - opt - OPT_SIZE));
     return (size_t)(at - wire);
@@ -294,7 +328,9 @@ static void answer_query(struct responder *responder, struct exchange *exchange,
         answer_transfer(responder, exchange, &prepared->name);
         return;
     default:
-        answer_internet(responder, exchange, prepared, response);
+        if (!responder_is_report(responder, &prepared->name) ||
+            !responder_take_report(responder, exchange, prepared, response))
+            answer_internet(responder, exchange, prepared, response);
         if (request->wants_expire && request->qtype == KNOT_RRTYPE_SOA)
             add_expire(responder, exchange, &prepared->name);
         return;
@@ -558,12 +594,14 @@ static void respond(struct responder *responder, const struct answer_environment
         .limit = response_limit(responder, request, transport, response_max),
         .with_edns = request->has_edns && prepared->status == REQUEST_OK,
         .ede_code = -1,
+        .name = &prepared->name,
         .zone = prepared->question.zone,
     };
     datagram->response = in_place ? datagram->request : datagram->spare;
     if (!in_place)
         copy_question(request, datagram->spare);
-    const bool may_be_direct = prepared->has_zone && !responder->is_never_direct;
+    const bool may_be_direct = prepared->has_zone && !responder->is_never_direct &&
+                               !responder_is_report(responder, &prepared->name);
     if (!may_be_direct ||
         (!respond_directly(responder, &exchange, prepared, datagram->response) &&
          !responder_forward_directly(responder, &exchange, prepared, datagram->response))) {

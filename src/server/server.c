@@ -542,6 +542,7 @@ struct responder_options server_responder_options(struct server *server, unsigne
         .version = chaos_answer(config->version, server->version),
         .identity = chaos_answer(config->identity, server->identity),
         .keyring = server->tsig_keyring,
+        .error_reports = server->error_reports,
         .zone_counts = zone_counters_of(server->zone_counters, worker),
         .notify_allowed = notify_allowed,
         .notified = notified,
@@ -561,6 +562,9 @@ static int create_responders(struct server *server, struct error *ret_error)
         snprintf(server->identity, sizeof(server->identity), "unknown");
     server->responders = calloc(config->workers, sizeof(struct responder *));
     if (server->responders == NULL || parse_nsid(server) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    if (config->error_agent != NULL &&
+        error_reports_create(config->error_agent, &server->error_reports) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
     int rc = server_tsig_keyring_create(config, &server->tsig_keyring, ret_error);
     if (rc < 0)
@@ -771,6 +775,7 @@ void server_stop(struct server *server)
         server_zone_free(server->zones[i]);
     free(server->zones);
     zone_counters_free(server->zone_counters);
+    error_reports_free(server->error_reports);
     free(server->keyring);
     if (server->config != server->first_config)
         config_free(server->config);

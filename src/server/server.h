@@ -29,6 +29,7 @@
 #include "front/forwarder.h"
 #include "server/config.h"
 #include "server/control.h"
+#include "server/error_reports.h"
 #include "server/metrics.h"
 #include "server/notifier.h"
 #include "server/order_book.h"
@@ -68,6 +69,7 @@ struct server {
     struct zone **zones;
     size_t zone_count;
     struct zone_counters *zone_counters;
+    struct error_reports *error_reports; /* NULL: answers name no agent */
     struct order_book *book;
     struct order_keyring_entry *keyring; /* of `config` */
 

@@ -475,6 +475,15 @@ static int command_reload(void *context, const json_t *request, json_t **ret_res
     return server_reload(context, ret_result, ret_error);
 }
 
+static int command_reports(void *context, const json_t *request, json_t **ret_result,
+                           struct error *ret_error)
+{
+    (void)request;
+    const struct server *server = context;
+    *ret_result = error_reports_json(server->error_reports);
+    return *ret_result == NULL ? no_memory(ret_error) : 0;
+}
+
 /* Commands that look at what the control lock guards, quickly; the others take the locks that they
  * need. */
 #define LOCKED(name)                                                                    \
@@ -498,6 +507,7 @@ const struct control_command server_commands[] = {
     {"zones", locked_zones, false},
     {"orders", command_orders, true},
     {"stats", command_stats, true},
+    {"reports", command_reports, false},
     {"activate", command_activate, true},
     {"lift", command_lift, false},
     {"reload", command_reload, true},
@@ -716,6 +726,7 @@ void server_write_metrics(void *context, FILE *stream)
     forwarding_write_metrics(server, stream);
     write_zone_metrics(server, stream);
     zone_status_write_metrics(server, stream);
+    error_reports_write_metrics(server->error_reports, stream);
     write_order_metrics(server, stream);
     pthread_mutex_unlock(&server->control);
 }
