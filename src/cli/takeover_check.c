@@ -138,7 +138,8 @@ static int error_reports_read(const struct takeover_plan *plan, const struct pla
     *ret_reports = 0;
     json_array_foreach(json_object_get(result, "zones"), index, zone)
     {
-        if (strcasecmp(json_string_value(json_object_get(zone, "zone")), domain->name) == 0)
+        const char *name = json_string_value(json_object_get(zone, "zone"));
+        if (name != NULL && strcasecmp(name, domain->name) == 0)
             *ret_reports = count_of(zone, "reports") - count_of(zone, "listed");
     }
     json_decref(result);

@@ -73,7 +73,7 @@ static void clients_read(struct watch *watch, struct clients_interval *ret_inter
     *ret_interval = (struct clients_interval){0};
     if (front_counters_read(watch->run->takeover->plan, watch->domain, &counters, &error) < 0) {
         if (watch->broken[0] == '\0')
-            BREAK(watch, "the front's control socket does not answer: %.300s", error.text);
+            BREAK(watch, "the front cannot be watched: %.300s", error.text);
         return;
     }
     if (watch->counted_us != 0)

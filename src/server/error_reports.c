@@ -9,8 +9,8 @@
 
 #define OPTION_REPORT_CHANNEL 18
 
-/* Zones with counters of their own: reports about more are counted together. Nobody can report
- * about zones that are not ours. */
+/* Zones with counters of their own: reports about more are counted together, as are those about
+ * names of others. */
 #define ZONES_MAX 256
 
 /* Extended errors that are told apart; IANA has assigned those below 31. */
@@ -18,8 +18,6 @@
 
 /* Reports that are kept as they came: enough to see what is wrong. */
 #define RECENT_MAX 64
-
-#define LABEL_SIZE_MAX 63
 
 static const uint8_t er_label[] = "\3_er";
 #define ER_LABEL_SIZE (sizeof(er_label) - 1)

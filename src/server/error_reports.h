@@ -15,13 +15,16 @@
 #include "base/cleanup.h"
 #include "dns/name.h"
 
+/* Longest agent domain: with it some 200 octets are left for the name and the numbers. */
+#define ERROR_AGENT_SIZE_MAX 48
+
 struct error_reports;
 
 /* What the path of a query looks at; immutable. */
 struct error_agent {
     struct name domain;
-    struct name suffix;                    /* "_er.<agent>" */
-    uint8_t option[2 + 2 + NAME_SIZE_MAX]; /* Report-Channel with its head, ready to be sent */
+    struct name suffix;                           /* "_er.<agent>" */
+    uint8_t option[2 + 2 + ERROR_AGENT_SIZE_MAX]; /* Report-Channel with its head, to be sent */
     uint16_t option_size;
 };
 
@@ -30,9 +33,6 @@ struct error_report {
     uint16_t type;               /* the first one, of several (RFC 9567, 6.1.1) */
     uint16_t error;              /* EDE (RFC 8914) */
 };
-
-/* Longest agent domain: with it some 200 octets are left for the name and the numbers. */
-#define ERROR_AGENT_SIZE_MAX 48
 
 /* `agent` is in wire form. Returns 0, -EINVAL for the root or a longer one, or -ENOMEM. */
 _must_check_ int error_reports_create(const uint8_t *agent, struct error_reports **ret_reports);

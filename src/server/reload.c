@@ -271,7 +271,8 @@ static int publish_zones(struct server *server, struct reload_plan *change)
     size_t old_count = server->zone_count;
     for (size_t i = 0; i < change->count; i++) {
         struct zone *zone = change->zones[i];
-        server_zone_count(server, zone);
+        if (change->is_new[i])
+            server_zone_count(server, zone);
         if (inherits(zone, change->changed[i])) {
             spare[i] = zone->data;
             inherit(zone, change->changed[i]);

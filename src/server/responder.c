@@ -113,8 +113,10 @@ static uint8_t *put_origin_options(const struct responder *responder,
                                    const struct exchange *exchange, uint8_t *at)
 {
     const uint8_t *option = exchange->options, *end = option + exchange->options_size;
-    while (option < end) {
+    while (end - option >= OPTION_HEAD) {
         const size_t size = OPTION_HEAD + (size_t)knot_wire_read_u16(option + 2);
+        if (size > (size_t)(end - option))
+            break;
         if (responder->options.error_reports == NULL ||
             knot_wire_read_u16(option) != OPTION_REPORT_CHANNEL) {
             memcpy(at, option, size);

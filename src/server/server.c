@@ -67,8 +67,7 @@ void server_zone_free(struct zone *zone)
 
 void server_zone_count(struct server *server, struct zone *zone)
 {
-    if (zone->counter == 0)
-        zone->counter = zone_counters_take(server->zone_counters);
+    zone->counter = zone_counters_take(server->zone_counters);
 }
 
 void server_zone_uncount(struct server *server, struct zone *zone)
