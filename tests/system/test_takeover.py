@@ -37,12 +37,9 @@ def rewriting(takeover, parent):
     return "%s %s %s %s" % (sys.executable, script, takeover.farm.directory + "/example.zone", reload)
 
 
-@pytest.mark.parametrize("parent", ["knot", "tamisd", "nsd"])
+@pytest.mark.parametrize("parent", ["knot", "tamisd"])
 def test_three_domains_go_over_by_the_protocol_and_come_back(farm, parent):
     takeover = Takeover(farm, parent)
-    if parent == "nsd":  # takes no UPDATE
-        del takeover.plan["delegation"]["update"]
-        takeover.plan["delegation"]["command"] = rewriting(takeover, parent)
     planned = takeover.json("plan")
     assert [one["mode"] for one in planned] == ["secondary"] * 3
     assert planned[0]["before"]["ns"] == ["ns1.a.example."]

@@ -386,8 +386,9 @@ static void test_mistakes_in_zones_name_line_and_remedy(void **state)
         {LISTEN "  error-reports: { agent: \".\" }\n", 3, "is no domain name"},
         {LISTEN "  error-reports: { agnt: er.example }\n", 3, "did you mean 'agent'"},
         {LISTEN "  error-reports: { agent: er.example }\n", 3, "add the zone"},
-        {LISTEN "  error-reports: { agent: an-agent-whose-name-is-longer-than-reports.can-do.example "
-                "}\n",
+        {LISTEN
+         "  error-reports: { agent: an-agent-whose-name-is-longer-than-reports.can-do.example "
+         "}\n",
          3, "at most 47"},
         {LISTEN "  cache: { size: 64K }\n", 3, "from 1M to 1T"},
         {LISTEN "  cache: { size: 0M }\n", 3, "from 1M to 1T"},
