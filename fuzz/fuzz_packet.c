@@ -99,6 +99,8 @@ static void set_up(void)
     static const struct transfer_key key = {"key", "hmac-sha256", "bm90LWEtcmVhbC1zZWNyZXQ="};
     struct tsig_keyring *keyring;
     FUZZ_ASSERT(tsig_keyring_create(&key, 1, &keyring, &error) == 0);
+    struct error_reports *reports;
+    FUZZ_ASSERT(error_reports_create((const uint8_t *)"\2er\5plain\7example", &reports) == 0);
     const struct responder_options options = {
         .view = &view,
         .udp_payload_max = UDP_PAYLOAD_MAX,
@@ -108,6 +110,7 @@ static void set_up(void)
         .version = "tamis",
         .identity = "fuzz",
         .keyring = keyring,
+        .error_reports = reports,
         .notify_allowed = notify_allowed,
         .notified = notified,
     };

@@ -28,6 +28,7 @@ static const struct ctl_command ctl_commands[] = {
     {.name = "zones", .print = ctl_print_zones},
     {.name = "orders", .print = ctl_print_orders},
     {.name = "stats", .print = ctl_print_stats},
+    {.name = "reports", .print = ctl_print_reports},
     {.name = "cache", .argument = "stats|purge", .is_optional = true, .print = ctl_print_cache},
     {.name = "reload", .print = ctl_print_reload, .found = ctl_reload_found},
     {.name = "activate", .argument = "FILE", .print = ctl_print_activate},
@@ -222,6 +223,7 @@ const struct command command_ctl = {
             "  zones               each zone: role, status, serial, size, times\n"
             "  orders              each order: state, names, refused entries, hits, times\n"
             "  stats               counters of queries and responses, hits per order and name\n"
+            "  reports             errors that resolvers reported, by zone, and the latest\n"
             "  cache [stats]       the cache of forwarded zones and the servers that are asked\n"
             "  cache purge NAME    have it forget a name, with --subtree all below as well\n"
             "  reload              read the configuration, zones and orders again\n"

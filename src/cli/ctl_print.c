@@ -135,7 +135,7 @@ int ctl_print_zones(const json_t *result, int64_t now, FILE *stream, FILE *findi
     static const struct table_column columns[] = {
         {"ZONE", false},    {"ROLE", false},    {"STATUS", false}, {"SERIAL", true},
         {"NAMES", true},    {"RECORDS", true},  {"MEMORY", true},  {"LOADED", false},
-        {"CHECKED", false}, {"EXPIRES", false},
+        {"CHECKED", false}, {"EXPIRES", false}, {"QUERIES", true},
     };
     _cleanup_(table_freep) struct table *table =
         table_create(columns, sizeof(columns) / sizeof(columns[0]));
@@ -167,6 +167,7 @@ int ctl_print_zones(const json_t *result, int64_t now, FILE *stream, FILE *findi
         add_distance(table, zone, "loaded_at", now);
         add_distance(table, zone, "checked_at", now);
         add_distance(table, zone, "expires_at", now);
+        add_count(table, json_object_get(zone, "answers"), "queries");
     }
     int rc = finish(table, stream);
 
@@ -319,6 +320,51 @@ int ctl_print_stats(const json_t *result, int64_t now, FILE *stream, FILE *findi
             rc = order_hits_print(value, stream);
     }
     return rc;
+}
+
+static int recent_reports_print(const json_t *recent, int64_t now, FILE *stream)
+{
+    static const struct table_column columns[] = {
+        {"REPORTED", false}, {"NAME", false}, {"TYPE", false}, {"ERROR", true}, {"LISTED", false}};
+    _cleanup_(table_freep) struct table *table =
+        table_create(columns, sizeof(columns) / sizeof(columns[0]));
+    const json_t *report;
+    size_t index;
+    json_array_foreach(recent, index, report)
+    {
+        if (table == NULL || index == NAMES_SHOWN_MAX)
+            break;
+        add_distance(table, report, "time", now);
+        table_add(table, text_of(report, "name"));
+        table_add(table, text_of(report, "type"));
+        add_count(table, report, "error");
+        table_add(table, json_is_true(json_object_get(report, "listed")) ? "yes" : NULL);
+    }
+    return index > 0 ? finish(table, stream) : 0;
+}
+
+int ctl_print_reports(const json_t *result, int64_t now, FILE *stream, FILE *findings)
+{
+    json_t *zone;
+    size_t index;
+    int rc = 0;
+
+    (void)findings;
+    if (text_of(result, "agent") == NULL) {
+        fputs("nobody takes error reports here: configure server.error-reports\n", stream);
+        return 0;
+    }
+    fprintf(stream, "%s reports to ", count_of(result, "reports").text);
+    text_print(stream, text_of(result, "agent"));
+    fprintf(stream, ", %s of them about names of others\n", count_of(result, "foreign").text);
+    json_array_foreach(json_object_get(result, "zones"), index, zone)
+    {
+        char title[320];
+        snprintf(title, sizeof(title), "%s, by extended error", text_or(zone, "zone", "?"));
+        if (rc == 0)
+            rc = counters_print(title, json_object_get(zone, "errors"), stream);
+    }
+    return rc == 0 ? recent_reports_print(json_object_get(result, "recent"), now, stream) : rc;
 }
 
 static int origins_print(const json_t *origins, FILE *stream)

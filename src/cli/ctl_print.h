@@ -14,7 +14,7 @@ typedef int ctl_print_fn(const json_t *result, int64_t now, FILE *stream, FILE *
 ctl_print_fn ctl_print_status;
 ctl_print_fn ctl_print_zones;
 ctl_print_fn ctl_print_orders;
-ctl_print_fn ctl_print_stats;
+ctl_print_fn ctl_print_stats, ctl_print_reports;
 ctl_print_fn ctl_print_cache;
 ctl_print_fn ctl_print_activate;
 ctl_print_fn ctl_print_lift;

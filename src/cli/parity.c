@@ -69,7 +69,8 @@ static void rcodes_count(struct parity_counts *counts,
     counts->servfail += front == KNOT_RCODE_SERVFAIL || front < 0;
     counts->nxdomain += front == KNOT_RCODE_NXDOMAIN;
     counts->origin_servfail += origin == KNOT_RCODE_SERVFAIL || origin < 0;
-    counts->origin_nxdomain += origin == KNOT_RCODE_NXDOMAIN;
+    /* What a silent one would have said is not known: nothing to hold against the front. */
+    counts->origin_nxdomain += (origin < 0 ? front : origin) == KNOT_RCODE_NXDOMAIN;
 }
 
 static void finding_keep(struct parity_result *result, const struct exchange_question *question,
@@ -162,6 +163,8 @@ int parity_run(const struct parity_options *options, const struct question_set *
                                            .tick = parity_tick};
     rc = exchange_run(exchange, &client, ret_error);
     struct exchange_counts counts = exchange_counts(exchange);
+    ret_result->counts.front_sent =
+        counts.queries_sent[EXCHANGE_FRONT] + counts.over_tcp[EXCHANGE_FRONT];
     ret_result->counts.front_ms = (double)counts.rtt_us[EXCHANGE_FRONT] / 1e3;
     ret_result->counts.origin_ms = (double)counts.rtt_us[EXCHANGE_ORIGIN] / 1e3;
     return rc;

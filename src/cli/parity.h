@@ -22,6 +22,7 @@ struct parity_counts {
     uint64_t servfail, nxdomain;               /* answers of the front to unlisted questions */
     uint64_t origin_servfail, origin_nxdomain; /* of the origin to the same: the baseline */
     uint64_t by_kind[DIFFERENCES];
+    uint64_t front_sent;        /* questions that the front got, repeated ones included */
     double front_ms, origin_ms; /* smoothed round trip; 0: none seen */
 };
 

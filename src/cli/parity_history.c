@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A sample's line has some 250 octets. */
+/* A sample's line has some 350 octets. */
 #define LINE_SIZE_MAX 1024
 
 struct history_sample history_sample_make(const struct parity_counts *counts, int64_t time,
@@ -40,15 +40,18 @@ static int append_failed(const char *path, struct error *ret_error)
 int history_append(const char *path, const struct history_sample *sample, struct error *ret_error)
 {
     char line[LINE_SIZE_MAX], last = '\n';
-    int size =
-        snprintf(line, sizeof(line),
-                 "\n{\"time\": %" PRId64 ", \"questions\": %" PRIu64 ", \"different\": %" PRIu64
-                 ", \"servfail\": %" PRIu64 ", \"nxdomain\": %" PRIu64
-                 ", \"origin_servfail\": %" PRIu64 ", \"origin_nxdomain\": %" PRIu64
-                 ", \"front_ms\": %.3f, \"origin_ms\": %.3f, \"queries_s\": %.1f}\n",
-                 sample->time, sample->questions, sample->different, sample->servfail,
-                 sample->nxdomain, sample->origin_servfail, sample->origin_nxdomain,
-                 sample->front_ms, sample->origin_ms, sample->queries_s);
+    int size = snprintf(
+        line, sizeof(line),
+        "\n{\"time\": %" PRId64 ", \"questions\": %" PRIu64 ", \"different\": %" PRIu64
+        ", \"servfail\": %" PRIu64 ", \"nxdomain\": %" PRIu64 ", \"origin_servfail\": %" PRIu64
+        ", \"origin_nxdomain\": %" PRIu64
+        ", \"front_ms\": %.3f, \"origin_ms\": %.3f, \"queries_s\": %.1f, \"clients\": %" PRIu64
+        ", \"clients_servfail\": %" PRIu64 ", \"clients_nxdomain\": %" PRIu64
+        ", \"error_reports\": %" PRIu64 "}\n",
+        sample->time, sample->questions, sample->different, sample->servfail, sample->nxdomain,
+        sample->origin_servfail, sample->origin_nxdomain, sample->front_ms, sample->origin_ms,
+        sample->queries_s, sample->clients, sample->clients_servfail, sample->clients_nxdomain,
+        sample->error_reports);
 
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
@@ -89,6 +92,10 @@ static bool sample_parse(const char *line, struct history_sample *ret_sample)
         .front_ms = json_number_value(json_object_get(object, "front_ms")),
         .origin_ms = json_number_value(json_object_get(object, "origin_ms")),
         .queries_s = json_number_value(json_object_get(object, "queries_s")),
+        .clients = count_of(object, "clients"),
+        .clients_servfail = count_of(object, "clients_servfail"),
+        .clients_nxdomain = count_of(object, "clients_nxdomain"),
+        .error_reports = count_of(object, "error_reports"),
     };
     json_decref(object);
     return true;

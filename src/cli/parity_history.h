@@ -14,6 +14,9 @@ struct history_sample {
     uint64_t questions, different, servfail, nxdomain, origin_servfail, origin_nxdomain;
     double front_ms, origin_ms;
     double queries_s; /* queries that the front gets a second; below 0: not known */
+    /* Of clients' questions that no order is about; 0 where queries_s is not known. */
+    uint64_t clients, clients_servfail, clients_nxdomain;
+    uint64_t error_reports; /* by resolvers */
 };
 
 struct history_sample history_sample_make(const struct parity_counts *counts, int64_t time,

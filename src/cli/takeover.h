@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/parity_history.h"
 #include "cli/takeover_ask.h"
+#include "cli/takeover_clients.h"
 #include "cli/takeover_state.h"
 
 /* One call of a step, for one domain after the other. */
@@ -63,11 +64,9 @@ void takeover_question_text(const uint8_t *name, uint16_t type, char *ret_text, 
 
 /* ---- The front's control socket ---- */
 
-struct front_counters {
-    uint64_t queries;
-};
-
+/* The domain's own. Fails also where the front does not count what the plan's bounds look at. */
 _must_check_ int front_counters_read(const struct takeover_plan *plan,
+                                     const struct plan_domain *domain,
                                      struct front_counters *ret_counters, struct error *ret_error);
 
 /* What "zones" says about one zone, or NULL when the front does not have it. The caller's. */

@@ -88,6 +88,11 @@ void takeover_question_text(const uint8_t *name, uint16_t type, char *ret_text, 
     snprintf(ret_text + used, size - used, " %s", type_text);
 }
 
+static uint64_t count_of(const json_t *object, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
 static int front_ask(const struct takeover_plan *plan, const char *command, json_t **ret_result,
                      struct error *ret_error)
 {
@@ -95,19 +100,6 @@ static int front_ask(const struct takeover_plan *plan, const char *command, json
     int rc = control_ask(plan->front->control, request, ret_result, ret_error);
     json_decref(request);
     return rc;
-}
-
-int front_counters_read(const struct takeover_plan *plan, struct front_counters *ret_counters,
-                        struct error *ret_error)
-{
-    json_t *result;
-    int rc = front_ask(plan, "stats", &result, ret_error);
-    if (rc < 0)
-        return rc;
-    json_t *queries = json_object_get(json_object_get(result, "queries"), "query");
-    ret_counters->queries = (uint64_t)json_integer_value(queries);
-    json_decref(result);
-    return 0;
 }
 
 int front_zone_read(const struct takeover_plan *plan, const struct plan_domain *domain,
@@ -127,4 +119,55 @@ int front_zone_read(const struct takeover_plan *plan, const struct plan_domain *
     *ret_zone = json_incref(found);
     json_decref(zones);
     return 0;
+}
+
+/* Reports about the domain since the front began: those about listed names are to be expected of
+ * validating resolvers, and left out. */
+static int error_reports_read(const struct takeover_plan *plan, const struct plan_domain *domain,
+                              uint64_t *ret_reports, struct error *ret_error)
+{
+    json_t *result, *zone;
+    size_t index;
+    int rc = front_ask(plan, "reports", &result, ret_error);
+    if (rc < 0)
+        return rc;
+    if (!json_is_string(json_object_get(result, "agent")))
+        rc = error_set(ret_error, -ENODATA,
+                       "the front gets no error reports: configure server.error-reports there, or "
+                       "take error-reports-max out of the plan");
+    *ret_reports = 0;
+    json_array_foreach(json_object_get(result, "zones"), index, zone)
+    {
+        const char *name = json_string_value(json_object_get(zone, "zone"));
+        if (name != NULL && strcasecmp(name, domain->name) == 0)
+            *ret_reports = count_of(zone, "reports") - count_of(zone, "listed");
+    }
+    json_decref(result);
+    return rc;
+}
+
+int front_counters_read(const struct takeover_plan *plan, const struct plan_domain *domain,
+                        struct front_counters *ret_counters, struct error *ret_error)
+{
+    json_t *zone;
+    *ret_counters = (struct front_counters){0};
+    int rc = front_zone_read(plan, domain, &zone, ret_error);
+    if (rc < 0)
+        return rc;
+    const json_t *answers = json_object_get(zone, "answers");
+    if (zone == NULL)
+        rc = error_set(ret_error, -ENODATA, "the front does not have the zone %s", domain->name);
+    else if (!json_is_object(answers))
+        rc = error_set(ret_error, -ENODATA,
+                       "the front does not count the queries for %s: raise server.zone-counters "
+                       "there",
+                       domain->name);
+    ret_counters->queries = count_of(answers, "queries");
+    ret_counters->listed = count_of(answers, "listed");
+    ret_counters->servfail = count_of(answers, "servfail");
+    ret_counters->nxdomain = count_of(answers, "nxdomain");
+    json_decref(zone);
+    if (rc == 0 && plan->canary->error_reports_max != NULL)
+        rc = error_reports_read(plan, domain, &ret_counters->error_reports, ret_error);
+    return rc;
 }

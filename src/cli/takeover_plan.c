@@ -95,6 +95,8 @@ static const cyaml_schema_field_t canary_fields[] = {
     CYAML_FIELD_FLOAT("nxdomain-max", OPTIONAL, struct plan_canary, nxdomain_max),
     CYAML_FIELD_FLOAT("volume-min", OPTIONAL, struct plan_canary, volume_min),
     CYAML_FIELD_UINT("latency-ms-max", OPTIONAL, struct plan_canary, latency_ms_max),
+    CYAML_FIELD_UINT_PTR("error-reports-max", OPTIONAL_POINTER, struct plan_canary,
+                         error_reports_max),
     CYAML_FIELD_END,
 };
 

@@ -48,9 +48,10 @@ struct plan_canary {
     unsigned seconds, interval, sample;
     unsigned name_servers; /* of ours in a canary's NS set; 0: all, and none of the old ones */
     unsigned different_max;
-    double servfail_max, nxdomain_max; /* share above the origin's */
-    double volume_min; /* share of the volume of the watch so far; 0: not looked at */
+    double servfail_max, nxdomain_max; /* share above the origin's, or the domain's own past */
+    double volume_min; /* share of the domain's queries a second so far; 0: not looked at */
     unsigned latency_ms_max;
+    unsigned *error_reports_max; /* in an interval; NULL: not looked at */
 };
 
 struct plan_return {

@@ -179,7 +179,8 @@ int takeover_abort_do(struct takeover_run *run, const struct plan_domain *domain
 
 /* ---- Return ---- */
 
-/* One look at the front's counter. Notes since when no query came; 0 when all is over, 1 while not.
+/* One look at the domain's counter. Notes since when no query came; 0 when all is over, 1 while
+ * not.
  */
 static int drain_look(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
                       struct error *ret_error)
@@ -188,7 +189,7 @@ static int drain_look(struct takeover_run *run, const struct plan_domain *domain
     struct front_counters counters;
     int64_t now = time(NULL);
 
-    int rc = front_counters_read(takeover->plan, &counters, ret_error);
+    int rc = front_counters_read(takeover->plan, domain, &counters, ret_error);
     if (rc == 0)
         rc = takeover_lock(takeover, ret_error);
     if (rc < 0)

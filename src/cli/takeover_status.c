@@ -38,11 +38,15 @@ static void json_add(const struct takeover_run *run, const struct plan_domain *d
     json_t *history = json_array();
     for (size_t i = 0; i < line->count; i++)
         json_array_append_new(
-            history,
-            json_pack("{s:I, s:I, s:I, s:f, s:f}", "time", (json_int_t)line->samples[i].time,
-                      "questions", (json_int_t)line->samples[i].questions, "different",
-                      (json_int_t)line->samples[i].different, "front_ms", line->samples[i].front_ms,
-                      "queries_s", line->samples[i].queries_s));
+            history, json_pack("{s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:I}", "time",
+                               (json_int_t)line->samples[i].time, "questions",
+                               (json_int_t)line->samples[i].questions, "different",
+                               (json_int_t)line->samples[i].different, "front_ms",
+                               line->samples[i].front_ms, "queries_s", line->samples[i].queries_s,
+                               "clients", (json_int_t)line->samples[i].clients, "clients_servfail",
+                               (json_int_t)line->samples[i].clients_servfail, "clients_nxdomain",
+                               (json_int_t)line->samples[i].clients_nxdomain, "error_reports",
+                               (json_int_t)line->samples[i].error_reports));
     json_object_set_new(object, "domain", json_string(domain->name));
     json_object_set_new(object, "step",
                         json_string(step_word(takeover_step(run->takeover, domain))));

@@ -10,9 +10,6 @@
 #include "cli/takeover.h"
 #include "cli/takeover_delegation.h"
 
-/* Samples that a volume is compared with, at least: fewer are chance. */
-#define VOLUME_SAMPLES_MIN 3
-
 struct watch {
     struct takeover_run *run;
     const struct plan_domain *domain;
@@ -21,11 +18,10 @@ struct watch {
     struct parity_result *parity;
     struct history_metrics metrics;
     char history[PATH_MAX];
-    enum takeover_step step; /* that is watched: another one ends the watch */
-    uint64_t queries;        /* the front's counter at the last sample */
-    uint64_t queried_us;
-    double volume_sum; /* of earlier samples */
-    unsigned volume_count;
+    enum takeover_step step;        /* that is watched: another one ends the watch */
+    struct front_counters counters; /* at the last sample */
+    uint64_t counted_us;            /* when; 0: not yet */
+    struct clients_past past;
     char broken[512]; /* the bound that broke; "": none */
 };
 
@@ -66,52 +62,51 @@ static void answers_judge(struct watch *watch, const struct parity_result *parit
     }
 }
 
-/* Queries a second since the last sample, our own questions taken off; below 0: not known. Without
- * its control socket the front cannot be made transparent, so that is a bound, too. */
-static double volume_read(struct watch *watch, uint64_t own)
+/* What clients asked since the last sample; `ret_interval->seconds` is 0 when it is not known.
+ * Without its control socket the front cannot be made transparent, so that is a bound, too. */
+static void clients_read(struct watch *watch, struct clients_interval *ret_interval)
 {
     struct front_counters counters;
     struct error error = {0};
     uint64_t now_us = exchange_clock_us();
-    double queries_s = -1;
 
-    if (front_counters_read(watch->run->takeover->plan, &counters, &error) < 0) {
+    *ret_interval = (struct clients_interval){0};
+    if (front_counters_read(watch->run->takeover->plan, watch->domain, &counters, &error) < 0) {
         if (watch->broken[0] == '\0')
-            BREAK(watch, "the front's control socket does not answer: %.300s", error.text);
-        return -1;
+            BREAK(watch, "the front cannot be watched: %.300s", error.text);
+        return;
     }
-    if (watch->queried_us != 0 && counters.queries >= watch->queries) {
-        uint64_t others = counters.queries - watch->queries;
-        others = others > own ? others - own : 0;
-        queries_s = (double)others * 1e6 / (double)(now_us - watch->queried_us + 1);
-    }
-    watch->queries = counters.queries;
-    watch->queried_us = now_us;
-    return queries_s;
+    if (watch->counted_us != 0)
+        (void)clients_between(&watch->counters, &counters,
+                              (double)(now_us - watch->counted_us + 1) / 1e6,
+                              &watch->parity->counts, ret_interval);
+    watch->counters = counters;
+    watch->counted_us = now_us;
 }
 
-/* A drop says that clients gave up. */
-static void volume_judge(struct watch *watch, double queries_s)
+static void clients_watch(struct watch *watch, struct clients_interval *ret_interval)
 {
-    if (queries_s < 0)
-        return;
-    double mean = watch->volume_count > 0 ? watch->volume_sum / watch->volume_count : 0;
-    if (watch->broken[0] == '\0' && watch->volume_count >= VOLUME_SAMPLES_MIN &&
-        queries_s < watch->bounds->volume_min * mean)
-        BREAK(watch, "the front gets %.1f queries a second, %.1f before (volume-min %.0f %%)",
-              queries_s, mean, 100 * watch->bounds->volume_min);
-    watch->volume_sum += queries_s;
-    watch->volume_count++;
+    char broken[sizeof(watch->broken)] = "";
+    clients_read(watch, ret_interval);
+    if (ret_interval->seconds > 0)
+        clients_judge(&watch->past, watch->bounds, ret_interval, broken, sizeof(broken));
+    if (watch->broken[0] == '\0')
+        memcpy(watch->broken, broken, sizeof(broken));
 }
 
 /* A full disk must not end the watch: what cannot be kept is told and left out. */
-static void sample_keep(struct watch *watch, double queries_s)
+static void sample_keep(struct watch *watch, const struct clients_interval *clients)
 {
     const struct takeover_plan *plan = watch->run->takeover->plan;
     const struct parity_counts *counts = &watch->parity->counts;
     struct error error = {0};
+    double queries_s = clients->seconds > 0 ? (double)clients->queries / clients->seconds : -1;
     struct history_sample sample = history_sample_make(counts, (int64_t)time(NULL), queries_s);
 
+    sample.clients = clients->unlisted;
+    sample.clients_servfail = clients->servfail;
+    sample.clients_nxdomain = clients->nxdomain;
+    sample.error_reports = clients->error_reports;
     history_metrics_add(&watch->metrics, counts, &sample);
     int rc = history_append(watch->history, &sample, &error);
     if (rc == 0 && plan->prometheus != NULL)
@@ -132,9 +127,9 @@ static int sample_take(struct watch *watch, struct error *ret_error)
     if (rc < 0 || watch->parity->stopped)
         return rc;
     answers_judge(watch, watch->parity);
-    double queries_s = volume_read(watch, watch->parity->counts.questions);
-    volume_judge(watch, queries_s);
-    sample_keep(watch, queries_s);
+    struct clients_interval clients;
+    clients_watch(watch, &clients);
+    sample_keep(watch, &clients);
     return 0;
 }
 
@@ -151,6 +146,21 @@ static int still_watched(struct watch *watch, bool *ret_still, int64_t *ret_bega
         json_object_get(takeover_domain(takeover, watch->domain), "watched_from"));
     takeover_unlock(takeover);
     return 0;
+}
+
+/* What an earlier run of this watch saw, which was ended by a kill or a person. */
+static int past_read(struct watch *watch, struct error *ret_error)
+{
+    struct history_sample samples[HISTORY_SHOWN];
+    size_t count;
+    bool still;
+    int64_t began;
+    int rc = still_watched(watch, &still, &began, ret_error);
+    if (rc == 0)
+        rc = history_read(watch->history, samples, HISTORY_SHOWN, &count, ret_error);
+    if (rc == 0)
+        clients_remember(&watch->past, samples, count, began);
+    return rc;
 }
 
 /* Watches until the time is up (0), a bound breaks or it was ended from elsewhere (1). */
@@ -274,6 +284,8 @@ static int watch_domain(struct takeover_run *run, const struct plan_domain *doma
     takeover_path(run->takeover, domain, "history", watch.history, sizeof(watch.history));
     int rc = takeover_check_init(&watch.check, run, domain, ret_error);
     if (rc == 0)
+        rc = past_read(&watch, ret_error);
+    if (rc == 0)
         rc = watch_run(&watch, ret_error);
     if (rc < 0)
         takeover_say(run, domain,
@@ -315,7 +327,13 @@ static int move_and_watch(struct takeover_run *run, const struct plan_domain *do
                           json_t *result, struct error *ret_error)
 {
     json_t *wanted = NULL;
-    int rc = move_intend(run, domain, from, step, own, &wanted, ret_error);
+    struct front_counters counters;
+    /* Nothing moves to where it cannot be watched; what has moved is watched, and given back. */
+    int rc = 0;
+    if (takeover_step(run->takeover, domain) != step)
+        rc = front_counters_read(run->takeover->plan, domain, &counters, ret_error);
+    if (rc == 0)
+        rc = move_intend(run, domain, from, step, own, &wanted, ret_error);
     if (rc == 0)
         rc = move(run, domain, wanted, step, ret_error);
     json_decref(wanted);

@@ -60,6 +60,11 @@ static const cyaml_schema_field_t cache_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t error_reports_fields[] = {
+    TEXT("agent", struct raw_error_reports, agent),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t server_fields[] = {
     OPTIONAL_MAP("tls", struct raw_server, tls, server_tls_fields),
     OPTIONAL_LIST("listen", struct raw_server, listen, &text_schema, LISTEN_MAX),
@@ -77,6 +82,8 @@ static const cyaml_schema_field_t server_fields[] = {
     OPTIONAL_MAP("journal", struct raw_server, journal, journal_fields),
     OPTIONAL_MAP("cache", struct raw_server, cache, cache_fields),
     OPTIONAL_NUMBER("forward-threads", struct raw_server, forward_threads),
+    OPTIONAL_NUMBER("zone-counters", struct raw_server, zone_counters),
+    OPTIONAL_MAP("error-reports", struct raw_server, error_reports, error_reports_fields),
     CYAML_FIELD_END,
 };
 
@@ -229,6 +236,8 @@ static int config_check(struct config_source *source, struct config *config,
     if (rc == 0)
         rc = config_check_zones(source, config, ret_error);
     if (rc == 0)
+        rc = config_check_error_reports(source, config, ret_error);
+    if (rc == 0)
         rc = config_check_orders(source, config, ret_error);
     return rc;
 }
@@ -315,6 +324,7 @@ void config_free(struct config *config)
     free(config->nsid);
     free(config->version);
     free(config->identity);
+    free(config->error_agent);
     keys_free(config);
     zones_free(config);
     texts_free(config->order_files, config->order_file_count);

@@ -127,6 +127,10 @@ struct config {
     bool cache_persists;
     unsigned forward_threads; /* 0: one for two cores */
 
+    uint8_t *error_agent; /* domain that takes error reports, in wire form; NULL: none */
+
+    unsigned zone_counters_max; /* zones whose answers are counted; 0: none */
+
     struct config_key *keys;
     size_t key_count;
     struct config_zone *zones;

@@ -16,6 +16,7 @@
 #include <libknot/dname.h>
 
 #include "base/nearest.h"
+#include "server/error_reports.h"
 
 #define DNS_PORT     53
 #define METRICS_PORT 9153 /* by custom of Prometheus exporters for DNS */
@@ -42,6 +43,10 @@
 #define TEXT_OCTETS_MAX 255
 
 #define SIGNATURES_MAX 16
+
+/* Zones with counters, and so with lines among the metrics: more is for who asked for it. */
+#define ZONE_COUNTERS_DEFAULT 10000
+#define ZONE_COUNTERS_MAX     1000000
 
 #define WARNINGS_MAX 20
 
@@ -320,6 +325,9 @@ static int limits_check(const struct config_source *source, const struct raw_ser
                          : config->tcp_clients_max;
     rc = number_check(source, "tcp-clients-per-address", raw->tcp_clients_per_address, share, 1,
                       TCP_CLIENTS_MAX, &config->tcp_clients_per_address_max, ret_error);
+    if (rc == 0)
+        rc = number_check(source, "zone-counters", raw->zone_counters, ZONE_COUNTERS_DEFAULT, 0,
+                          ZONE_COUNTERS_MAX, &config->zone_counters_max, ret_error);
     if (rc < 0)
         return rc;
     return timeout_check(source, raw->tcp_idle_timeout, &config->tcp_idle_timeout_ms, ret_error);
@@ -374,6 +382,51 @@ int config_check_server(struct config_source *source, struct config *config,
     if (config->state == NULL || config->control == NULL)
         return config_out_of_memory(ret_error);
     return control_check(source, config, ret_error);
+}
+
+/* The configured zone with the longest apex at or above `name`; NULL: there is none. */
+static const struct config_zone *zone_around(const struct config *config, const uint8_t *name)
+{
+    const struct config_zone *found = NULL;
+    for (size_t i = 0; i < config->zone_count; i++) {
+        const struct config_zone *zone = &config->zones[i];
+        if (knot_dname_in_bailiwick(name, zone->apex) >= 0 &&
+            (found == NULL ||
+             knot_dname_labels(zone->apex, NULL) > knot_dname_labels(found->apex, NULL)))
+            found = zone;
+    }
+    return found;
+}
+
+int config_check_error_reports(const struct config_source *source, struct config *config,
+                               struct error *ret_error)
+{
+    const struct raw_server *raw = source->raw->server;
+    const struct config_place place = config_place("server.error-reports.agent");
+    uint8_t name[KNOT_DNAME_MAXLEN];
+    if (raw == NULL || raw->error_reports == NULL)
+        return 0;
+    const char *agent = raw->error_reports->agent;
+    if (agent[0] == '\0' || knot_dname_from_str(name, agent, sizeof(name)) == NULL || name[0] == 0)
+        return config_fail(source, place, ret_error,
+                           "agent \"%.80s\" is no domain name: write one in a zone of this server, "
+                           "as in er.example",
+                           agent);
+    name_fold(name, name, knot_dname_size(name));
+    if (knot_dname_size(name) > ERROR_AGENT_SIZE_MAX)
+        return config_fail(
+            source, place, ret_error,
+            "agent %.80s has %zu octets, and reports need the room: choose a name of "
+            "at most %d",
+            agent, knot_dname_size(name) - 1, ERROR_AGENT_SIZE_MAX - 1);
+    const struct config_zone *zone = zone_around(config, name);
+    if (zone == NULL || zone->kind == CONFIG_FORWARD || zone->use != CONFIG_ORDINARY)
+        return config_fail(source, place, ret_error,
+                           "agent %.80s lies in no primary or secondary zone of this server: add "
+                           "the zone, or choose a name in one",
+                           agent);
+    config->error_agent = knot_dname_copy(name, NULL);
+    return config->error_agent == NULL ? config_out_of_memory(ret_error) : 0;
 }
 
 /* What RFC 8945, 6 knows and nobody advises against: HMAC-MD5 MUST NOT be used any more. */

@@ -22,6 +22,10 @@ struct raw_cache {
     bool *persist;
 };
 
+struct raw_error_reports {
+    char *agent;
+};
+
 struct raw_server {
     struct raw_server_tls *tls;
     char **listen;
@@ -32,7 +36,8 @@ struct raw_server {
     char *tcp_idle_timeout;
     struct raw_journal *journal;
     struct raw_cache *cache;
-    unsigned *forward_threads;
+    unsigned *forward_threads, *zone_counters;
+    struct raw_error_reports *error_reports;
 };
 
 struct raw_key {
@@ -213,6 +218,10 @@ _must_check_ int config_keys_sort(const struct config *config, const struct conf
 /* After the keys, which zones refer to. */
 _must_check_ int config_check_zones(struct config_source *source, struct config *config,
                                     struct error *ret_error);
+
+/* Who takes error reports; after the zones. */
+_must_check_ int config_check_error_reports(const struct config_source *source,
+                                            struct config *config, struct error *ret_error);
 
 /* The orders that are served as zones; after the keys and the zones. */
 _must_check_ int config_check_publish(struct config_source *source, struct config *config,

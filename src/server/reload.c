@@ -235,13 +235,15 @@ static int mark_zones(struct server *server, const struct reload_plan *change)
     return 0;
 }
 
-static void free_old_zones(struct zone **zones, size_t count, const struct zone_set *now)
+static void free_old_zones(struct server *server, struct zone **zones, size_t count,
+                           const struct zone_set *now)
 {
     for (size_t i = 0; i < count; i++) {
         if (zone_set_find(now, &zones[i]->name, 0) == zones[i])
             continue;
         server_log(LOG_INFO, "zone %s: no longer served as %s", zones[i]->text,
                    server_role_word(zones[i]->role));
+        server_zone_uncount(server, zones[i]);
         server_zone_free(zones[i]);
     }
     free(zones);
@@ -269,6 +271,8 @@ static int publish_zones(struct server *server, struct reload_plan *change)
     size_t old_count = server->zone_count;
     for (size_t i = 0; i < change->count; i++) {
         struct zone *zone = change->zones[i];
+        if (change->is_new[i])
+            server_zone_count(server, zone);
         if (inherits(zone, change->changed[i])) {
             spare[i] = zone->data;
             inherit(zone, change->changed[i]);
@@ -294,7 +298,7 @@ static int publish_zones(struct server *server, struct reload_plan *change)
             change->changed[i]->data =
                 spare[i]; /* the new zone has the old one's: freed but once */
     }
-    free_old_zones(old_zones, old_count, change->set);
+    free_old_zones(server, old_zones, old_count, change->set);
     zone_set_free(old_set);
     free(spare);
     free(change->is_new);
@@ -352,6 +356,8 @@ static int change_zones(struct server *server, struct zone *const *added, size_t
     struct zone_set *old_set = server->view.zones;
     struct zone **old_zones = server->zones;
     size_t old_count = server->zone_count;
+    for (size_t i = 0; i < added_count; i++)
+        server_zone_count(server, added[i]);
     rcu_assign_pointer(server->view.zones, set);
     server->zones = zones;
     server->zone_count = count;
@@ -359,7 +365,7 @@ static int change_zones(struct server *server, struct zone *const *added, size_t
     pthread_mutex_unlock(&server->writing);
     order_book_marks_unlock(server->book);
     synchronize_rcu();
-    free_old_zones(old_zones, old_count, set);
+    free_old_zones(server, old_zones, old_count, set);
     zone_set_free(old_set);
     return 0;
 }

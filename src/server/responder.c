@@ -18,6 +18,8 @@
 #define OPT_SIZE    11  /* of an OPT without options */
 #define OPTION_HEAD 4   /* code and length */
 
+#define OPTION_REPORT_CHANNEL 18 /* RFC 9567, 5 */
+
 /* Padded responses are a multiple of this (RFC 8467, 4.1). */
 #define PADDING_BLOCK 468
 
@@ -28,6 +30,8 @@ int responder_create(const struct responder_options *options, struct responder *
     if (responder == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
     responder->options = *options;
+    responder->zone_counts =
+        options->zone_counts != NULL ? options->zone_counts : &responder->uncounted;
     *ret_responder = responder;
     return 0;
 }
@@ -103,6 +107,40 @@ static uint8_t *put_padding(const struct exchange *exchange, const uint8_t *wire
     return at + OPTION_HEAD + padding;
 }
 
+/* The options that came with an origin's answer; not the agent that it names where we name one, for
+ * there may be but one (RFC 9567, 6.2). */
+static uint8_t *put_origin_options(const struct responder *responder,
+                                   const struct exchange *exchange, uint8_t *at)
+{
+    const uint8_t *option = exchange->options, *end = option + exchange->options_size;
+    while (end - option >= OPTION_HEAD) {
+        const size_t size = OPTION_HEAD + (size_t)knot_wire_read_u16(option + 2);
+        if (size > (size_t)(end - option))
+            break;
+        if (responder->options.error_reports == NULL ||
+            knot_wire_read_u16(option) != OPTION_REPORT_CHANNEL) {
+            memcpy(at, option, size);
+            at += size;
+        }
+        option += size;
+    }
+    return at;
+}
+
+/* Who takes reports of errors (RFC 9567, 6.2), where there is room; not about the agent itself,
+ * whose failure nobody could report. */
+static uint8_t *put_report_channel(const struct responder *responder,
+                                   const struct exchange *exchange, const uint8_t *wire,
+                                   uint8_t *at, size_t limit)
+{
+    const struct error_agent *agent = error_reports_agent(responder->options.error_reports);
+    if (exchange->zone == NULL || (size_t)(at - wire) + agent->option_size > limit ||
+        error_agent_name_is_within(exchange->name, &agent->domain))
+        return at;
+    memcpy(at, agent->option, agent->option_size);
+    return at + agent->option_size;
+}
+
 static size_t put_edns(const struct responder *responder, const struct exchange *exchange,
                        uint8_t *wire, size_t size, size_t limit)
 {
@@ -128,10 +166,8 @@ static size_t put_edns(const struct responder *responder, const struct exchange 
         knot_wire_write_u32(expire, exchange->expire_s);
         at = put_option(at, KNOT_EDNS_OPTION_EXPIRE, expire, sizeof(expire));
     }
-    if (exchange->options_size > 0 && (size_t)(at - wire) + exchange->options_size <= limit) {
-        memcpy(at, exchange->options, exchange->options_size);
-        at += exchange->options_size;
-    }
+    if (exchange->options_size > 0 && (size_t)(at - wire) + exchange->options_size <= limit)
+        at = put_origin_options(responder, exchange, at);
     if (exchange->ede_code >= 0) {
         uint8_t error[2 + VERDICT_TEXT_MAX];
         knot_wire_write_u16(error, (uint16_t)exchange->ede_code);
@@ -146,6 +182,8 @@ static size_t put_edns(const struct responder *responder, const struct exchange 
             at = put_option(at, KNOT_EDNS_OPTION_EDE, error, 2 + text_size);
         }
     }
+    if (responder->options.error_reports != NULL)
+        at = put_report_channel(responder, exchange, wire, at, limit);
     at = put_padding(exchange, wire, at, limit);
     knot_wire_write_u16(opt + 9, (uint16_t)(at - opt - OPT_SIZE));
     return (size_t)(at - wire);
@@ -166,6 +204,7 @@ static void answer_internet(struct responder *responder, struct exchange *exchan
     answer->question = prepared->question;
     if (!prepared->has_zone)
         question_find_zone(&answer->question, exchange->environment->zones);
+    exchange->zone = answer->question.zone;
     answer->judgement = exchange->judgement;
     answer_question(answer, exchange->environment, response);
     if (answer->transfer_only != NULL && responder->options.transfer_allowed != NULL &&
@@ -199,6 +238,7 @@ static void answer_internet(struct responder *responder, struct exchange *exchan
     exchange->ede_code = answer->ede_code;
     exchange->ede_text = answer->ede_text;
     exchange->ede_text_size = answer->ede_text_size;
+    exchange->is_listed = answer->verdict;
     if (answer->verdict)
         responder_count(&responder->counters.verdicts);
 }
@@ -290,7 +330,9 @@ static void answer_query(struct responder *responder, struct exchange *exchange,
         answer_transfer(responder, exchange, &prepared->name);
         return;
     default:
-        answer_internet(responder, exchange, prepared, response);
+        if (!responder_is_report(responder, &prepared->name) ||
+            !responder_take_report(responder, exchange, prepared, response))
+            answer_internet(responder, exchange, prepared, response);
         if (request->wants_expire && request->qtype == KNOT_RRTYPE_SOA)
             add_expire(responder, exchange, &prepared->name);
         return;
@@ -410,6 +452,17 @@ static size_t response_limit(const struct responder *responder, const struct req
     return limit < response_max ? limit : response_max;
 }
 
+/* Counts what a zone answered. */
+static inline void count_answer(struct responder *responder, const struct exchange *exchange)
+{
+    if (exchange->zone == NULL)
+        return;
+    unsigned kind = exchange->rcode >> 1 == 1 ? exchange->rcode : ZONE_COUNT_OTHER;
+    if (exchange->is_listed)
+        kind = ZONE_COUNT_LISTED;
+    zone_counts_add(&responder->zone_counts[exchange->zone->counter], kind);
+}
+
 static size_t finish(struct responder *responder, struct exchange *exchange, uint8_t *wire,
                      size_t response_max)
 {
@@ -443,6 +496,7 @@ static size_t finish(struct responder *responder, struct exchange *exchange, uin
         return 0; /* unsigned it would not be believed */
     if (exchange->rcode < sizeof(responder->counters.rcodes) / sizeof(uint64_t))
         responder_count(&responder->counters.rcodes[exchange->rcode]);
+    count_answer(responder, exchange);
     return size;
 }
 
@@ -482,6 +536,7 @@ static bool respond_directly(struct responder *responder, struct exchange *excha
     const struct verdict *verdict = exchange->judgement.verdict;
     if (verdict != NULL) {
         responder_count(&responder->counters.verdicts);
+        exchange->is_listed = true;
         exchange->ede_code = verdict->ede_code;
         exchange->ede_text = verdict->text;
         exchange->ede_text_size = verdict->text_size;
@@ -541,11 +596,14 @@ static void respond(struct responder *responder, const struct answer_environment
         .limit = response_limit(responder, request, transport, response_max),
         .with_edns = request->has_edns && prepared->status == REQUEST_OK,
         .ede_code = -1,
+        .name = &prepared->name,
+        .zone = prepared->question.zone,
     };
     datagram->response = in_place ? datagram->request : datagram->spare;
     if (!in_place)
         copy_question(request, datagram->spare);
-    const bool may_be_direct = prepared->has_zone && !responder->is_never_direct;
+    const bool may_be_direct = prepared->has_zone && !responder->is_never_direct &&
+                               !responder_is_report(responder, &prepared->name);
     if (!may_be_direct ||
         (!respond_directly(responder, &exchange, prepared, datagram->response) &&
          !responder_forward_directly(responder, &exchange, prepared, datagram->response))) {
@@ -555,6 +613,7 @@ static void respond(struct responder *responder, const struct answer_environment
         respond_generally(responder, &exchange, prepared, datagram->spare);
     }
     if (exchange.dropped) {
+        count_answer(responder, &exchange);
         datagram->response_size = 0;
         return;
     }

@@ -15,6 +15,8 @@
 #include "dns/request.h"
 #include "front/forwarder.h"
 #include "order/overlay_set.h"
+#include "server/error_reports.h"
+#include "server/zone_counters.h"
 #include "zone/tsig_server.h"
 #include "zone/zone.h"
 
@@ -51,6 +53,8 @@ struct responder_options {
     const char *version;  /* of version.bind; NULL: refused */
     const char *identity; /* of id.server; NULL: refused */
     const struct tsig_keyring *keyring;
+    struct error_reports *error_reports; /* NULL: answers name no agent */
+    struct zone_counts *zone_counts;     /* of this thread, by zone.counter; NULL: nobody counts */
 
     /* Whether `client`, with the TSIG key `key_name` (NULL: unsigned), may notify of `zone`. */
     bool (*notify_allowed)(void *context, const struct zone *zone, const struct sockaddr *client,

@@ -235,6 +235,7 @@ static void write_verdict(struct responder *responder, struct exchange *exchange
     said->question = prepared->question;
     answer_put_verdict(said, exchange->environment, &responder->aliases[count], verdict, response);
     responder_count(&responder->counters.verdicts);
+    exchange->is_listed = true;
     exchange->rcode = said->rcode;
     exchange->authoritative = said->authoritative;
     exchange->truncated = said->truncated || responder->is_full;

@@ -26,6 +26,8 @@ struct prepared {
 struct responder {
     struct responder_options options;
     struct responder_counters counters;
+    struct zone_counts *zone_counts; /* by zone.counter */
+    struct zone_counts uncounted;    /* where nobody counts */
     bool is_never_direct; /* set by tests: answers go the general way, which says the same */
     struct answer answer; /* scratch of one question; large, so kept here */
     struct prepared prepared[GROUP_MAX];
@@ -51,7 +53,10 @@ struct exchange {
     uint16_t counts[3];
     uint16_t rcode; /* with the extended bits */
     bool authoritative, truncated, with_edns;
-    bool dropped; /* an order says that there is no answer */
+    bool dropped;            /* an order says that there is no answer */
+    bool is_listed;          /* an order decided */
+    const struct name *name; /* of the question */
+    const struct zone *zone; /* that a question for data is about; NULL: none, or none of ours */
     int ede_code;
     const char *ede_text;
     uint16_t ede_text_size;
@@ -86,6 +91,18 @@ bool responder_forward_directly(struct responder *responder, struct exchange *ex
 /* The same for what comes the general way and no order is about. */
 void responder_forward_generally(struct responder *responder, struct exchange *exchange,
                                  const struct prepared *prepared, struct response *response);
+
+/* Whether the name belongs to error reports. */
+static inline bool responder_is_report(const struct responder *responder, const struct name *name)
+{
+    const struct error_reports *reports = responder->options.error_reports;
+    return reports != NULL &&
+           error_agent_name_is_within(name, &error_reports_agent(reports)->suffix);
+}
+
+/* Answers a query for such a name. False: the zone that the agent lies in is not served. */
+bool responder_take_report(struct responder *responder, struct exchange *exchange,
+                           const struct prepared *prepared, struct response *response);
 
 /* CHAOS class: version.bind and its kin. Returns the RCODE; on NOERROR one TXT was put. */
 uint8_t responder_chaos(const struct responder *responder, const struct request *request,

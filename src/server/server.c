@@ -65,6 +65,17 @@ void server_zone_free(struct zone *zone)
     free(zone);
 }
 
+void server_zone_count(struct server *server, struct zone *zone)
+{
+    zone->counter = zone_counters_take(server->zone_counters);
+}
+
+void server_zone_uncount(struct server *server, struct zone *zone)
+{
+    zone_counters_give_back(server->zone_counters, zone->counter);
+    zone->counter = 0;
+}
+
 bool server_is_beyond_file(const struct zone_data *data)
 {
     return data->apex_entry != NULL && data->source.kind == ZONE_SOURCE_FILE &&
@@ -188,11 +199,14 @@ static int create_zones(struct server *server, struct error *ret_error)
 {
     const struct config *config = server->config;
     server->zones = calloc(config->zone_count + 1, sizeof(struct zone *));
-    if (server->zones == NULL)
+    if (server->zones == NULL ||
+        zone_counters_create(config->workers + server_forward_threads(config),
+                             config->zone_counters_max, &server->zone_counters) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
     for (size_t i = 0; i < config->zone_count; i++) {
         if (server_zone_create(&config->zones[i], &server->zones[i]) < 0)
             return error_set(ret_error, -ENOMEM, "out of memory");
+        server_zone_count(server, server->zones[i]);
         server->zone_count++;
     }
     struct zone_set *set;
@@ -527,6 +541,8 @@ struct responder_options server_responder_options(struct server *server, unsigne
         .version = chaos_answer(config->version, server->version),
         .identity = chaos_answer(config->identity, server->identity),
         .keyring = server->tsig_keyring,
+        .error_reports = server->error_reports,
+        .zone_counts = zone_counters_of(server->zone_counters, worker),
         .notify_allowed = notify_allowed,
         .notified = notified,
         .transfer_allowed = transfer_allowed,
@@ -545,6 +561,9 @@ static int create_responders(struct server *server, struct error *ret_error)
         snprintf(server->identity, sizeof(server->identity), "unknown");
     server->responders = calloc(config->workers, sizeof(struct responder *));
     if (server->responders == NULL || parse_nsid(server) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    if (config->error_agent != NULL &&
+        error_reports_create(config->error_agent, &server->error_reports) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
     int rc = server_tsig_keyring_create(config, &server->tsig_keyring, ret_error);
     if (rc < 0)
@@ -754,6 +773,8 @@ void server_stop(struct server *server)
     for (size_t i = 0; i < server->zone_count; i++)
         server_zone_free(server->zones[i]);
     free(server->zones);
+    zone_counters_free(server->zone_counters);
+    error_reports_free(server->error_reports);
     free(server->keyring);
     if (server->config != server->first_config)
         config_free(server->config);

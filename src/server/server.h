@@ -29,6 +29,7 @@
 #include "front/forwarder.h"
 #include "server/config.h"
 #include "server/control.h"
+#include "server/error_reports.h"
 #include "server/metrics.h"
 #include "server/notifier.h"
 #include "server/order_book.h"
@@ -43,6 +44,7 @@
 #include "server/update_policy.h"
 #include "server/updater.h"
 #include "server/worker.h"
+#include "server/zone_counters.h"
 
 /* What a refresher works on; lives as long as it. */
 struct refresh_plan {
@@ -66,6 +68,8 @@ struct server {
     struct responder_view view;
     struct zone **zones;
     size_t zone_count;
+    struct zone_counters *zone_counters;
+    struct error_reports *error_reports; /* NULL: answers name no agent */
     struct order_book *book;
     struct order_keyring_entry *keyring; /* of `config` */
 

@@ -7,6 +7,11 @@
 /* A new zone without data. */
 _must_check_ int server_zone_create(const struct config_zone *config, struct zone **ret_zone);
 void server_zone_free(struct zone *zone);
+
+/* Has the answers of a new zone counted, before it is published; and lets go of the counters, after
+ * the last reader. */
+void server_zone_count(struct server *server, struct zone *zone);
+void server_zone_uncount(struct server *server, struct zone *zone);
 const char *server_role_word(enum zone_role role);
 
 /* Lets the workers, and the control thread that activates and lifts, go before the calling thread

@@ -12,6 +12,7 @@
 #include "server/log.h"
 #include "server/server_internal.h"
 #include "server/zone_commands.h"
+#include "server/zone_status.h"
 
 const char *server_role_word(enum zone_role role)
 {
@@ -138,22 +139,23 @@ static int command_status(void *context, const json_t *request, json_t **ret_res
     return *ret_result == NULL ? no_memory(ret_error) : 0;
 }
 
-static json_t *zone_json(const struct zone *zone)
+static json_t *zone_json(const struct server *server, const struct zone *zone)
 {
     char error[512];
     zone_last_error_get(zone, error, sizeof(error));
     struct zone_figures figures;
     zone_figures(zone, &figures);
     return json_pack(
-        "{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:s}", "name", zone->text,
-        "role", server_role_word(zone->role), "status", status_word(status_of(zone)), "serial",
-        figures.has_data ? json_integer(figures.soa.serial) : json_null(), "names",
+        "{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:s}", "name",
+        zone->text, "role", server_role_word(zone->role), "status", status_word(status_of(zone)),
+        "serial", figures.has_data ? json_integer(figures.soa.serial) : json_null(), "names",
         (json_int_t)figures.names, "records", (json_int_t)figures.records, "memory_octets",
         (json_int_t)figures.memory, "loaded_at", json_time(atomic_load(&zone->loaded_at)),
         "checked_at", json_time(atomic_load(&zone->checked_at)), "expires_at",
         json_time(atomic_load(&zone->expires_at)), "transfers",
         (json_int_t)atomic_load(&zone->transfers), "transfer_failures",
-        (json_int_t)atomic_load(&zone->transfer_failures), "error", error);
+        (json_int_t)atomic_load(&zone->transfer_failures), "answers",
+        zone_status_answers(server, zone), "error", error);
 }
 
 static int command_zones(void *context, const json_t *request, json_t **ret_result,
@@ -163,7 +165,7 @@ static int command_zones(void *context, const json_t *request, json_t **ret_resu
     struct server *server = context;
     json_t *zones = json_array();
     for (size_t i = 0; i < server->zone_count; i++) {
-        if (json_array_append_new(zones, zone_json(server->zones[i])) < 0) {
+        if (json_array_append_new(zones, zone_json(server, server->zones[i])) < 0) {
             json_decref(zones);
             return no_memory(ret_error);
         }
@@ -473,6 +475,15 @@ static int command_reload(void *context, const json_t *request, json_t **ret_res
     return server_reload(context, ret_result, ret_error);
 }
 
+static int command_reports(void *context, const json_t *request, json_t **ret_result,
+                           struct error *ret_error)
+{
+    (void)request;
+    const struct server *server = context;
+    *ret_result = error_reports_json(server->error_reports);
+    return *ret_result == NULL ? no_memory(ret_error) : 0;
+}
+
 /* Commands that look at what the control lock guards, quickly; the others take the locks that they
  * need. */
 #define LOCKED(name)                                                                    \
@@ -496,6 +507,7 @@ const struct control_command server_commands[] = {
     {"zones", locked_zones, false},
     {"orders", command_orders, true},
     {"stats", command_stats, true},
+    {"reports", command_reports, false},
     {"activate", command_activate, true},
     {"lift", command_lift, false},
     {"reload", command_reload, true},
@@ -713,6 +725,8 @@ void server_write_metrics(void *context, FILE *stream)
     write_update_metrics(server, stream);
     forwarding_write_metrics(server, stream);
     write_zone_metrics(server, stream);
+    zone_status_write_metrics(server, stream);
+    error_reports_write_metrics(server->error_reports, stream);
     write_order_metrics(server, stream);
     pthread_mutex_unlock(&server->control);
 }

@@ -140,7 +140,7 @@ def test_every_sample_belongs_to_a_family_that_is_explained_once(farm):
             assert line.split()[2] == family
             assert line.split()[3] == ("counter" if family.endswith("_total") else "gauge")
         else:
-            assert re.fullmatch(re.escape(family) + r'(\{[a-z]+="[^"]*"\})? \d+', line), line
+            assert re.fullmatch(re.escape(family) + r'(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? \d+', line), line
 
 
 def test_health_is_told_and_says_what_is_wrong(farm):

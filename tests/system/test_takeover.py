@@ -4,30 +4,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
 
-from testbed.orders import write_order
-from testbed.servers import Nsd, program, tamis_program
-
-SECRET = "bm90LWEtcmVhbC1zZWNyZXQ="
-DOMAINS = ["a.example", "b.example", "c.example"]
-
-CHILD = """\
-$ORIGIN {zone}.
-$TTL {ttl}
-@ SOA ns1 hostmaster 7 3600 600 1209600 60
-@ NS ns1
-ns1 A 192.0.2.1
-www A {www}
-mail A 192.0.2.3
-mail AAAA 2001:db8::3
-bad A 192.0.2.4
-"""
-PARENT = "$ORIGIN example.\n$TTL 300\n@ SOA ns1 hostmaster 7 3600 600 1209600 60\n@ NS ns1\nns1 A 192.0.2.9\n" + "".join(
-    "{0} 2 NS ns1.{0}\nns1.{0} 2 A 192.0.2.1\n".format(domain.split(".")[0]) for domain in DOMAINS) + "c 300 DS 12345 13 2 %s\n" % ("AB" * 32)
+from testbed.servers import program, tamis_program
+from testbed.takeover import DOMAINS, OURS, Takeover, wait_for
 
 # A delegation's command that writes the parent's zone file anew and has its server read it.
 REWRITE = r"""
@@ -47,101 +29,12 @@ subprocess.run(reload, check=True)
 """
 
 
-class ReadingNsd(Nsd):
-    """Reads changed zone files at SIGHUP."""
-
-    def write(self, name, text):
-        return super().write(name, text.replace("zonefiles-check: no", "zonefiles-check: yes"))
-
-
-class Takeover:
-    """Parent, origins, front, and the plan between them."""
-
-    def __init__(self, farm, parent="knot", domains=DOMAINS, own_ttl=2):
-        self.farm, self.domains = farm, domains
-        files = [(domain + ".", farm.write(domain + ".zone", self.zone(domain, ttl=own_ttl))) for domain in domains]
-        self.origin = farm.knot(files)
-        self.files = dict(files)
-        key = {"name": "move", "algorithm": "hmac-sha256", "secret": SECRET}
-        path = farm.write("example.zone", PARENT)
-        if parent == "knot":
-            self.parent = farm.knot(
-                [("example.", path)], allow_transfer=False, zone_extra="    acl: move",
-                extra="key:\n  - id: move\n    algorithm: hmac-sha256\n    secret: %s\n"
-                      "acl:\n  - id: move\n    key: move\n    action: update\n" % SECRET)
-        elif parent == "nsd":
-            self.parent = farm.add(ReadingNsd).start([("example.", path)])
-        else:
-            self.parent = farm.tamisd({"keys": [key], "zones": [
-                {"name": "example", "primary": {"file": path}, "allow-update": ["move"]}]})
-        self.front = farm.tamisd({"zones": [
-            {"name": domain, "secondary": {"from": ["%s@%d" % self.origin.place]}} for domain in domains]})
-        self.front.process.wait_until(
-            lambda: all(zone["status"] == "serving" for zone in self.front.control("zones")), "zones")
-        self.orders = {domain: write_order(farm.directory, "nv-" + domain[0], names=["bad." + domain])
-                       for domain in domains}
-        for path in self.orders.values():
-            self.front.activate(path)
-        self.plan = {
-            "state": "takeover",
-            "front": {"address": "%s@%d" % self.front.place, "control": self.front.control_socket},
-            "parents": ["%s@%d" % self.parent.place],
-            "name-servers": [{"name": "ns1.front.example", "addresses": ["192.0.2.50"]},
-                             {"name": "ns2.front.example"}],
-            "delegation": {"parent-zone": "example", "ttl": 2, "timeout": 20, "update": {
-                "server": "%s@%d" % self.parent.place, "key": "move", "secret": SECRET}},
-            "gate": {"queries": 8},
-            "canary": {"seconds": 1, "interval": 1, "sample": 50, "latency-ms-max": 5000},
-            "return": {"quiet-seconds": 1},
-            "domains": [{"name": domain, "origins": ["%s@%d" % self.origin.place], "order": self.orders[domain],
-                         "names": farm.write(domain + ".names",
-                                             "".join("%s.%s\n" % (label, domain)
-                                                     for label in ("www", "mail", "ns1", "none")))}
-                        for domain in domains],
-        }
-
-    @staticmethod
-    def zone(domain, www="192.0.2.2", ttl=300):
-        return CHILD.format(zone=domain, www=www, ttl=ttl)
-
-    def command(self, *arguments):
-        path = self.farm.write("plan.yaml", yaml.safe_dump(self.plan, sort_keys=False))
-        return [tamis_program("tamis"), "takeover", arguments[0], path, *arguments[1:]]
-
-    def run(self, *arguments, code=0):
-        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == code, "%s\n%s\n%s" % (arguments, done.stdout, done.stderr)
-        return done.stdout
-
-    def json(self, *arguments, code=0):
-        return json.loads(self.run(*arguments, "--json", code=code))
-
-    def until_open(self, *domains):
-        for step in ("plan", "copy", "shadow", "gate"):
-            self.run(step, *domains)
-
-    def ns(self, domain):
-        """The name servers that the parent gives."""
-        done = subprocess.run([program("kdig"), "@%s" % self.parent.address, "-p", str(self.parent.port), "+norec", "+noall",
-                               "+answer", "+authority", domain, "NS"], capture_output=True, text=True, timeout=20,
-                              check=True)
-        return sorted(line.split()[4] for line in done.stdout.splitlines() if "\tNS\t" in line)
-
-    def state(self, domain):
-        with open(self.farm.directory + "/takeover/takeover.json", encoding="utf-8") as file:
-            return json.load(file)["domains"][domain]
-
-    def steps(self):
-        return {line["domain"]: line["step"] for line in json.loads(
-            subprocess.run(self.command("status", "--json"), capture_output=True, text=True, timeout=60,
-                           check=False).stdout)}
-
-    def log(self):
-        with open(self.farm.directory + "/takeover/log", encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
-
-
-OURS = ["ns1.front.example.", "ns2.front.example."]
+def rewriting(takeover, parent):
+    """The command that changes a delegation in the parent's zone file, and has the parent read it."""
+    script = takeover.farm.write("rewrite.py", REWRITE)
+    reload = ("kill -HUP %d" % takeover.parent.process.process.pid if parent == "nsd" else
+              "%s -s %s -b zone-reload example" % (program("knotc"), takeover.parent.path("knot.sock")))
+    return "%s %s %s %s" % (sys.executable, script, takeover.farm.directory + "/example.zone", reload)
 
 
 @pytest.mark.parametrize("parent", ["knot", "tamisd"])
@@ -223,14 +116,6 @@ def test_a_zone_that_is_not_given_away_is_forwarded_and_its_signatures_are_spoke
     takeover.json("plan", "--measure", code=1)
 
 
-def wait_for(process, condition, what):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, "%s: ended with %s" % (what, process.returncode)
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 def test_a_bound_that_breaks_in_the_canary_aborts_by_itself(farm):
     takeover = Takeover(farm, domains=["a.example"])
     takeover.plan["canary"]["seconds"] = 600
@@ -268,10 +153,7 @@ def test_an_abort_by_hand_ends_the_canary_of_another_process(farm):
 @pytest.mark.parametrize("parent, moment", [("knot", "before"), ("knot", "after"), ("nsd", "after")])
 def test_killed_around_the_change_the_same_command_goes_on(farm, parent, moment):
     takeover = Takeover(farm, parent, domains=["a.example"])
-    script, marker = farm.write("rewrite.py", REWRITE), farm.directory + "/killed"
-    reload = ("kill -HUP %d" % takeover.parent.process.process.pid if parent == "nsd" else
-              "%s -s %s -b zone-reload example" % (program("knotc"), takeover.parent.path("knot.sock")))
-    rewrite = "%s %s %s %s" % (sys.executable, script, farm.directory + "/example.zone", reload)
+    rewrite, marker = rewriting(takeover, parent), farm.directory + "/killed"
     kill = "test -e %s.$TAMIS_ACTION || { touch %s.$TAMIS_ACTION; kill -9 $PPID; exit 1; }" % (marker, marker)
     del takeover.plan["delegation"]["update"]
     takeover.plan["delegation"]["command"] = "; ".join(

@@ -68,7 +68,7 @@ static int zones_run(void *context, const json_t *request, json_t **ret_result,
              "[{\"name\": \"a.example\", \"role\": \"primary\", \"status\": \"serving\","
              "\"serial\": 2014063001, \"names\": 1000000, \"records\": 2000001,"
              "\"memory_octets\": 80000000, \"loaded_at\": %lld, \"checked_at\": 0,"
-             "\"expires_at\": 0, \"error\": \"\"},"
+             "\"expires_at\": 0, \"answers\": {\"queries\": 1234000}, \"error\": \"\"},"
              "{\"name\": \"longer.b.example\", \"role\": \"secondary\", \"status\": \"unloaded\","
              "\"error\": \"192.0.2.1@53: \\u001b[31mrefused\"}]",
              (long long)time(NULL) - 600);
@@ -218,11 +218,11 @@ static void test_zones_are_an_aligned_table_with_errors_below(void **state)
     assert_string_equal(
         output,
         "ZONE              ROLE       STATUS        SERIAL      NAMES    RECORDS    MEMORY  "
-        "LOADED      CHECKED  EXPIRES\n"
+        "LOADED      CHECKED  EXPIRES    QUERIES\n"
         "a.example         primary    serving   2014063001  1,000,000  2,000,001  76.3 MiB  "
-        "10 min ago  -        -\n"
+        "10 min ago  -        -        1,234,000\n"
         "longer.b.example  secondary  unloaded           -          -          -         -  "
-        "-           -        -\n");
+        "-           -        -                -\n");
     assert_string_equal(errors, "longer.b.example: 192.0.2.1@53: ?[31mrefused\n");
 }
 

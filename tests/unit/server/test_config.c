@@ -381,6 +381,15 @@ static void test_mistakes_in_zones_name_line_and_remedy(void **state)
         {FORWARDED "      stale-max: 8d\n", 10, "up to 7d"},
         {FORWARDED "      stale-max: long\n", 10, "stale-max is \"long\""},
         {FORWARDED "      client-subnets: true\n", 10, "did you mean 'client-subnet'"},
+        {LISTEN "  zone-counters: 1000001\n", 3, "from 0 to 1000000"},
+        {LISTEN "  error-reports:\n    agent: er..example\n", 4, "is no domain name"},
+        {LISTEN "  error-reports: { agent: \".\" }\n", 3, "is no domain name"},
+        {LISTEN "  error-reports: { agnt: er.example }\n", 3, "did you mean 'agent'"},
+        {LISTEN "  error-reports: { agent: er.example }\n", 3, "add the zone"},
+        {LISTEN
+         "  error-reports: { agent: an-agent-whose-name-is-longer-than-reports.can-do.example "
+         "}\n",
+         3, "at most 47"},
         {LISTEN "  cache: { size: 64K }\n", 3, "from 1M to 1T"},
         {LISTEN "  cache: { size: 0M }\n", 3, "from 1M to 1T"},
         {LISTEN "  cache: { size: \"64\" }\n", 3, "as in 64M"},
