@@ -39,7 +39,7 @@ struct cached_message {
     struct name chain[CHAIN_MAX]; /* the question's name and where aliases lead within the zone */
     bool chain_leaves_zone;
 
-    bool has_soa, has_referral, has_foreign_ns, has_opt, is_for_subnet;
+    bool has_soa, has_referral, has_foreign_ns, has_opt, is_for_subnet, has_alias;
     uint8_t rcode_high; /* of OPT */
     uint32_t ttl_min_s;
     uint32_t denial_ttl_s; /* by the SOA: RFC 2308, 5 */
@@ -337,6 +337,7 @@ static bool write_record(struct cached_message *message, const struct row *row,
     message->ttl_places[message->ttl_count++] = (uint16_t)(at + 4 - body_at);
     if (record->ttl_s < message->ttl_min_s)
         message->ttl_min_s = record->ttl_s;
+    message->has_alias |= row->section == SECTION_ANSWER && record->type == KNOT_RRTYPE_CNAME;
     return true;
 }
 
@@ -437,6 +438,7 @@ static void fill_answer(const struct cached_message *message, const uint8_t *wir
     *ret_answer = (struct cached_answer){
         .rcode = rcode,
         .authoritative = knot_wire_get_aa(wire),
+        .is_plain = !message->has_alias && counts[SECTION_ADDITIONAL] == 0,
         .counts = {counts[0], counts[1], counts[2]},
         .body = message->wire + body_at,
         .body_size = (uint16_t)(message->response.size - body_at),
@@ -456,7 +458,7 @@ static void message_begin(struct cached_message *message, const struct message_q
     message->question = question;
     message->row_count = 0;
     message->has_soa = message->has_referral = message->has_foreign_ns = false;
-    message->has_opt = message->is_for_subnet = false;
+    message->has_opt = message->is_for_subnet = message->has_alias = false;
     message->rcode_high = 0;
     message->ttl_min_s = UINT32_MAX;
     message->denial_ttl_s = 0;
