@@ -306,13 +306,15 @@ static int take_zones(struct forward_thread *thread, void *argument)
 }
 
 int forwarder_configure(struct forwarder *forwarder, const struct forward_zone *zones, size_t count,
-                        struct error *ret_error)
+                        enum forward_others others, struct error *ret_error)
 {
     struct forward_plan *plan = NULL;
     struct zones_change *changes = calloc(forwarder->thread_count, sizeof(*changes));
     pthread_mutex_lock(&forwarder->calls);
     int rc = changes == NULL ? -ENOMEM
                              : forward_plan_create(zones, count, forwarder->thread_count, &plan);
+    if (rc == 0 && others == FORWARD_OTHERS_STAY)
+        rc = forward_plan_keep(plan, forwarder->plan);
     unsigned opened = 0;
     while (rc == 0 && opened < forwarder->thread_count) {
         changes[opened].plan = plan;

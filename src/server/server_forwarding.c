@@ -187,7 +187,7 @@ static int plan_zones(const struct config *config, struct forward_zone **ret_zon
 }
 
 int server_forwarding_start(struct server *server, const struct config *config,
-                            struct error *ret_error)
+                            enum forward_others others, struct error *ret_error)
 {
     struct forward_zone *zones;
     size_t count;
@@ -197,7 +197,7 @@ int server_forwarding_start(struct server *server, const struct config *config,
     if (count > 0 && server->forwarder == NULL)
         rc = start(server, ret_error);
     if (rc == 0 && server->forwarder != NULL)
-        rc = forwarder_configure(server->forwarder, zones, count, ret_error);
+        rc = forwarder_configure(server->forwarder, zones, count, others, ret_error);
     free(zones);
     return rc;
 }
