@@ -132,7 +132,8 @@ struct config {
 
     uint64_t cache_octets_max; /* of forwarded zones */
     bool cache_persists;
-    unsigned forward_threads; /* 0: one for two cores */
+    unsigned cache_save_interval_s; /* what a crash loses of it, at most */
+    unsigned forward_threads;       /* 0: one for two cores */
 
     struct config_key *keys;
     size_t key_count;

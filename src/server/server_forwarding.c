@@ -2,14 +2,13 @@
  * what they say about themselves. */
 #include <errno.h>
 #include <libknot/consts.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/rcu.h"
-#include "server/log.h"
+#include "server/cache_saver.h"
 #include "server/server_internal.h"
 
 /* ---- Questions ---- */
@@ -60,37 +59,6 @@ static void answer(void *context, unsigned thread, const void *route_octets, con
 
 /* ---- The cache ---- */
 
-static void cache_path(const struct server *server, char ret_path[PATH_MAX])
-{
-    snprintf(ret_path, PATH_MAX, "%s/cache", server->first_config->state);
-}
-
-/* What cannot be read back is asked for anew. */
-static void load_cache(const struct server *server, struct cache *cache)
-{
-    char path[PATH_MAX];
-    uint64_t answers;
-    struct error error;
-    cache_path(server, path);
-    if (access(path, F_OK) != 0)
-        return;
-    if (cache_load(cache, path, time(NULL), &answers, &error) < 0)
-        server_log(LOG_WARNING, "%s: %s: the cache begins empty", path, error.text);
-    else
-        server_log(LOG_INFO, "cache: %llu answers from before", (unsigned long long)answers);
-}
-
-static void save_cache(const struct server *server)
-{
-    char path[PATH_MAX];
-    uint64_t answers;
-    struct error error;
-    cache_path(server, path);
-    if (cache_save(server->view.cache, path, time(NULL), &answers, &error) < 0)
-        server_log(LOG_WARNING, "%s: %s: the next start begins with an empty cache", path,
-                   error.text);
-}
-
 static int create_cache(struct server *server, struct error *ret_error)
 {
     const struct config *config = server->first_config;
@@ -101,7 +69,12 @@ static int create_cache(struct server *server, struct error *ret_error)
         return error_set(ret_error, rc, "no memory for a cache of %llu MiB: lower cache.size",
                          (unsigned long long)(config->cache_octets_max >> 20));
     if (config->cache_persists)
-        load_cache(server, cache);
+        rc = cache_saver_start(cache, config->state, config->cache_save_interval_s,
+                               &server->cache_saver, ret_error);
+    if (rc < 0) {
+        cache_free(cache);
+        return rc;
+    }
     rcu_assign_pointer(server->view.cache, cache);
     return 0;
 }
@@ -206,8 +179,8 @@ void server_forwarding_stop(struct server *server)
 {
     forwarder_stop(server->forwarder);
     server->forwarder = NULL;
-    if (server->view.cache != NULL && server->first_config->cache_persists)
-        save_cache(server);
+    cache_saver_stop(server->cache_saver);
+    server->cache_saver = NULL;
 }
 
 void server_forwarding_free(struct server *server)
