@@ -59,6 +59,9 @@ struct forwarder_options {
      * was given to forwarder_submit(). Returns at once. */
     void (*answer)(void *context, unsigned thread, const void *route, const uint8_t *request,
                    size_t size, const struct forward_outcome *outcome);
+    /* A turn of that thread is over, in which it may have called `answer`: what was held back to
+     * send it together is to be sent. NULL: nothing is. */
+    void (*flush)(void *context, unsigned thread);
     void *context;
 };
 

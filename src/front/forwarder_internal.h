@@ -100,6 +100,7 @@ struct forward_thread {
     bool is_started;
     int wake_fd;
     atomic_bool stops;
+    atomic_bool is_asleep; /* or about to be: who has work for it is to wake it */
     struct cds_wfcq_head jobs_head, calls_head;
     struct cds_wfcq_tail jobs_tail, calls_tail;
 

@@ -9,6 +9,7 @@
 
 #include "base/rcu.h"
 #include "server/cache_saver.h"
+#include "server/forward_outbox.h"
 #include "server/server_internal.h"
 
 /* ---- Questions ---- */
@@ -49,12 +50,25 @@ static void answer(void *context, unsigned thread, const void *route_octets, con
 {
     struct server *server = context;
     const struct reply_route *route = route_octets;
-    uint8_t *wire = server->forward_buffers + (size_t)thread * RESPONSE_SIZE_MAX;
+    struct forward_outbox *outbox = server->forward_outboxes[thread];
+    const bool is_datagram = route->transport == TRANSPORT_UDP;
+    uint8_t *wire = is_datagram ? forward_outbox_room(outbox)
+                                : server->forward_buffers + (size_t)thread * RESPONSE_SIZE_MAX;
     const size_t answer_size = responder_answer_forwarded(
         server->forward_responders[thread], request, size, &route->peer.any, route->transport,
-        time(NULL), outcome, wire, RESPONSE_SIZE_MAX);
+        time(NULL), outcome, wire, is_datagram ? FORWARD_DATAGRAM_MAX : RESPONSE_SIZE_MAX);
+    if (is_datagram) {
+        forward_outbox_put(outbox, route, answer_size);
+        return;
+    }
     const struct reply reply = {.route = route, .wire = wire, .size = answer_size};
     reply_send(&reply, 1);
+}
+
+static void flush(void *context, unsigned thread)
+{
+    struct server *server = context;
+    forward_outbox_flush(server->forward_outboxes[thread]);
 }
 
 /* ---- The cache ---- */
@@ -93,11 +107,16 @@ static int create_responders(struct server *server, unsigned threads, struct err
 {
     const unsigned workers = server->first_config->workers;
     server->forward_responders = calloc(threads, sizeof(struct responder *));
+    server->forward_outboxes = calloc(threads, sizeof(struct forward_outbox *));
     server->forward_buffers = malloc((size_t)threads * RESPONSE_SIZE_MAX);
-    if (server->forward_responders == NULL || server->forward_buffers == NULL)
+    if (server->forward_responders == NULL || server->forward_outboxes == NULL ||
+        server->forward_buffers == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
     int rc = 0;
     for (unsigned i = 0; i < threads && rc == 0; i++) {
+        server->forward_outboxes[i] = forward_outbox_create();
+        if (server->forward_outboxes[i] == NULL)
+            return error_set(ret_error, -ENOMEM, "out of memory");
         const struct responder_options options = server_responder_options(server, workers + i);
         rc = responder_create(&options, &server->forward_responders[i], ret_error);
     }
@@ -110,8 +129,11 @@ static int start(struct server *server, struct error *ret_error)
     int rc = server->view.cache == NULL ? create_cache(server, ret_error) : 0;
     if (rc == 0 && server->forward_responders == NULL)
         rc = create_responders(server, threads, ret_error);
-    const struct forwarder_options options = {
-        .threads = threads, .cache = server->view.cache, .answer = answer, .context = server};
+    const struct forwarder_options options = {.threads = threads,
+                                              .cache = server->view.cache,
+                                              .answer = answer,
+                                              .flush = flush,
+                                              .context = server};
     struct forwarder *forwarder;
     if (rc == 0)
         rc = forwarder_start(&options, &forwarder, ret_error);
@@ -189,7 +211,11 @@ void server_forwarding_free(struct server *server)
          server->forward_responders != NULL && i < server_forward_threads(server->first_config);
          i++)
         responder_free(server->forward_responders[i]);
+    for (unsigned i = 0;
+         server->forward_outboxes != NULL && i < server_forward_threads(server->first_config); i++)
+        forward_outbox_free(server->forward_outboxes[i]);
     free(server->forward_responders);
+    free(server->forward_outboxes);
     free(server->forward_buffers);
     if (server->view.cache != NULL)
         cache_free(server->view.cache);
