@@ -51,9 +51,12 @@ static void answer_waiters(struct forward_thread *thread, struct inquiry *inquir
 
 /* ---- What is stale ---- */
 
+/* The name is read into `name`, unless it is that which was last. */
 static struct cache_key key_of(const struct inquiry *inquiry, struct name *name)
 {
-    (void)name_parse(name, inquiry->name, inquiry->name_size);
+    if (name->size != inquiry->name_size ||
+        memcmp(name->wire, inquiry->name, inquiry->name_size) != 0)
+        (void)name_parse(name, inquiry->name, inquiry->name_size);
     return (struct cache_key){.name = name,
                               .type = inquiry->type,
                               .dnssec_ok = inquiry->dnssec_ok,

@@ -73,6 +73,7 @@ int origin_pool_create(const struct origin_options *options, struct origin_pool 
     if (pool == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
     pool->options = *options;
+    pool->inbox.ready_from = UDP_BATCH;
     options_complete(&pool->options);
     origin_clock(pool);
     timer_wheel_init(&pool->wheel, pool->now_ms);

@@ -72,6 +72,7 @@ struct udp_family {
 };
 
 struct udp_inbox {
+    unsigned ready_from; /* messages before are to be made ready */
     struct mmsghdr messages[UDP_BATCH];
     struct iovec vectors[UDP_BATCH];
     union origin_address from[UDP_BATCH];
