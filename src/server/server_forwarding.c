@@ -103,7 +103,22 @@ unsigned server_forward_threads(const struct config *config)
     return cores > 3 ? (unsigned)cores / 2 : 1;
 }
 
-static int create_responders(struct server *server, unsigned threads, struct error *ret_error)
+static void free_responders(struct server *server)
+{
+    const unsigned threads = server_forward_threads(server->first_config);
+    for (unsigned i = 0; server->forward_responders != NULL && i < threads; i++)
+        responder_free(server->forward_responders[i]);
+    for (unsigned i = 0; server->forward_outboxes != NULL && i < threads; i++)
+        forward_outbox_free(server->forward_outboxes[i]);
+    free(server->forward_responders);
+    free(server->forward_outboxes);
+    free(server->forward_buffers);
+    server->forward_responders = NULL;
+    server->forward_outboxes = NULL;
+    server->forward_buffers = NULL;
+}
+
+static int allocate_responders(struct server *server, unsigned threads, struct error *ret_error)
 {
     const unsigned workers = server->first_config->workers;
     server->forward_responders = calloc(threads, sizeof(struct responder *));
@@ -114,12 +129,21 @@ static int create_responders(struct server *server, unsigned threads, struct err
         return error_set(ret_error, -ENOMEM, "out of memory");
     int rc = 0;
     for (unsigned i = 0; i < threads && rc == 0; i++) {
-        server->forward_outboxes[i] = forward_outbox_create();
-        if (server->forward_outboxes[i] == NULL)
-            return error_set(ret_error, -ENOMEM, "out of memory");
         const struct responder_options options = server_responder_options(server, workers + i);
         rc = responder_create(&options, &server->forward_responders[i], ret_error);
+        server->forward_outboxes[i] = forward_outbox_create();
+        if (rc == 0 && server->forward_outboxes[i] == NULL)
+            rc = error_set(ret_error, -ENOMEM, "out of memory");
     }
+    return rc;
+}
+
+/* All or none of them, so that a reload may try again. */
+static int create_responders(struct server *server, unsigned threads, struct error *ret_error)
+{
+    const int rc = allocate_responders(server, threads, ret_error);
+    if (rc < 0)
+        free_responders(server);
     return rc;
 }
 
@@ -207,16 +231,7 @@ void server_forwarding_stop(struct server *server)
 
 void server_forwarding_free(struct server *server)
 {
-    for (unsigned i = 0;
-         server->forward_responders != NULL && i < server_forward_threads(server->first_config);
-         i++)
-        responder_free(server->forward_responders[i]);
-    for (unsigned i = 0;
-         server->forward_outboxes != NULL && i < server_forward_threads(server->first_config); i++)
-        forward_outbox_free(server->forward_outboxes[i]);
-    free(server->forward_responders);
-    free(server->forward_outboxes);
-    free(server->forward_buffers);
+    free_responders(server);
     if (server->view.cache != NULL)
         cache_free(server->view.cache);
 }
