@@ -190,7 +190,7 @@ struct origin_pool {
     int epoll_fd;
     struct epoll_event events[EVENTS_MAX]; /* of a wait; data.ptr NULL: who waits is to wake */
     int event_count;
-    bool has_waited; /* the events are yet to be taken */
+    bool has_waited;        /* the events are yet to be taken */
     int64_t now_us, now_ms; /* CLOCK_MONOTONIC, of this round of work */
     uint32_t channels_made;
     struct random_buffer random;

@@ -153,14 +153,15 @@ static int start(struct server *server, struct error *ret_error)
     int rc = server->view.cache == NULL ? create_cache(server, ret_error) : 0;
     if (rc == 0 && server->forward_responders == NULL)
         rc = create_responders(server, threads, ret_error);
+    if (rc < 0)
+        return rc;
     const struct forwarder_options options = {.threads = threads,
                                               .cache = server->view.cache,
                                               .answer = answer,
                                               .flush = flush,
                                               .context = server};
-    struct forwarder *forwarder;
-    if (rc == 0)
-        rc = forwarder_start(&options, &forwarder, ret_error);
+    struct forwarder *forwarder = NULL;
+    rc = forwarder_start(&options, &forwarder, ret_error);
     if (rc < 0)
         return rc;
     rcu_assign_pointer(server->forwarder, forwarder);
