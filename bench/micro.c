@@ -45,7 +45,8 @@
 
 enum { TYPE_A = 1, TYPE_NS = 2, TYPE_SOA = 6, TYPE_MX = 15, TYPE_AAAA = 28 };
 
-static const uint8_t apex[] = "\5bench\7example";
+/* As long as each other, so that reading a question costs the same. */
+static const uint8_t apex[] = "\5bench\7example", cached_apex[] = "\5cache\7example";
 
 struct question {
     uint8_t wire[REQUEST_MAX];
@@ -54,6 +55,7 @@ struct question {
 
 struct kind {
     const char *name;
+    const uint8_t *apex;
     const char *format; /* of the name's first labels */
     unsigned every;     /* which numbers the zone has so */
     uint16_t type;
@@ -61,12 +63,12 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    {"hit", "host-%06u", 1, TYPE_A, 0, 1},
-    {"nodata", "host-%06u", 1, TYPE_MX, 0, 0},
-    {"nxdomain", "none-%06u", 1, TYPE_A, 3, 0},
-    {"wildcard", "any.host-%06u", WILDCARD_EVERY, TYPE_A, 0, 1},
-    {"listed", "host-%06u", LISTED_EVERY, TYPE_A, 0, 1},
-    {"cached", "host-%06u.cached", 1, TYPE_A, 0, 1},
+    {"hit", apex, "host-%06u", 1, TYPE_A, 0, 1},
+    {"nodata", apex, "host-%06u", 1, TYPE_MX, 0, 0},
+    {"nxdomain", apex, "none-%06u", 1, TYPE_A, 3, 0},
+    {"wildcard", apex, "any.host-%06u", WILDCARD_EVERY, TYPE_A, 0, 1},
+    {"listed", apex, "host-%06u", LISTED_EVERY, TYPE_A, 0, 1},
+    {"cached", cached_apex, "host-%06u", 1, TYPE_A, 0, 1},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -77,8 +79,8 @@ static void die(const char *what, const struct error *error)
     exit(1);
 }
 
-/* Writes the name that is these labels in front of the apex; returns its size. */
-static size_t put_name(uint8_t *at, const char *labels)
+/* Writes the name that is these labels in front of the apex, either one; returns its size. */
+static size_t put_name(uint8_t *at, const char *labels, const uint8_t *behind)
 {
     const uint8_t *start = at;
     while (*labels != '\0') {
@@ -88,7 +90,7 @@ static size_t put_name(uint8_t *at, const char *labels)
         at += size;
         labels += size + (labels[size] == '.');
     }
-    memcpy(at, apex, sizeof(apex));
+    memcpy(at, behind, sizeof(apex));
     return (size_t)(at - start) + sizeof(apex);
 }
 
@@ -99,7 +101,7 @@ static void add(struct zone_builder *builder, const char *labels, uint16_t type,
 {
     uint8_t owner[NAME_SIZE_MAX];
     struct error error = {0};
-    (void)put_name(owner, labels);
+    (void)put_name(owner, labels, apex);
     if (zone_builder_add(builder, owner, type, 60, rdata, (uint16_t)size, &error) < 0)
         die("cannot add a record", &error);
 }
@@ -131,11 +133,11 @@ static struct zone_data *build_zone(unsigned names)
 
     if (zone_builder_create(apex, &builder) < 0)
         die("out of memory", NULL);
-    size_t size = put_name(soa, "ns1");
-    size += put_name(soa + size, "hostmaster");
+    size_t size = put_name(soa, "ns1", apex);
+    size += put_name(soa + size, "hostmaster", apex);
     memcpy(soa + size, numbers, sizeof(numbers));
     add(builder, "", TYPE_SOA, soa, size + sizeof(numbers));
-    add(builder, "", TYPE_NS, soa, put_name(soa, "ns1"));
+    add(builder, "", TYPE_NS, soa, put_name(soa, "ns1", apex));
     for (unsigned number = 0; number < names; number++)
         add_host(builder, number);
     if (zone_builder_finish(builder, &data, &error) < 0)
@@ -146,7 +148,9 @@ static struct zone_data *build_zone(unsigned names)
 
 /* ---- The order ---- */
 
-static struct overlay_set *build_orders(struct zone_data *data, unsigned names)
+/* Every so manyth name of either zone is listed. */
+static struct overlay_set *build_orders(struct zone_data *data, struct zone_data *cached,
+                                        unsigned names)
 {
     char *text;
     size_t size;
@@ -162,16 +166,19 @@ static struct overlay_set *build_orders(struct zone_data *data, unsigned names)
           "ends: 2014-07-14T12:00:00Z\naction: sinkhole\nsinkhole: { a: [192.0.2.66] }\nnames:\n",
           stream);
     for (unsigned number = 0; number < names; number += LISTED_EVERY)
-        fprintf(stream, "- host-%06u.bench.example\n", number);
+        fprintf(stream, "- host-%06u.bench.example\n- host-%06u.cache.example\n", number, number);
     if (fclose(stream) != 0)
         die("out of memory", NULL);
 
     if (order_load_text("bench", text, size, &(struct order_policy){0}, &order, &error) < 0)
         die("cannot make the order", &error);
     free(text);
-    for (size_t i = 0; i < order->names.count; i++)
-        if (zone_data_mark(data, order_names_at(&order->names, i)) < 0)
+    for (size_t i = 0; i < order->names.count; i++) {
+        const uint8_t *name = order_names_at(&order->names, i);
+        const bool is_cached = memcmp(name + name[0] + 1, cached_apex, sizeof(cached_apex)) == 0;
+        if (zone_data_mark(is_cached ? cached : data, name) < 0)
             die("out of memory", NULL);
+    }
     if (active_order_create(order, 1, &active) < 0 || overlay_set_create(&active, 1, &set) < 0)
         die("out of memory", NULL);
     active_order_unref(active);
@@ -187,12 +194,13 @@ static void add_cached(struct cache *cache, unsigned number)
     uint8_t body[] = {0xc0, 12, 0, TYPE_A, 0, 1, 0, 0, 0, 60, 0, 4, 100, 64, 0, 0};
     const uint16_t ttl_place = 6;
     struct name name;
-    snprintf(labels, sizeof(labels), "host-%06u.cached", number);
-    (void)name_parse(&name, wire, put_name(wire, labels));
+    snprintf(labels, sizeof(labels), "host-%06u", number);
+    (void)name_parse(&name, wire, put_name(wire, labels, cached_apex));
     memcpy(body + 12, &(uint32_t){htonl(0x64400000 | number)}, 4);
     const struct cache_key key = {.name = &name, .type = TYPE_A};
     const struct cached_answer answer = {
         .authoritative = true,
+        .is_plain = true,
         .counts = {1},
         .body = body,
         .body_size = sizeof(body),
@@ -250,7 +258,7 @@ static struct question *make_questions(const struct kind *kind, unsigned names, 
 
         uint8_t *wire = questions[i].wire;
         wire[5] = 1; /* QDCOUNT */
-        size_t size = 12 + put_name(wire + 12, labels);
+        size_t size = 12 + put_name(wire + 12, labels, kind->apex);
         const uint8_t type_and_class[] = {0, (uint8_t)kind->type, 0, 1};
         memcpy(wire + size, type_and_class, sizeof(type_and_class));
         questions[i].size = size + sizeof(type_and_class);
@@ -401,13 +409,12 @@ int main(int argc, char **argv)
     struct zone zone = {.text = "bench.example", .role = ZONE_PRIMARY, .status = ZONE_SERVING};
     (void)name_parse(&zone.name, apex, sizeof(apex));
     zone.data = build_zone(extent.names);
-    static const uint8_t cached_apex[] = "\6cached\5bench\7example";
-    struct zone cached = {.text = "cached.bench.example", .role = ZONE_FORWARD};
+    struct zone cached = {.text = "cache.example", .role = ZONE_FORWARD};
     (void)name_parse(&cached.name, cached_apex, sizeof(cached_apex));
     if (zone_data_create_empty(cached_apex, &cached.data) < 0)
         die("out of memory", NULL);
     struct zone *const zones[] = {&zone, &cached};
-    struct responder_view view = {.orders = build_orders(zone.data, extent.names),
+    struct responder_view view = {.orders = build_orders(zone.data, cached.data, extent.names),
                                   .cache = build_cache(extent.names)};
     const struct responder_options responder_options = {
         .view = &view, .udp_payload_max = 1232, .tcp_idle_timeout_ms = 10000, .forward = forward};

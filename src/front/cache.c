@@ -1,5 +1,6 @@
 #include <assert.h>
 #include <errno.h>
+#include <libknot/wire.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -136,18 +137,6 @@ void cache_free(struct cache *cache)
 
 /* ---- Finding ---- */
 
-static inline bool entry_has_name(const struct cache_entry *entry, const struct name *name)
-{
-    return entry->name_size == name->size && memcmp(entry_name(entry), name->wire, name->size) == 0;
-}
-
-static inline bool entry_is(const struct cache_entry *entry, const struct cache_key *key)
-{
-    return entry->type == key->type &&
-           (entry->flags & (ENTRY_DO | ENTRY_CD)) == cache_key_flags(key) &&
-           entry_has_name(entry, key->name);
-}
-
 /* The slot of the answer to a question; NULL: none. */
 static inline uint64_t *bucket_find(uint64_t *bucket, const struct cache_key *key,
                                     struct cache_entry **ret_entry)
@@ -166,17 +155,13 @@ static inline uint64_t *bucket_find(uint64_t *bucket, const struct cache_key *ke
     return NULL;
 }
 
-static inline uint64_t *find_bucket(const struct cache *cache, const struct name *name)
-{
-    return cache->slots + cache_bucket(cache, name) * BUCKET_SLOTS;
-}
-
 void cache_entry_view(const struct cache_entry *entry, struct cached_answer *ret_answer)
 {
     const uint8_t *body = entry_name(entry) + entry->name_size;
     *ret_answer = (struct cached_answer){
         .rcode = entry->rcode,
         .authoritative = (entry->flags & ENTRY_AA) != 0,
+        .is_plain = (entry->flags & ENTRY_PLAIN) != 0,
         .counts = {entry->counts[0], entry->counts[1], entry->counts[2]},
         .body = body,
         .body_size = entry->body_size,
@@ -207,28 +192,37 @@ static inline void count(_Atomic(uint64_t) *counter)
                           memory_order_relaxed);
 }
 
+void cache_count_hit(const struct cache *cache)
+{
+    count(&reader_counters(cache)->hits);
+}
+
+void cache_count_miss(const struct cache *cache)
+{
+    count(&reader_counters(cache)->misses);
+}
+
 bool cache_find(const struct cache *cache, const struct cache_key *key,
                 struct cached_answer *ret_answer)
 {
     struct cache_entry *entry;
-    if (bucket_find(find_bucket(cache, key->name), key, &entry) == NULL) {
-        count(&reader_counters(cache)->misses);
+    if (bucket_find(cache_find_bucket(cache, key->name), key, &entry) == NULL) {
+        cache_count_miss(cache);
         return false;
     }
-    count(&reader_counters(cache)->hits);
-
-    /* Written only until it says enough: from then on readers share the line in peace. Two who
-     * count at once may count one. */
-    uint8_t wanted = atomic_load_explicit(&entry->wanted, memory_order_relaxed);
-    if (wanted < CACHE_WANTED_MAX)
-        atomic_store_explicit(&entry->wanted, wanted + 1, memory_order_relaxed);
-
+    cache_count_hit(cache);
     cache_entry_view(entry, ret_answer);
-    ret_answer->wanted = wanted < CACHE_WANTED_MAX ? wanted + 1 : wanted;
+    ret_answer->wanted = entry_note_wanted(entry);
     ret_answer->refresh_claimed =
         atomic_load_explicit(&entry->refresh_claimed, memory_order_relaxed) != 0;
     ret_answer->claim = &entry->refresh_claimed;
     return true;
+}
+
+bool cached_answer_is_due(const struct cached_answer *answer, int64_t now)
+{
+    return answer->wanted >= CACHE_WANTED_MAX && !answer->refresh_claimed &&
+           answer_is_near_end(answer->stored_at, answer->expires_at, now);
 }
 
 bool cache_claim_refresh(const struct cached_answer *answer)
@@ -238,7 +232,7 @@ bool cache_claim_refresh(const struct cached_answer *answer)
 
 bool cache_knows(const struct cache *cache, const struct name *name)
 {
-    const uint64_t *bucket = find_bucket(cache, name);
+    const uint64_t *bucket = cache_find_bucket(cache, name);
     const uint64_t tag = cache_name_tag(name);
     for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
         uint64_t slot = __atomic_load_n(&bucket[i], __ATOMIC_ACQUIRE);
@@ -251,19 +245,6 @@ bool cache_knows(const struct cache *cache, const struct name *name)
 
 /* ---- Writing out ---- */
 
-static inline uint32_t load_u32(const uint8_t *at)
-{
-    uint32_t value;
-    memcpy(&value, at, sizeof(value));
-    return __builtin_bswap32(value);
-}
-
-static inline void store_u32(uint8_t *at, uint32_t value)
-{
-    value = __builtin_bswap32(value);
-    memcpy(at, &value, sizeof(value));
-}
-
 size_t cached_answer_write(const struct cached_answer *answer, int64_t now, uint32_t stale_ttl_s,
                            uint8_t *at, size_t room)
 {
@@ -272,13 +253,13 @@ size_t cached_answer_write(const struct cached_answer *answer, int64_t now, uint
     memcpy(at, answer->body, answer->body_size);
 
     const bool is_stale = now >= answer->expires_at;
-    const int64_t passed_s = now - answer->stored_at;
-    /* A clock that was set back makes nothing younger than it came. */
-    const uint32_t age_s = passed_s > 0 ? (uint32_t)passed_s : 0;
+    const uint32_t age_s = ttl_age_s(answer->stored_at, now);
     for (unsigned i = 0; i < answer->ttl_count; i++) {
         uint8_t *place = at + answer->ttl_places[i];
-        uint32_t ttl_s = load_u32(place);
-        store_u32(place, is_stale ? stale_ttl_s : ttl_s > age_s ? ttl_s - age_s : 0);
+        if (is_stale)
+            knot_wire_write_u32(place, stale_ttl_s);
+        else
+            ttl_reduce(place, age_s);
     }
     return answer->body_size;
 }
@@ -309,7 +290,8 @@ static void entry_fill(struct cache_entry *entry, uint64_t size, const struct ca
     entry->name_size = key->name->size;
     entry->type = key->type;
     entry->rcode = answer->rcode;
-    entry->flags = (uint8_t)(cache_key_flags(key) | (answer->authoritative ? ENTRY_AA : 0));
+    entry->flags = (uint8_t)(cache_key_flags(key) | (answer->authoritative ? ENTRY_AA : 0) |
+                             (answer->is_plain ? ENTRY_PLAIN : 0));
     entry->stored_at = answer->stored_at;
     entry->fresh_s = seconds_between(answer->stored_at, answer->expires_at);
     entry->stale_s = seconds_between(answer->stored_at, answer->stale_until);
@@ -383,7 +365,7 @@ static bool shard_put(struct cache_shard *shard, const struct cache_key *key,
                       const struct cached_answer *answer, bool wanted)
 {
     struct cache *cache = shard->cache;
-    uint64_t *bucket = find_bucket(cache, key->name);
+    uint64_t *bucket = cache_find_bucket(cache, key->name);
     struct cache_entry *before = NULL;
     (void)bucket_find(bucket, key, &before);
     /* Asked again: there is an answer to it, or one has just gone. */

@@ -50,6 +50,8 @@ struct cache_key {
 struct cached_answer {
     uint8_t rcode;
     bool authoritative;
+    bool is_plain;       /* leads to no other name: no alias in the answer section, nothing in the
+                            additional one */
     uint16_t counts[3];  /* records by section */
     const uint8_t *body; /* the sections as they stand in the message, behind the question */
     uint16_t body_size;
@@ -82,9 +84,12 @@ void cache_put(struct cache *cache, const struct cache_key *key,
 bool cache_find(const struct cache *cache, const struct cache_key *key,
                 struct cached_answer *ret_answer);
 
+/* Whether an answer as found is so popular and near its end that the next one is worth asking for,
+ * and nobody does so. */
+bool cached_answer_is_due(const struct cached_answer *answer, int64_t now);
+
 /* True for the first who calls it for an answer as found: it is theirs to ask the origin for the
- * next one before this expires. An answer with `wanted` at CACHE_WANTED_MAX near its end is worth
- * it. */
+ * next one before this expires. */
 bool cache_claim_refresh(const struct cached_answer *answer);
 
 /* Writes the answer behind the question of a message: body with TTLs less their age, or all

@@ -20,9 +20,11 @@
  */
 #pragma once
 
+#include <libknot/wire.h>
 #include <pthread.h>
 #include <stddef.h>
 
+#include "base/octets.h"
 #include "base/rcu.h"
 #include "front/cache.h"
 
@@ -46,7 +48,12 @@
 /* Of an entry that only fills the end of a ring. */
 #define SLOT_NONE UINT32_MAX
 
-enum cache_entry_flag { ENTRY_DO = 1 << 0, ENTRY_CD = 1 << 1, ENTRY_AA = 1 << 2 };
+enum cache_entry_flag {
+    ENTRY_DO = 1 << 0,
+    ENTRY_CD = 1 << 1,
+    ENTRY_AA = 1 << 2,
+    ENTRY_PLAIN = 1 << 3, /* cached_answer.is_plain */
+};
 
 /* One answer. All but wanted, refresh_claimed and chances stays as it is once a slot points here.
  */
@@ -160,6 +167,63 @@ static inline int64_t entry_stale_until(const struct cache_entry *entry)
 static inline bool entry_is_wanted(const struct cache_entry *entry)
 {
     return atomic_load_explicit(&entry->wanted, memory_order_relaxed) > 0 || entry->chances > 0;
+}
+
+/* ---- Finding ---- */
+
+static inline bool entry_has_name(const struct cache_entry *entry, const struct name *name)
+{
+    return entry->name_size == name->size &&
+           octets_equal(entry_name(entry), name->wire, name->size);
+}
+
+static inline bool entry_is(const struct cache_entry *entry, const struct cache_key *key)
+{
+    return entry->type == key->type &&
+           (entry->flags & (ENTRY_DO | ENTRY_CD)) == cache_key_flags(key) &&
+           entry_has_name(entry, key->name);
+}
+
+static inline uint64_t *cache_find_bucket(const struct cache *cache, const struct name *name)
+{
+    return cache->slots + cache_bucket(cache, name) * BUCKET_SLOTS;
+}
+
+/* Counts a hit, or a miss, of this thread. */
+void cache_count_hit(const struct cache *cache);
+void cache_count_miss(const struct cache *cache);
+
+/* Notes that an answer was wanted; returns how often it was. Written only until it says enough:
+ * from then on readers share the line in peace. Two who count at once may count one. */
+static inline uint8_t entry_note_wanted(struct cache_entry *entry)
+{
+    uint8_t wanted = atomic_load_explicit(&entry->wanted, memory_order_relaxed);
+    if (wanted < CACHE_WANTED_MAX)
+        atomic_store_explicit(&entry->wanted, ++wanted, memory_order_relaxed);
+    return wanted;
+}
+
+/* An answer that many ask for is asked for anew when a tenth of its time is left. */
+#define REFRESH_SHARE 10
+
+static inline bool answer_is_near_end(int64_t stored_at, int64_t expires_at, int64_t now)
+{
+    return (expires_at - now) * REFRESH_SHARE <= expires_at - stored_at;
+}
+
+/* ---- TTLs ---- */
+
+/* How long ago an answer was stored. A clock that was set back makes nothing younger than it came.
+ */
+static inline uint32_t ttl_age_s(int64_t stored_at, int64_t now)
+{
+    return now > stored_at ? (uint32_t)(now - stored_at) : 0;
+}
+
+static inline void ttl_reduce(uint8_t *place, uint32_t age_s)
+{
+    const uint32_t ttl_s = knot_wire_read_u32(place);
+    knot_wire_write_u32(place, ttl_s > age_s ? ttl_s - age_s : 0);
 }
 
 /* The entry as an answer; the fields of readers are not set. */

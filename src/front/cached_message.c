@@ -44,7 +44,7 @@ struct cached_message {
     struct name chain[CHAIN_MAX]; /* the question's name and where aliases lead within the zone */
     bool chain_leaves_zone;
 
-    bool has_soa, has_referral, has_foreign_ns, has_opt, is_for_subnet;
+    bool has_soa, has_referral, has_foreign_ns, has_opt, is_for_subnet, has_alias;
     uint8_t rcode_high; /* of OPT */
     uint32_t ttl_min_s;
     uint32_t denial_ttl_s; /* by the SOA: RFC 2308, 5 */
@@ -103,6 +103,24 @@ static bool name_is(const struct name *one, const struct name *other)
            memcmp(one->wire, other->wire, one->size) == 0;
 }
 
+static bool is_spelled(const uint8_t *wire, size_t size, const struct name *name)
+{
+    return size == name->size && memcmp(wire, name->wire, size) == 0;
+}
+
+/* A record's owner: mostly the question's name or the zone's, which need not be read again. */
+static const struct name *owner_of(const struct cached_message *message,
+                                   const struct record *record, struct name *room)
+{
+    const struct message_question *question = message->question;
+    if (is_spelled(record->owner, record->owner_size, question->key.name))
+        return question->key.name;
+    if (is_spelled(record->owner, record->owner_size, question->zone))
+        return question->zone;
+    (void)name_parse(room, record->owner, NAME_SIZE_MAX); /* the reader has checked it */
+    return room;
+}
+
 /* ---- The message's frame ---- */
 
 static enum message_verdict read_question(struct cached_message *message, const uint8_t *wire,
@@ -110,7 +128,6 @@ static enum message_verdict read_question(struct cached_message *message, const 
 {
     uint8_t owner[NAME_SIZE_MAX];
     uint16_t type, class;
-    struct name name;
 
     if (size < MESSAGE_HEADER_SIZE || size > MESSAGE_SIZE_MAX)
         return MESSAGE_MALFORMED;
@@ -120,9 +137,8 @@ static enum message_verdict read_question(struct cached_message *message, const 
     record_reader_init(&message->reader, wire, size);
     if (record_reader_question(&message->reader, owner, &type, &class) < 0)
         return MESSAGE_MALFORMED;
-    (void)name_parse(&name, owner, sizeof(owner));
     const struct cache_key *key = &message->question->key;
-    if (type != key->type || class != KNOT_CLASS_IN || !name_is(&name, key->name))
+    if (type != key->type || class != KNOT_CLASS_IN || !name_equal(owner, key->name->wire))
         return MESSAGE_NOT_OURS;
     return knot_wire_get_tc(wire) ? MESSAGE_TRUNCATED : MESSAGE_ANSWER;
 }
@@ -177,9 +193,8 @@ static bool read_row(struct cached_message *message, enum section section)
     }
     if (record.class != KNOT_CLASS_IN)
         return false;
-    (void)name_parse(&owner, record.owner, NAME_SIZE_MAX);
     message->rows[message->row_count++] = (struct row){
-        .owner_hash = owner.hashes[0],
+        .owner_hash = owner_of(message, &record, &owner)->hashes[0],
         .at = (uint16_t)at,
         .type = record.type,
         .section = (uint8_t)section,
@@ -202,11 +217,10 @@ static bool read_rows(struct cached_message *message, const uint8_t *wire, size_
 
 /* Reads a record again; it was well formed the first time. */
 static bool row_read(struct cached_message *message, const struct row *row,
-                     struct record *ret_record, struct name *ret_owner)
+                     struct record *ret_record)
 {
     message->reader.at = row->at;
-    return record_reader_next(&message->reader, ret_record) == 0 &&
-           name_parse(ret_owner, ret_record->owner, NAME_SIZE_MAX) > 0;
+    return record_reader_next(&message->reader, ret_record) == 0;
 }
 
 /* ---- The answer section's chain ---- */
@@ -220,8 +234,8 @@ static bool find_alias(struct cached_message *message, const struct name *from,
         struct record record;
         struct name owner;
         if (row->section != SECTION_ANSWER || row->type != KNOT_RRTYPE_CNAME ||
-            row->owner_hash != from->hashes[0] || !row_read(message, row, &record, &owner) ||
-            !name_is(&owner, from))
+            row->owner_hash != from->hashes[0] || !row_read(message, row, &record) ||
+            !name_is(owner_of(message, &record, &owner), from))
             continue;
         return name_parse(ret_target, record.rdata, record.rdata_size) > 0;
     }
@@ -343,6 +357,7 @@ static bool write_record(struct cached_message *message, const struct row *row,
     message->ttl_places[message->ttl_count++] = (uint16_t)(at + 4 - body_at);
     if (record->ttl_s < message->ttl_min_s)
         message->ttl_min_s = record->ttl_s;
+    message->has_alias |= row->section == SECTION_ANSWER && record->type == KNOT_RRTYPE_CNAME;
     return true;
 }
 
@@ -361,12 +376,13 @@ static enum message_verdict write_rows(struct cached_message *message)
     for (size_t i = 0; i < message->row_count; i++) {
         const struct row *row = &message->rows[i];
         struct record record;
-        struct name owner;
-        if (!row_read(message, row, &record, &owner))
+        struct name room;
+        if (!row_read(message, row, &record))
             return MESSAGE_MALFORMED;
+        const struct name *owner = owner_of(message, &record, &room);
         if (row->section == SECTION_AUTHORITY)
-            note_authority(message, &record, &owner);
-        if (is_kept(message, row, &record, &owner) && !write_record(message, row, &record))
+            note_authority(message, &record, owner);
+        if (is_kept(message, row, &record, owner) && !write_record(message, row, &record))
             return MESSAGE_TOO_LARGE;
     }
     return MESSAGE_ANSWER;
@@ -446,6 +462,7 @@ static void fill_answer(const struct cached_message *message, const uint8_t *wir
     *ret_answer = (struct cached_answer){
         .rcode = rcode,
         .authoritative = knot_wire_get_aa(wire),
+        .is_plain = !message->has_alias && counts[SECTION_ADDITIONAL] == 0,
         .counts = {counts[0], counts[1], counts[2]},
         .body = message->wire + body_at,
         .body_size = (uint16_t)(message->response.size - body_at),
@@ -465,7 +482,7 @@ static void message_begin(struct cached_message *message, const struct message_q
     message->question = question;
     message->row_count = 0;
     message->has_soa = message->has_referral = message->has_foreign_ns = false;
-    message->has_opt = message->is_for_subnet = false;
+    message->has_opt = message->is_for_subnet = message->has_alias = false;
     message->rcode_high = 0;
     message->ttl_min_s = UINT32_MAX;
     message->denial_ttl_s = 0;

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -62,9 +61,12 @@ static struct forward_job *job_create(const struct forward_question *question, s
     return job;
 }
 
+/* A thread at work looks at its queues before it sleeps. Said so by is_asleep, which it sets before
+ * the last look, and who queues something reads behind that. */
 static void wake(struct forward_thread *thread)
 {
-    (void)eventfd_write(thread->wake_fd, 1);
+    if (atomic_load(&thread->is_asleep) && atomic_exchange(&thread->is_asleep, false))
+        (void)eventfd_write(thread->wake_fd, 1);
 }
 
 bool forwarder_submit(struct forwarder *forwarder, const struct forward_question *question)
@@ -80,9 +82,8 @@ bool forwarder_submit(struct forwarder *forwarder, const struct forward_question
         return false;
     }
     struct forward_thread *thread = thread_of(forwarder, question->key.name);
-    /* Only who finds the queue empty need wake the thread. */
-    if (!cds_wfcq_enqueue(&thread->jobs_head, &thread->jobs_tail, &job->node))
-        wake(thread);
+    (void)cds_wfcq_enqueue(&thread->jobs_head, &thread->jobs_tail, &job->node);
+    wake(thread);
     return true;
 }
 
@@ -106,7 +107,8 @@ static void run_calls(struct forward_thread *thread)
     }
 }
 
-/* Takes some of the jobs; false: none are left. */
+/* Takes some of the jobs; false: none are left. What is left is taken behind a look at what origins
+ * have sent. */
 static bool run_jobs(struct forward_thread *thread)
 {
     for (unsigned left = JOBS_AT_ONCE; left > 0; left--) {
@@ -139,17 +141,32 @@ static int timeout_ms(const struct forward_thread *thread)
     return timeout;
 }
 
-static void wait_for_work(const struct forward_thread *thread, bool is_busy)
+static bool has_work(struct forward_thread *thread)
 {
-    struct pollfd waits[] = {{.fd = thread->wake_fd, .events = POLLIN},
-                             {.fd = origin_pool_fd(thread->pool), .events = POLLIN}};
-    rcu_thread_offline();
-    (void)poll(waits, 2, is_busy ? 0 : timeout_ms(thread));
-    if (waits[0].revents != 0) {
-        eventfd_t wakes;
-        (void)eventfd_read(thread->wake_fd, &wakes);
-    }
-    rcu_thread_online();
+    return atomic_load(&thread->stops) || !cds_wfcq_empty(&thread->jobs_head, &thread->jobs_tail) ||
+           !cds_wfcq_empty(&thread->calls_head, &thread->calls_tail);
+}
+
+static void wait_for_work(struct forward_thread *thread)
+{
+    atomic_store(&thread->is_asleep, true);
+    const int timeout = has_work(thread) ? 0 : timeout_ms(thread);
+    if (timeout != 0)
+        rcu_thread_offline();
+    origin_pool_wait(thread->pool, timeout);
+    if (timeout != 0)
+        rcu_thread_online();
+    atomic_store(&thread->is_asleep, false);
+}
+
+/* Sends what the turn has made: answers to clients, questions to origins. */
+static void send_all(struct forward_thread *thread)
+{
+    const struct forwarder_options *options = &thread->forwarder->options;
+    if (options->flush != NULL)
+        options->flush(options->context, thread->index);
+    if (thread->pool != NULL)
+        origin_pool_flush(thread->pool);
 }
 
 /* Nobody is left without an answer: what is in flight ends with what is kept. */
@@ -161,6 +178,7 @@ static void drain(struct forward_thread *thread)
     run_calls(thread);
     origin_pool_free(thread->pool);
     thread->pool = NULL;
+    send_all(thread);
     free(thread->zones);
 }
 
@@ -169,13 +187,14 @@ static void *run(void *context)
     struct forward_thread *thread = context;
     rcu_register_thread();
     while (!atomic_load(&thread->stops)) {
+        wait_for_work(thread);
         read_clocks(thread);
-        run_calls(thread);
-        const bool is_busy = run_jobs(thread);
         origin_pool_run(thread->pool);
+        run_calls(thread);
+        (void)run_jobs(thread);
         run_timers(thread);
+        send_all(thread);
         rcu_quiescent_state();
-        wait_for_work(thread, is_busy);
     }
     read_clocks(thread);
     drain(thread);
@@ -198,6 +217,9 @@ static int thread_start(struct forward_thread *thread, struct error *ret_error)
     int rc = origin_pool_create(&options, &thread->pool, ret_error);
     if (rc < 0)
         return rc;
+    rc = origin_pool_watch(thread->pool, thread->wake_fd);
+    if (rc < 0)
+        return error_set(ret_error, rc, "cannot start a forwarding thread: %s", strerror(-rc));
     rc = -pthread_create(&thread->id, NULL, run, thread);
     if (rc < 0)
         return error_set(ret_error, rc, "cannot start a forwarding thread: %s", strerror(-rc));
@@ -271,8 +293,8 @@ static int thread_run(struct forward_thread *thread,
     struct thread_call call = {.run = run_it, .argument = argument};
     cds_wfcq_node_init(&call.node);
     sem_init(&call.done, 0, 0);
-    if (!cds_wfcq_enqueue(&thread->calls_head, &thread->calls_tail, &call.node))
-        wake(thread);
+    (void)cds_wfcq_enqueue(&thread->calls_head, &thread->calls_tail, &call.node);
+    wake(thread);
     while (sem_wait(&call.done) < 0 && errno == EINTR)
         continue;
     sem_destroy(&call.done);
@@ -306,13 +328,15 @@ static int take_zones(struct forward_thread *thread, void *argument)
 }
 
 int forwarder_configure(struct forwarder *forwarder, const struct forward_zone *zones, size_t count,
-                        struct error *ret_error)
+                        enum forward_others others, struct error *ret_error)
 {
     struct forward_plan *plan = NULL;
     struct zones_change *changes = calloc(forwarder->thread_count, sizeof(*changes));
     pthread_mutex_lock(&forwarder->calls);
     int rc = changes == NULL ? -ENOMEM
                              : forward_plan_create(zones, count, forwarder->thread_count, &plan);
+    if (rc == 0 && others == FORWARD_OTHERS_STAY)
+        rc = forward_plan_keep(plan, forwarder->plan);
     unsigned opened = 0;
     while (rc == 0 && opened < forwarder->thread_count) {
         changes[opened].plan = plan;

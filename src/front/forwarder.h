@@ -59,6 +59,9 @@ struct forwarder_options {
      * was given to forwarder_submit(). Returns at once. */
     void (*answer)(void *context, unsigned thread, const void *route, const uint8_t *request,
                    size_t size, const struct forward_outcome *outcome);
+    /* A turn of that thread is over, in which it may have called `answer`: what was held back to
+     * send it together is to be sent. NULL: nothing is. */
+    void (*flush)(void *context, unsigned thread);
     void *context;
 };
 
@@ -69,12 +72,17 @@ _must_check_ int forwarder_start(const struct forwarder_options *options,
 /* Answers all who wait, with what there is, and frees. NULL is fine. No worker submits any more. */
 void forwarder_stop(struct forwarder *forwarder);
 
-/* Replaces the zones. Questions that wait stay: those of a zone whose servers have changed are
- * asked of the new ones, those of a zone that is gone fail. What is known of servers that stay is
- * kept. Waits for the threads: not to be called by one of them, nor by an RCU reader. On failure
- * nothing has changed. */
+/* What becomes of zones that are not named. They stay until nobody can submit questions for them
+ * any more. */
+enum forward_others { FORWARD_OTHERS_GO, FORWARD_OTHERS_STAY };
+
+/* Sets the zones. Questions that wait stay: those of a zone whose servers have changed are asked of
+ * the new ones, those of a zone that is gone are the zone's above it, and fail without one. What is
+ * known of servers that stay is kept. Waits for the threads: not to be called by one of them, nor
+ * by an RCU reader. On failure nothing has changed. */
 _must_check_ int forwarder_configure(struct forwarder *forwarder, const struct forward_zone *zones,
-                                     size_t count, struct error *ret_error);
+                                     size_t count, enum forward_others others,
+                                     struct error *ret_error);
 
 unsigned forwarder_threads(const struct forwarder *forwarder);
 

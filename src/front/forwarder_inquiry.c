@@ -51,9 +51,12 @@ static void answer_waiters(struct forward_thread *thread, struct inquiry *inquir
 
 /* ---- What is stale ---- */
 
+/* The name is read into `name`, unless it is that which was last. */
 static struct cache_key key_of(const struct inquiry *inquiry, struct name *name)
 {
-    (void)name_parse(name, inquiry->name, inquiry->name_size);
+    if (name->size != inquiry->name_size ||
+        memcmp(name->wire, inquiry->name, inquiry->name_size) != 0)
+        (void)name_parse(name, inquiry->name, inquiry->name_size);
     return (struct cache_key){.name = name,
                               .type = inquiry->type,
                               .dnssec_ok = inquiry->dnssec_ok,
@@ -320,7 +323,8 @@ static void inquiry_open(struct forward_thread *thread, struct thread_zone *zone
 
 void inquiry_begin(struct forward_thread *thread, struct forward_job *job)
 {
-    const ptrdiff_t at = forward_plan_find(thread->plan, job->data + job->route_at, job->apex_size);
+    const ptrdiff_t at =
+        forward_plan_find_at_or_above(thread->plan, job->data + job->route_at, job->apex_size);
     if (at < 0 || thread->is_draining ||
         name_parse(&thread->name, job_name(job), job->name_size) < 0) {
         refuse(thread, job, &no_zone, &thread->counters.failed);
@@ -361,7 +365,7 @@ void inquiries_move(struct forward_thread *thread, const struct forward_plan *pl
              inquiry = inquiry->next) {
             const struct name *apex = inquiry->zone != NULL ? &inquiry->zone->plan->apex : NULL;
             const ptrdiff_t at =
-                apex != NULL ? forward_plan_find(plan, apex->wire, apex->size) : -1;
+                apex != NULL ? forward_plan_find_at_or_above(plan, apex->wire, apex->size) : -1;
             inquiry->zone = at >= 0 ? &zones[at] : NULL;
             if (inquiry->is_unseen) {
                 thread->unseen_count++;

@@ -100,6 +100,7 @@ struct forward_thread {
     bool is_started;
     int wake_fd;
     atomic_bool stops;
+    atomic_bool is_asleep; /* or about to be: who has work for it is to wake it */
     struct cds_wfcq_head jobs_head, calls_head;
     struct cds_wfcq_tail jobs_tail, calls_tail;
 
@@ -139,8 +140,15 @@ _must_check_ int forward_plan_create(const struct forward_zone *zones, size_t co
                                      unsigned threads, struct forward_plan **ret_plan);
 void forward_plan_free(struct forward_plan *plan);
 
+/* Adds the zones of another plan for as many threads that this one has not. */
+_must_check_ int forward_plan_keep(struct forward_plan *plan, const struct forward_plan *other);
+
 /* Index of the zone with that apex; -1: there is none. */
 ptrdiff_t forward_plan_find(const struct forward_plan *plan, const uint8_t *apex, size_t size);
+
+/* The same of that zone or the nearest above it, which has its names when it is gone. */
+ptrdiff_t forward_plan_find_at_or_above(const struct forward_plan *plan, const uint8_t *apex,
+                                        size_t size);
 
 /* Opens what is new or has changed; on failure nothing has. Then takes the new zones and lets go of
  * the old ones. To be called in that order by the thread. */

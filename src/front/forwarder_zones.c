@@ -81,6 +81,37 @@ void forward_plan_free(struct forward_plan *plan)
     free(plan);
 }
 
+static int plan_keep_zone(struct forward_plan *plan, const struct forward_plan_zone *zone)
+{
+    struct sockaddr_storage *servers = calloc(zone->server_count, sizeof(*servers));
+    if (servers == NULL)
+        return -ENOMEM;
+    memcpy(servers, zone->servers, zone->server_count * sizeof(*servers));
+    plan->zones[plan->count] = *zone;
+    plan->zones[plan->count++].servers = servers;
+    return 0;
+}
+
+int forward_plan_keep(struct forward_plan *plan, const struct forward_plan *other)
+{
+    const size_t count = plan->count, other_count = other == NULL ? 0 : other->count;
+    struct forward_plan_zone *zones =
+        reallocarray(plan->zones, count + other_count + 1, sizeof(*zones));
+    if (zones == NULL)
+        return -ENOMEM;
+    plan->zones = zones;
+    /* Those that are looked for stay in order; what is added comes behind them. */
+    struct forward_plan ordered = {.count = count, .zones = zones};
+    int rc = 0;
+    for (size_t i = 0; i < other_count && rc == 0; i++) {
+        const struct name *apex = &other->zones[i].apex;
+        if (forward_plan_find(&ordered, apex->wire, apex->size) < 0)
+            rc = plan_keep_zone(plan, &other->zones[i]);
+    }
+    qsort(plan->zones, plan->count, sizeof(*plan->zones), compare_zones);
+    return rc;
+}
+
 ptrdiff_t forward_plan_find(const struct forward_plan *plan, const uint8_t *apex, size_t size)
 {
     size_t low = 0, high = plan == NULL ? 0 : plan->count;
@@ -96,6 +127,19 @@ ptrdiff_t forward_plan_find(const struct forward_plan *plan, const uint8_t *apex
             low = middle + 1;
     }
     return -1;
+}
+
+ptrdiff_t forward_plan_find_at_or_above(const struct forward_plan *plan, const uint8_t *apex,
+                                        size_t size)
+{
+    ptrdiff_t at = forward_plan_find(plan, apex, size);
+    while (at < 0 && size > 1) {
+        const size_t label_size = (size_t)apex[0] + 1;
+        apex += label_size;
+        size -= label_size;
+        at = forward_plan_find(plan, apex, size);
+    }
+    return at;
 }
 
 /* ---- A thread's zones ---- */

@@ -17,9 +17,6 @@
 #define WAITING_DEFAULT     20000
 #define WAITING_MAX         (1u << 20)
 
-/* Descriptors at a time; the set says again what is left. */
-#define EVENTS_MAX 64
-
 void origin_clock(struct origin_pool *pool)
 {
     struct timespec now;
@@ -76,6 +73,7 @@ int origin_pool_create(const struct origin_options *options, struct origin_pool 
     if (pool == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
     pool->options = *options;
+    pool->inbox.ready_from = UDP_BATCH;
     options_complete(&pool->options);
     origin_clock(pool);
     timer_wheel_init(&pool->wheel, pool->now_ms);
@@ -210,15 +208,31 @@ int origin_pool_timeout_ms(const struct origin_pool *pool)
     return left_ms > 0 ? (int)left_ms : 0;
 }
 
+int origin_pool_watch(struct origin_pool *pool, int event_fd)
+{
+    /* Each write is an edge: what was written need not be read. */
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    return epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, event_fd, &event) < 0 ? -errno : 0;
+}
+
+void origin_pool_wait(struct origin_pool *pool, int timeout_ms)
+{
+    pool->event_count = epoll_wait(pool->epoll_fd, pool->events, EVENTS_MAX, timeout_ms);
+    pool->has_waited = true;
+}
+
 void origin_pool_run(struct origin_pool *pool)
 {
-    struct epoll_event events[EVENTS_MAX];
+    if (!pool->has_waited)
+        origin_pool_wait(pool, 0);
+    pool->has_waited = false;
     origin_clock(pool);
-    const int count = epoll_wait(pool->epoll_fd, events, EVENTS_MAX, 0);
-    for (int i = 0; i < count; i++) {
-        struct channel *channel = events[i].data.ptr;
+    for (int i = 0; i < pool->event_count; i++) {
+        struct channel *channel = pool->events[i].data.ptr;
+        if (channel == NULL)
+            continue;
         if (channel->is_stream)
-            tcp_ready(pool, (struct tcp_connection *)channel, events[i].events);
+            tcp_ready(pool, (struct tcp_connection *)channel, pool->events[i].events);
         else
             udp_receive(pool, (struct udp_socket *)channel);
     }
@@ -226,6 +240,11 @@ void origin_pool_run(struct origin_pool *pool)
     struct wheel_timer *timer;
     while ((timer = timer_wheel_take(&pool->wheel, pool->now_ms)) != NULL)
         timer->due(pool, timer);
+    origin_pool_flush(pool);
+}
+
+void origin_pool_flush(struct origin_pool *pool)
+{
     udp_flush(pool);
     tcp_flush(pool);
     udp_close_retired(pool);

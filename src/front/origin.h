@@ -91,6 +91,18 @@ int origin_pool_timeout_ms(const struct origin_pool *pool);
 /* Takes what has come and what is due, and sends what waits. */
 void origin_pool_run(struct origin_pool *pool);
 
+/* ---- For a thread that waits for nothing else but an event of its own ---- */
+
+/* Has writing to an eventfd end a wait. It is never read. Returns 0 or a negative errno. */
+_must_check_ int origin_pool_watch(struct origin_pool *pool, int event_fd);
+
+/* Waits at most so long for something to come, -1: without end. origin_pool_run() is called next,
+ * before anything else of the pool, and then needs no look of its own. */
+void origin_pool_wait(struct origin_pool *pool, int timeout_ms);
+
+/* Sends what waits. */
+void origin_pool_flush(struct origin_pool *pool);
+
 /* Of one server, for all groups that name it. Counters never go back. */
 struct origin_server_state {
     struct sockaddr_storage address;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "front/failure_memory.h"
@@ -71,6 +72,7 @@ struct udp_family {
 };
 
 struct udp_inbox {
+    unsigned ready_from; /* messages before are to be made ready */
     struct mmsghdr messages[UDP_BATCH];
     struct iovec vectors[UDP_BATCH];
     union origin_address from[UDP_BATCH];
@@ -181,9 +183,15 @@ struct question {
     struct attempt attempts[ATTEMPTS_MAX];
 };
 
+/* Descriptors at a time; the set says again what is left. */
+#define EVENTS_MAX 64
+
 struct origin_pool {
     struct origin_options options;
     int epoll_fd;
+    struct epoll_event events[EVENTS_MAX]; /* of a wait; data.ptr NULL: who waits is to wake */
+    int event_count;
+    bool has_waited;        /* the events are yet to be taken */
     int64_t now_us, now_ms; /* CLOCK_MONOTONIC, of this round of work */
     uint32_t channels_made;
     struct random_buffer random;

@@ -203,9 +203,11 @@ static bool is_fragmented(struct msghdr *header)
     return false;
 }
 
+/* Makes the messages that were used ready to take others. */
 static void inbox_prepare(struct udp_inbox *inbox)
 {
-    for (unsigned i = 0; i < UDP_BATCH; i++) {
+    for (; inbox->ready_from > 0; inbox->ready_from--) {
+        const unsigned i = inbox->ready_from - 1;
         inbox->vectors[i] =
             (struct iovec){.iov_base = inbox->wires[i], .iov_len = DATAGRAM_SIZE_MAX};
         inbox->messages[i].msg_hdr = (struct msghdr){
@@ -227,6 +229,7 @@ void udp_receive(struct origin_pool *pool, struct udp_socket *socket)
     for (unsigned round = 0; round < ROUNDS_MAX && count == UDP_BATCH; round++) {
         inbox_prepare(inbox);
         count = recvmmsg(socket->channel.fd, inbox->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
+        inbox->ready_from = count > 0 ? (unsigned)count : 0;
         for (int i = 0; i < count; i++) {
             struct msghdr *header = &inbox->messages[i].msg_hdr;
             const struct arrival arrival = {

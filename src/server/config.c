@@ -57,6 +57,7 @@ static const cyaml_schema_field_t journal_fields[] = {
 static const cyaml_schema_field_t cache_fields[] = {
     OPTIONAL_TEXT("size", struct raw_cache, size),
     OPTIONAL_FLAG("persist", struct raw_cache, persist),
+    OPTIONAL_TEXT("save-interval", struct raw_cache, save_interval),
     CYAML_FIELD_END,
 };
 

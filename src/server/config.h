@@ -125,7 +125,8 @@ struct config {
 
     uint64_t cache_octets_max; /* of forwarded zones */
     bool cache_persists;
-    unsigned forward_threads; /* 0: one for two cores */
+    unsigned cache_save_interval_s; /* what a crash loses of it, at most */
+    unsigned forward_threads;       /* 0: one for two cores */
 
     uint8_t *error_agent; /* domain that takes error reports, in wire form; NULL: none */
 

@@ -11,6 +11,9 @@
 #define CACHE_OCTETS_MOST    ((uint64_t)1 << 40)
 #define CACHE_OCTETS_DEFAULT ((uint64_t)64 << 20)
 
+#define SAVE_INTERVAL_S_DEFAULT (15u * 60)
+#define SAVE_INTERVAL_S_MAX     (24u * 60 * 60)
+
 #define THREADS_MAX 64
 
 #define DNS_PORT 53
@@ -18,6 +21,8 @@
 /* RFC 8767, 4 suggests one to three days. */
 #define STALE_S_DEFAULT (24u * 60 * 60)
 #define STALE_S_MAX     (7u * 24 * 60 * 60)
+
+static const uint64_t seconds[] = {1, 60, 60 * 60, 24 * 60 * 60}; /* of s, m, h, d */
 
 /* A number with one of the letters of `units` behind it, each worth factors[i]. False: it is none.
  */
@@ -35,11 +40,34 @@ static bool read_quantity(const char *text, const char *units, const uint64_t *f
     return unit != NULL && !__builtin_mul_overflow(number, factors[unit - units], ret_quantity);
 }
 
-int config_check_cache(struct config_source *source, struct config *config, struct error *ret_error)
+static int check_cache(struct config_source *source, const struct raw_cache *raw,
+                       struct config *config, struct error *ret_error)
 {
     static const uint64_t octets[] = {(uint64_t)1 << 20, (uint64_t)1 << 30, (uint64_t)1 << 40};
+    config->cache_persists = raw->persist != NULL && *raw->persist;
+    if (raw->size != NULL && (!read_quantity(raw->size, "MGT", octets, &config->cache_octets_max) ||
+                              config->cache_octets_max < CACHE_OCTETS_LEAST ||
+                              config->cache_octets_max > CACHE_OCTETS_MOST))
+        return config_fail(source, config_place("server.cache.size"), ret_error,
+                           "size is \"%.40s\": write MiB, GiB or TiB from 1M to 1T, as in 64M",
+                           raw->size);
+    uint64_t interval_s = config->cache_save_interval_s;
+    if (raw->save_interval != NULL &&
+        (!read_quantity(raw->save_interval, "smhd", seconds, &interval_s) || interval_s == 0 ||
+         interval_s > SAVE_INTERVAL_S_MAX))
+        return config_fail(source, config_place("server.cache.save-interval"), ret_error,
+                           "save-interval is \"%.40s\": write seconds, minutes, hours or a day "
+                           "from 1s to 1d, as in 15m",
+                           raw->save_interval);
+    config->cache_save_interval_s = (unsigned)interval_s;
+    return 0;
+}
+
+int config_check_cache(struct config_source *source, struct config *config, struct error *ret_error)
+{
     const struct raw_server *server = source->raw->server;
     config->cache_octets_max = CACHE_OCTETS_DEFAULT;
+    config->cache_save_interval_s = SAVE_INTERVAL_S_DEFAULT;
     if (server == NULL)
         return 0;
     if (server->forward_threads != NULL) {
@@ -53,16 +81,7 @@ int config_check_cache(struct config_source *source, struct config *config, stru
     const struct raw_cache *raw = server->cache;
     if (raw == NULL)
         return 0;
-    config->cache_persists = raw->persist != NULL && *raw->persist;
-    if (raw->size == NULL)
-        return 0;
-    if (!read_quantity(raw->size, "MGT", octets, &config->cache_octets_max) ||
-        config->cache_octets_max < CACHE_OCTETS_LEAST ||
-        config->cache_octets_max > CACHE_OCTETS_MOST)
-        return config_fail(source, config_place("server.cache.size"), ret_error,
-                           "size is \"%.40s\": write MiB, GiB or TiB from 1M to 1T, as in 64M",
-                           raw->size);
-    return 0;
+    return check_cache(source, raw, config, ret_error);
 }
 
 static int check_rates(const struct config_source *source, size_t index,
@@ -95,7 +114,6 @@ int config_check_forward(const struct config_source *source, size_t index,
                          const struct raw_forward *raw, struct config_zone *zone,
                          struct error *ret_error)
 {
-    static const uint64_t seconds[] = {1, 60, 60 * 60, 24 * 60 * 60};
     struct config_place place = config_place("zones.%zu.forward.to", index);
 
     zone->kind = CONFIG_FORWARD;

@@ -20,6 +20,7 @@ struct raw_journal {
 struct raw_cache {
     char *size;
     bool *persist;
+    char *save_interval;
 };
 
 struct raw_error_reports {

@@ -311,6 +311,21 @@ static int publish_zones(struct server *server, struct reload_plan *change)
     return 0;
 }
 
+/* Who is asked for a zone knows it from before it is published until after it is gone: no question
+ * comes that nobody can answer. */
+static int publish_forwarding(struct server *server, struct reload_plan *change,
+                              struct reload_report *report)
+{
+    struct error error;
+    if (server_forwarding_start(server, change->config, FORWARD_OTHERS_STAY, &error) < 0)
+        add_finding(report, &error);
+    const int rc = publish_zones(server, change);
+    const struct config *published = rc == 0 ? change->config : server->config;
+    if (server_forwarding_start(server, published, FORWARD_OTHERS_GO, &error) < 0)
+        add_finding(report, &error);
+    return rc;
+}
+
 struct zone *server_zone_find(struct server *server, const uint8_t *apex)
 {
     struct name name;
@@ -490,10 +505,8 @@ static int reload_all(struct server *server, struct reload_plan *change,
     server_notifier_stop(server, true);
     rc = plan_zones(server, change); /* beside members that have come by now */
     if (rc == 0)
-        rc = publish_zones(server, change);
+        rc = publish_forwarding(server, change, report);
     struct error error;
-    if (rc == 0 && server_forwarding_start(server, change->config, &error) < 0)
-        add_finding(report, &error);
     if (rc == 0 && order_zones_configure(server->order_zones, change->config, &error) < 0)
         add_finding(report, &error);
     if (rc == 0)

@@ -506,6 +506,8 @@ static void prepare(const struct answer_environment *environment, const uint8_t 
 {
     struct request *request = &prepared->request;
     prepared->has_zone = false;
+    prepared->cache = NULL;
+    prepared->candidate = NULL;
     prepared->status = request_parse(request, &prepared->name, wire, size);
     if (prepared->status == REQUEST_IGNORE)
         return;
@@ -547,6 +549,18 @@ static bool respond_directly(struct responder *responder, struct exchange *excha
     exchange->counts[SECTION_AUTHORITY] = answer.authority_count;
     exchange->size = end + answer.size;
     return true;
+}
+
+/* The same with a zone of any role, as far as there is one. */
+static bool may_respond_directly(struct responder *responder, struct exchange *exchange,
+                                 const struct prepared *prepared, uint8_t *wire)
+{
+    if (!prepared->has_zone || responder->is_never_direct ||
+        responder_is_report(responder, &prepared->name))
+        return false;
+    if (prepared->question.zone->role == ZONE_FORWARD)
+        return responder_forward_directly(responder, exchange, prepared, wire);
+    return respond_directly(responder, exchange, prepared, wire);
 }
 
 static void respond_generally(struct responder *responder, struct exchange *exchange,
@@ -602,11 +616,7 @@ static void respond(struct responder *responder, const struct answer_environment
     datagram->response = in_place ? datagram->request : datagram->spare;
     if (!in_place)
         copy_question(request, datagram->spare);
-    const bool may_be_direct = prepared->has_zone && !responder->is_never_direct &&
-                               !responder_is_report(responder, &prepared->name);
-    if (!may_be_direct ||
-        (!respond_directly(responder, &exchange, prepared, datagram->response) &&
-         !responder_forward_directly(responder, &exchange, prepared, datagram->response))) {
+    if (!may_respond_directly(responder, &exchange, prepared, datagram->response)) {
         datagram->response = datagram->spare;
         if (in_place)
             copy_question(request, datagram->spare);
@@ -686,12 +696,18 @@ static void answer_group(struct responder *responder, const struct answer_enviro
     /* In loops of their own: a core waits for the page's address behind a prefetch as behind a
      * load, and only what stands near enough is looked up beside it. */
     for (size_t i = 0; i < count; i++) {
-        if (prepared[i].has_zone)
-            answer_direct_prefetch(&prepared[i].question);
+        if (!prepared[i].has_zone)
+            continue;
+        answer_direct_prefetch(&prepared[i].question);
+        responder_forward_prefetch(responder, &prepared[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        if (prepared[i].has_zone && answer_direct_prefetch_entry(&prepared[i].question))
+        if (!prepared[i].has_zone)
+            continue;
+        if (answer_direct_prefetch_entry(&prepared[i].question))
             marked[marked_count++] = &prepared[i];
+        if (prepared[i].cache != NULL)
+            responder_forward_prefetch_answer(&prepared[i]);
     }
     if (marked_count > 0)
         prefetch_verdicts(environment->overlay, marked, marked_count);

@@ -11,11 +11,9 @@
 #include <string.h>
 
 #include "base/rcu.h"
+#include "front/cache_direct.h"
 #include "server/config.h"
 #include "server/responder_internal.h"
-
-/* An answer that was popular is asked for anew when a tenth of its time is left. */
-#define REFRESH_SHARE 10
 
 static const struct zone *zone_of(const struct prepared *prepared)
 {
@@ -311,6 +309,8 @@ static bool write_judged(struct responder *responder, struct exchange *exchange,
                          const struct prepared *prepared, const struct cached_answer *answer,
                          uint8_t *wire, size_t room)
 {
+    if (answer->is_plain)
+        return false;
     const uint16_t type = exchange->request->qtype;
     const bool leads_on = type != KNOT_RRTYPE_CNAME && type != KNOT_RRTYPE_ANY && has_alias(answer);
     if (!leads_on && answer->counts[SECTION_ADDITIONAL] == 0)
@@ -352,10 +352,11 @@ static void write_answer(struct responder *responder, struct exchange *exchange,
 /* An option of no possible size is not passed on (RFC 7871, 6: family, two lengths, an address). */
 static bool passes_subnet(const struct prepared *prepared)
 {
-    const struct config_zone *config = rcu_dereference(zone_of(prepared)->config);
     const struct request *request = &prepared->request;
-    return request->client_subnet != NULL && config != NULL && config->passes_client_subnet &&
-           request->client_subnet_size >= 4 &&
+    if (request->client_subnet == NULL)
+        return false;
+    const struct config_zone *config = rcu_dereference(zone_of(prepared)->config);
+    return config != NULL && config->passes_client_subnet && request->client_subnet_size >= 4 &&
            request->client_subnet_size <= FORWARDER_SUBNET_SIZE_MAX;
 }
 
@@ -364,10 +365,7 @@ static void refresh(const struct responder *responder, const struct exchange *ex
                     const struct prepared *prepared, const struct cache_key *key,
                     const struct cached_answer *answer)
 {
-    const int64_t left_s = answer->expires_at - exchange->environment->now;
-    if (answer->wanted < CACHE_WANTED_MAX || answer->refresh_claimed ||
-        left_s * REFRESH_SHARE > answer->expires_at - answer->stored_at ||
-        !cache_claim_refresh(answer))
+    if (!cached_answer_is_due(answer, exchange->environment->now) || !cache_claim_refresh(answer))
         return;
     (void)responder->options.forward(responder->options.context, zone_of(prepared), key,
                                      exchange->request, false, NULL, exchange->transport);
@@ -420,11 +418,45 @@ static void forward(struct responder *responder, struct exchange *exchange,
     write_answer(responder, exchange, prepared, &answer, wire, room);
 }
 
+/* What is kept and needs no closer look, as nearly all answers are. */
+static bool write_direct(struct exchange *exchange, const struct prepared *prepared, uint8_t *wire,
+                         size_t room)
+{
+    if (prepared->candidate == NULL || passes_subnet(prepared))
+        return false;
+    const struct cache_key key = key_of(prepared);
+    struct cache_direct direct;
+    if (!cache_direct_write(prepared->cache, prepared->candidate, &key, exchange->environment->now,
+                            wire, room, &direct))
+        return false;
+    exchange->rcode = direct.rcode;
+    exchange->authoritative = direct.authoritative;
+    exchange->counts[SECTION_ANSWER] = direct.answer_count;
+    exchange->counts[SECTION_AUTHORITY] = direct.authority_count;
+    exchange->options = direct.edns;
+    exchange->options_size = direct.edns_size;
+    exchange->size = exchange->request->question_end + direct.size;
+    return true;
+}
+
+void responder_forward_prefetch(const struct responder *responder, struct prepared *prepared)
+{
+    if (zone_of(prepared)->role != ZONE_FORWARD || responder->options.forward == NULL)
+        return;
+    prepared->cache = rcu_dereference(responder->options.view->cache);
+    if (prepared->cache != NULL)
+        cache_direct_prefetch(prepared->cache, &prepared->name);
+}
+
+void responder_forward_prefetch_answer(struct prepared *prepared)
+{
+    const struct cache_key key = key_of(prepared);
+    prepared->candidate = cache_direct_candidate(prepared->cache, &key);
+}
+
 bool responder_forward_directly(struct responder *responder, struct exchange *exchange,
                                 const struct prepared *prepared, uint8_t *wire)
 {
-    if (zone_of(prepared)->role != ZONE_FORWARD || prepared->request.has_tsig)
-        return false;
     /* What comes back from the origin was counted when it left. */
     const unsigned worker =
         responder->outcome != NULL ? OVERLAY_UNCOUNTED : responder->options.worker;
@@ -435,7 +467,8 @@ bool responder_forward_directly(struct responder *responder, struct exchange *ex
     const size_t end = prepared->request.question_end;
     const size_t reserved = exchange->with_edns ? responder_edns_size(responder, exchange) : 0;
     const size_t room = exchange->limit > end + reserved ? exchange->limit - end - reserved : 0;
-    forward(responder, exchange, prepared, wire, room);
+    if (!write_direct(exchange, prepared, wire + end, room))
+        forward(responder, exchange, prepared, wire, room);
     return true;
 }
 

@@ -20,6 +20,9 @@ struct prepared {
     bool has_zone; /* asks for data of a zone that we have; the question's zone and data are set */
     struct request request;
     struct question question;
+    /* Of a forwarded zone, when there is time to ask ahead; else NULL. */
+    const struct cache *cache;
+    const struct cache_entry *candidate; /* likely the answer; NULL: none is kept */
     struct name name;
 };
 
@@ -82,11 +85,15 @@ size_t responder_edns_size(const struct responder *responder, const struct excha
 /* Whether what answer_question() said is only that the zone is forwarded. */
 bool responder_is_forwarded(const struct answer *answer);
 
-/* Answers a question for a forwarded zone behind the question at `wire`, or has it answered later.
- * False: the zone is no such one, or an order is about the name; nothing was done but asking the
- * orders. */
+/* Answers an unsigned question for a forwarded zone behind the question at `wire`, or has it
+ * answered later. False: an order is about the name; nothing was done but asking the orders. */
 bool responder_forward_directly(struct responder *responder, struct exchange *exchange,
                                 const struct prepared *prepared, uint8_t *wire);
+
+/* Ask the memory for what the former will look at in the cache, when the zone is forwarded: where
+ * the name is listed, and, of those with a cache then, its answer. */
+void responder_forward_prefetch(const struct responder *responder, struct prepared *prepared);
+void responder_forward_prefetch_answer(struct prepared *prepared);
 
 /* The same for what comes the general way and no order is about. */
 void responder_forward_generally(struct responder *responder, struct exchange *exchange,

@@ -662,7 +662,7 @@ static int start_all(struct server *server, struct error *ret_error)
     if (rc == 0)
         rc = server_update_forwarder_start(server, server->config, ret_error);
     if (rc == 0)
-        rc = server_forwarding_start(server, server->config, ret_error);
+        rc = server_forwarding_start(server, server->config, FORWARD_OTHERS_GO, ret_error);
     if (rc == 0)
         rc = start_workers(server, ret_error);
     if (rc == 0 && server->config->control != NULL)

@@ -94,7 +94,9 @@ struct server {
     struct notifier_counters notified;         /* by those that are gone */
     struct update_forwarder *update_forwarder; /* RCU; NULL: no zone forwards updates */
     struct forwarder *forwarder;               /* RCU; NULL: no zone was ever forwarded */
+    struct cache_saver *cache_saver;           /* NULL: the cache does not persist */
     struct responder **forward_responders;     /* one a thread of the forwarder */
+    struct forward_outbox **forward_outboxes;  /* likewise */
     uint8_t *forward_buffers;                  /* RESPONSE_SIZE_MAX for each of them */
     struct snapshot_keeper *snapshots;
     int64_t snapshots_told_at;   /* when the keeper was last told of checks */

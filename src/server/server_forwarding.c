@@ -2,14 +2,14 @@
  * what they say about themselves. */
 #include <errno.h>
 #include <libknot/consts.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/rcu.h"
-#include "server/log.h"
+#include "server/cache_saver.h"
+#include "server/forward_outbox.h"
 #include "server/server_internal.h"
 
 /* ---- Questions ---- */
@@ -50,46 +50,28 @@ static void answer(void *context, unsigned thread, const void *route_octets, con
 {
     struct server *server = context;
     const struct reply_route *route = route_octets;
-    uint8_t *wire = server->forward_buffers + (size_t)thread * RESPONSE_SIZE_MAX;
+    struct forward_outbox *outbox = server->forward_outboxes[thread];
+    const bool is_datagram = route->transport == TRANSPORT_UDP;
+    uint8_t *wire = is_datagram ? forward_outbox_room(outbox)
+                                : server->forward_buffers + (size_t)thread * RESPONSE_SIZE_MAX;
     const size_t answer_size = responder_answer_forwarded(
         server->forward_responders[thread], request, size, &route->peer.any, route->transport,
-        time(NULL), outcome, wire, RESPONSE_SIZE_MAX);
+        time(NULL), outcome, wire, is_datagram ? FORWARD_DATAGRAM_MAX : RESPONSE_SIZE_MAX);
+    if (is_datagram) {
+        forward_outbox_put(outbox, route, answer_size);
+        return;
+    }
     const struct reply reply = {.route = route, .wire = wire, .size = answer_size};
     reply_send(&reply, 1);
 }
 
+static void flush(void *context, unsigned thread)
+{
+    struct server *server = context;
+    forward_outbox_flush(server->forward_outboxes[thread]);
+}
+
 /* ---- The cache ---- */
-
-static void cache_path(const struct server *server, char ret_path[PATH_MAX])
-{
-    snprintf(ret_path, PATH_MAX, "%s/cache", server->first_config->state);
-}
-
-/* What cannot be read back is asked for anew. */
-static void load_cache(const struct server *server, struct cache *cache)
-{
-    char path[PATH_MAX];
-    uint64_t answers;
-    struct error error;
-    cache_path(server, path);
-    if (access(path, F_OK) != 0)
-        return;
-    if (cache_load(cache, path, time(NULL), &answers, &error) < 0)
-        server_log(LOG_WARNING, "%s: %s: the cache begins empty", path, error.text);
-    else
-        server_log(LOG_INFO, "cache: %llu answers from before", (unsigned long long)answers);
-}
-
-static void save_cache(const struct server *server)
-{
-    char path[PATH_MAX];
-    uint64_t answers;
-    struct error error;
-    cache_path(server, path);
-    if (cache_save(server->view.cache, path, time(NULL), &answers, &error) < 0)
-        server_log(LOG_WARNING, "%s: %s: the next start begins with an empty cache", path,
-                   error.text);
-}
 
 static int create_cache(struct server *server, struct error *ret_error)
 {
@@ -101,7 +83,12 @@ static int create_cache(struct server *server, struct error *ret_error)
         return error_set(ret_error, rc, "no memory for a cache of %llu MiB: lower cache.size",
                          (unsigned long long)(config->cache_octets_max >> 20));
     if (config->cache_persists)
-        load_cache(server, cache);
+        rc = cache_saver_start(cache, config->state, config->cache_save_interval_s,
+                               &server->cache_saver, ret_error);
+    if (rc < 0) {
+        cache_free(cache);
+        return rc;
+    }
     rcu_assign_pointer(server->view.cache, cache);
     return 0;
 }
@@ -116,18 +103,47 @@ unsigned server_forward_threads(const struct config *config)
     return cores > 3 ? (unsigned)cores / 2 : 1;
 }
 
-static int create_responders(struct server *server, unsigned threads, struct error *ret_error)
+static void free_responders(struct server *server)
+{
+    const unsigned threads = server_forward_threads(server->first_config);
+    for (unsigned i = 0; server->forward_responders != NULL && i < threads; i++)
+        responder_free(server->forward_responders[i]);
+    for (unsigned i = 0; server->forward_outboxes != NULL && i < threads; i++)
+        forward_outbox_free(server->forward_outboxes[i]);
+    free(server->forward_responders);
+    free(server->forward_outboxes);
+    free(server->forward_buffers);
+    server->forward_responders = NULL;
+    server->forward_outboxes = NULL;
+    server->forward_buffers = NULL;
+}
+
+static int allocate_responders(struct server *server, unsigned threads, struct error *ret_error)
 {
     const unsigned workers = server->first_config->workers;
     server->forward_responders = calloc(threads, sizeof(struct responder *));
+    server->forward_outboxes = calloc(threads, sizeof(struct forward_outbox *));
     server->forward_buffers = malloc((size_t)threads * RESPONSE_SIZE_MAX);
-    if (server->forward_responders == NULL || server->forward_buffers == NULL)
+    if (server->forward_responders == NULL || server->forward_outboxes == NULL ||
+        server->forward_buffers == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
     int rc = 0;
     for (unsigned i = 0; i < threads && rc == 0; i++) {
         const struct responder_options options = server_responder_options(server, workers + i);
         rc = responder_create(&options, &server->forward_responders[i], ret_error);
+        server->forward_outboxes[i] = forward_outbox_create();
+        if (rc == 0 && server->forward_outboxes[i] == NULL)
+            rc = error_set(ret_error, -ENOMEM, "out of memory");
     }
+    return rc;
+}
+
+/* All or none of them, so that a reload may try again. */
+static int create_responders(struct server *server, unsigned threads, struct error *ret_error)
+{
+    const int rc = allocate_responders(server, threads, ret_error);
+    if (rc < 0)
+        free_responders(server);
     return rc;
 }
 
@@ -137,11 +153,15 @@ static int start(struct server *server, struct error *ret_error)
     int rc = server->view.cache == NULL ? create_cache(server, ret_error) : 0;
     if (rc == 0 && server->forward_responders == NULL)
         rc = create_responders(server, threads, ret_error);
-    const struct forwarder_options options = {
-        .threads = threads, .cache = server->view.cache, .answer = answer, .context = server};
-    struct forwarder *forwarder;
-    if (rc == 0)
-        rc = forwarder_start(&options, &forwarder, ret_error);
+    if (rc < 0)
+        return rc;
+    const struct forwarder_options options = {.threads = threads,
+                                              .cache = server->view.cache,
+                                              .answer = answer,
+                                              .flush = flush,
+                                              .context = server};
+    struct forwarder *forwarder = NULL;
+    rc = forwarder_start(&options, &forwarder, ret_error);
     if (rc < 0)
         return rc;
     rcu_assign_pointer(server->forwarder, forwarder);
@@ -187,7 +207,7 @@ static int plan_zones(const struct config *config, struct forward_zone **ret_zon
 }
 
 int server_forwarding_start(struct server *server, const struct config *config,
-                            struct error *ret_error)
+                            enum forward_others others, struct error *ret_error)
 {
     struct forward_zone *zones;
     size_t count;
@@ -197,7 +217,7 @@ int server_forwarding_start(struct server *server, const struct config *config,
     if (count > 0 && server->forwarder == NULL)
         rc = start(server, ret_error);
     if (rc == 0 && server->forwarder != NULL)
-        rc = forwarder_configure(server->forwarder, zones, count, ret_error);
+        rc = forwarder_configure(server->forwarder, zones, count, others, ret_error);
     free(zones);
     return rc;
 }
@@ -206,18 +226,13 @@ void server_forwarding_stop(struct server *server)
 {
     forwarder_stop(server->forwarder);
     server->forwarder = NULL;
-    if (server->view.cache != NULL && server->first_config->cache_persists)
-        save_cache(server);
+    cache_saver_stop(server->cache_saver);
+    server->cache_saver = NULL;
 }
 
 void server_forwarding_free(struct server *server)
 {
-    for (unsigned i = 0;
-         server->forward_responders != NULL && i < server_forward_threads(server->first_config);
-         i++)
-        responder_free(server->forward_responders[i]);
-    free(server->forward_responders);
-    free(server->forward_buffers);
+    free_responders(server);
     if (server->view.cache != NULL)
         cache_free(server->view.cache);
 }

@@ -77,9 +77,10 @@ _must_check_ int server_update_forwarder_start(struct server *server, const stru
                                                struct error *ret_error);
 
 /* Starts to forward when a zone of `config` wants that and it is not done yet, and tells the
- * forwarder of the zones of `config`. */
+ * forwarder of the zones of `config`: with those that it has, before they are published, and
+ * without, behind that. */
 _must_check_ int server_forwarding_start(struct server *server, const struct config *config,
-                                         struct error *ret_error);
+                                         enum forward_others others, struct error *ret_error);
 
 /* Behind the workers, which submit no more: answers who waits, and keeps the cache for the next
  * start. The memory goes with server_forwarding_free(), behind the last reader. */

@@ -1,5 +1,6 @@
 """Forwarded zones: what the origin says, from the cache when it says nothing, and never what it did not say."""
 
+import os
 import random
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import dns.query
 import dns.rcode
 import pytest
 
+from testbed.order_answers import eventually
 from testbed.orders import SINKHOLE_A, write_order
 from testbed.servers import tamis_program
 
@@ -240,6 +242,20 @@ def test_the_cache_outlives_a_restart_when_it_is_told_to(farm, persists):
     origin.stop()
     front.restart()
     assert ask(front, "www").rcode() == (dns.rcode.NOERROR if persists else dns.rcode.SERVFAIL)
+
+
+def test_a_kill_costs_no_more_of_the_cache_than_an_interval(farm):
+    origin = farm.knot([("c.example.", farm.write("c.zone", ZONE))])
+    front = start(farm, origin, cache={"size": "2M", "persist": True, "save-interval": "1s"})
+    saved = os.path.join(front.directory, "state", "cache")
+    for name, address in (("www", "192.0.2.10"), ("mail", "192.0.2.2")):
+        before = os.stat(saved).st_ino if os.path.exists(saved) else None
+        assert data(ask(front, name)) == [address]
+        eventually(lambda was=before: os.path.exists(saved) and os.stat(saved).st_ino != was, "the cache is saved")
+    origin.stop()
+    front.restart(kill=True)
+    assert data(ask(front, "www")) == ["192.0.2.10"] and data(ask(front, "mail")) == ["192.0.2.2"]
+    assert ask(front, "unseen").rcode() == dns.rcode.SERVFAIL
 
 
 def test_a_reload_brings_zones_and_other_servers(farm):

@@ -146,6 +146,7 @@ static void test_an_address_comes_through_with_its_ttl_running(void **state)
     put_opt("", 0);
     assert_int_equal(judge("www.a.example.", KNOT_RRTYPE_A), MESSAGE_ANSWER);
     assert_true(answer.authoritative);
+    assert_false(answer.is_plain); /* for the address of the server */
     assert_int_equal(answer.expires_at, NOW + 200);
     assert_int_equal(answer.stale_until, NOW + 200 + 3600);
     assert_int_equal(answer.ttl_count, 4);
@@ -168,6 +169,7 @@ static void test_denials_live_as_long_as_the_soa_says(void **state)
     put_soa("a.example.", 3600, 60);
     assert_int_equal(judge("no.a.example.", KNOT_RRTYPE_A), MESSAGE_ANSWER);
     assert_int_equal(answer.rcode, KNOT_RCODE_NXDOMAIN);
+    assert_true(answer.is_plain);
     assert_int_equal(answer.expires_at, NOW + 60);
 
     begin(AA, "www.a.example.", KNOT_RRTYPE_MX);
@@ -228,6 +230,7 @@ static void test_aliases_are_followed_while_they_stay_in_the_zone(void **state)
     put_a(0, "www.b.example.", 5);
     assert_int_equal(judge("one.a.example.", KNOT_RRTYPE_A), MESSAGE_ANSWER);
     assert_int_equal(answer.counts[0], 2);
+    assert_false(answer.is_plain);
     assert_int_equal(answer.expires_at, NOW + 300);
 
     begin(AA, "x.old.a.example.", KNOT_RRTYPE_A);

@@ -98,7 +98,7 @@ static void test_every_key_is_loaded(void **state)
                 "  udp-payload-max: 1400\n"
                 "  tcp-clients: 50\n"
                 "  tcp-clients-per-address: 7\n"
-                "  cache: { size: 2G, persist: true }\n"
+                "  cache: { size: 2G, persist: true, save-interval: 2h }\n"
                 "  forward-threads: 3\n"
                 "  tcp-idle-timeout: 500ms\n" KEYS "zones:\n"
                 "  - { name: A.Example, primary: { file: a.zone } }\n"
@@ -148,6 +148,7 @@ static void test_every_key_is_loaded(void **state)
     assert_int_equal(config->tcp_idle_timeout_ms, 500);
     assert_int_equal(config->cache_octets_max, (uint64_t)2 << 30);
     assert_true(config->cache_persists);
+    assert_int_equal(config->cache_save_interval_s, 2 * 60 * 60);
     assert_int_equal(config->forward_threads, 3);
 
     assert_int_equal(config->key_count, 2);
@@ -393,6 +394,9 @@ static void test_mistakes_in_zones_name_line_and_remedy(void **state)
         {LISTEN "  cache: { size: 64K }\n", 3, "from 1M to 1T"},
         {LISTEN "  cache: { size: 0M }\n", 3, "from 1M to 1T"},
         {LISTEN "  cache: { size: \"64\" }\n", 3, "as in 64M"},
+        {LISTEN "  cache: { save-interval: 0s }\n", 3, "from 1s to 1d"},
+        {LISTEN "  cache: { save-interval: 2d }\n", 3, "from 1s to 1d"},
+        {LISTEN "  cache: { save-interval: 5 }\n", 3, "as in 15m"},
         {LISTEN "  forward-threads: 0\n", 3, "write 1 to 64"},
         {ZONES "  - name: a.example\n    secondary:\n      from: [192.0.2.1]\n"
                "      key: xfrr\n",
