@@ -12,7 +12,7 @@ import plots
 from fronts import CAPACITY, GOOD_NAMES, GOOD_TTL_S
 from table import Table
 from stage import FIELD_ORDER_SIZE, WARM_UP_S, say
-from targets import (FRONT_DNSDIST_RATIO_MAX, FRONT_ORIGIN_RATE_MAX, FRONT_SECONDARY_RATIO_MAX, GOOD_IN_TIME_MIN,
+from targets import (FRONT_DNSDIST_RATIO_MAX, FRONT_ORIGIN_RATE_MAX, FRONT_SECONDARY_RATIO_MAX, GOOD_LATE_MAX,
                      MISS_DNSDIST_RATIO_MAX, Target)
 from workload import HITS, SHARE_TOLERANCE
 
@@ -25,6 +25,7 @@ FILL_S = 2
 IN_TIME_MS = 50
 GOOD_RATE = 5_000  # queries a second
 LEARN_RATE = CAPACITY * 3 // 8  # below what names that are not known yet may take
+LEARN_TRIES = 3  # of a machine that stands still meanwhile, and then asks too fast
 FLOODS = {"none": 0, "10 x the origin": 10 * CAPACITY, "10 x the good": 10 * GOOD_RATE}
 FLOOD_ROUNDS = 3
 FLOOD_S = 20  # twice the TTL: every good name expires
@@ -143,7 +144,10 @@ def measure_floods(stage):
 
 def measure_flood(stage, origin, server, zone, rate):
     """The good names are asked for at a steady rate, after each has been asked for once."""
-    stage.finish(stage.paced(server, LEARN_RATE, zone.learn_count / LEARN_RATE, zone.learn_path))
+    for _ in range(LEARN_TRIES):
+        learnt = stage.finish(stage.paced(server, LEARN_RATE, zone.learn_count / LEARN_RATE, zone.learn_path))
+        if learnt.lost + learnt.wrong == 0:
+            break
     flood = stage.paced(server, rate, FLOOD_S, zone.flood_path(rate * FLOOD_S)) if rate else None
     load = stage.paced(server, GOOD_RATE, FLOOD_S, zone.good_path)
     asked, since = origin.asked(), time.monotonic()
@@ -237,8 +241,8 @@ def targets(run):
         if flood == "none":
             continue
         runs = entries[FORWARDING]
-        yield Target(f"random names, {flood}: good ones right within {IN_TIME_MS} ms",
-                     _in_time(runs) * 100, GOOD_IN_TIME_MIN * 100, "%", at_least=True)
+        yield Target(f"random names, {flood}: good ones not right within {IN_TIME_MS} ms",
+                     (1 - _in_time(runs)) * 100, GOOD_LATE_MAX * 100, "%")
         yield Target(f"random names, {flood}: the origin's load, of the rate it is to get",
                      max(figure["origin_rate"] for figure in runs) / CAPACITY, FRONT_ORIGIN_RATE_MAX, "x")
 
