@@ -23,6 +23,14 @@ STOP_TIMEOUT_S = 120  # freeing a few gigabytes takes a while
 CACHE_ENTRIES = 2_000_000  # of those that answer from a cache: more than any mix has names
 CACHE_TTL_S = 600  # longer than a round: caches answer whatever they have once seen
 
+BLOCKING = """\
+listed = newDNSNameSet()
+for name in io.lines("{listed}") do
+    listed:add(newDNSName(name))
+end
+addAction(QNameSetRule(listed), SpoofAction({{"192.0.2.66"}}))
+"""
+
 
 class Measured(Server):
     """A server that holds the workload's zones."""
@@ -90,12 +98,16 @@ class Floor(Measured):
 class Tamis(Tamisd, Measured):
     name = "tamisd"
     workers = 1
-    zone_settings = {}
+    server_settings = {}
+
+    def zone(self, name, path):
+        """A zone, as the configuration has it."""
+        return {"name": name, "primary": {"file": str(path)}}
 
     def begin(self, workload):
         os.makedirs(self.socket_folder, exist_ok=True)  # the stop before a second start removes it
-        zones = [{"name": name, "primary": {"file": str(path)}, **self.zone_settings} for name, path in workload.zones]
-        Tamisd.start(self, {"server": {"workers": self.workers}, "zones": zones}, wait=False)
+        zones = [self.zone(name, path) for name, path in workload.zones]
+        Tamisd.start(self, {"server": {"workers": self.workers, **self.server_settings}, "zones": zones}, wait=False)
 
     start = Measured.start
 
@@ -163,9 +175,11 @@ class Nsd(Measured):
     """Debian builds it with rate limiting on: 200 answers a second, the rest dropped."""
 
     name = package = "nsd"
+    zone_settings = ""
 
     def begin(self, workload):
-        zones = "".join(f'zone:\n    name: "{name}"\n    zonefile: "{path}"\n' for name, path in workload.zones)
+        zones = "".join(f'zone:\n    name: "{name}"\n    zonefile: "{path}"\n{self.zone_settings}'
+                        for name, path in workload.zones)
         config = self.write("nsd.conf", f"""\
 server:
     ip-address: {LOOPBACK}@{self.port}
@@ -191,7 +205,7 @@ remote-control:
 
 class Bind(Measured):
     name, package = "bind", "bind9"
-    zone_settings = ""
+    zone_settings = options = statements = ""
 
     def zone_path(self, path):
         return path
@@ -208,8 +222,10 @@ options {{
     recursion no; notify no; minimal-responses yes; querylog no;
     dnssec-validation no; empty-zones-enable no;
     zone-statistics none;
+    {self.options}
 }};
 controls {{ }};
+{self.statements}
 logging {{ category default {{ null; }}; category general {{ default_stderr; }}; }};
 {zones}""")
         self.run([program("named"), "-4", "-g", "-n", "1", "-c", config])
@@ -262,12 +278,30 @@ negquery-cache-ttl={CACHE_TTL_S}
         self.run([program("pdns_server"), f"--config-dir={self.directory}"])
 
 
-class Dnsdist(Measured):
-    """A cache in front of a Knot of its own, with the smaller order as its list of names: what one
-    would build today. Only dnsdist's own CPU time counts, not that of the Knot behind it."""
+class Cache(Measured):
+    """dnsdist with a packet cache in front of a server at `port_behind`; it blocks the names of the file
+    `listed`, if there is one."""
 
     name = package = "dnsdist"
     holds_zones = False
+
+    def begin_cache(self, port_behind, listed=None):
+        config = self.write("dnsdist.conf", f"""\
+setLocal("{LOOPBACK}:{self.port}")
+setACL("{LOOPBACK}/32")
+setUDPMultipleMessagesVectorSize(64)
+setUDPSocketBufferSizes({BUFFER_SIZE}, {BUFFER_SIZE})
+setSecurityPollSuffix("")
+newServer({{address="{LOOPBACK}:{port_behind}", sockets=4}}):setUp()
+getPool(""):setCache(newPacketCache({CACHE_ENTRIES}))
+{BLOCKING.format(listed=listed) if listed else ""}""")
+        self.run([program("dnsdist"), "--supervised", "--disable-syslog", "-C", config])
+
+
+class Dnsdist(Cache):
+    """A cache in front of a Knot of its own, with the smaller order as its list of names: what one
+    would build today. Only dnsdist's own CPU time counts, not that of the Knot behind it."""
+
     blocks = True
 
     def __init__(self, directory):
@@ -276,22 +310,7 @@ class Dnsdist(Measured):
 
     def begin(self, workload):
         self.behind.start(workload)
-        listed = workload.smallest_orders.names_path
-        config = self.write("dnsdist.conf", f"""\
-setLocal("{LOOPBACK}:{self.port}")
-setACL("{LOOPBACK}/32")
-setUDPMultipleMessagesVectorSize(64)
-setUDPSocketBufferSizes({BUFFER_SIZE}, {BUFFER_SIZE})
-setSecurityPollSuffix("")
-newServer({{address="{LOOPBACK}:{self.behind.port}", sockets=4}}):setUp()
-getPool(""):setCache(newPacketCache({CACHE_ENTRIES}))
-listed = newDNSNameSet()
-for name in io.lines("{listed}") do
-    listed:add(newDNSName(name))
-end
-addAction(QNameSetRule(listed), SpoofAction({{"192.0.2.66"}}))
-""")
-        self.run([program("dnsdist"), "--supervised", "--disable-syslog", "-C", config])
+        self.begin_cache(self.behind.port, workload.smallest_orders.names_path)
 
     @property
     def helper_pids(self):
@@ -313,9 +332,8 @@ PEERS = {peer.name: peer for peer in (Knot, Nsd, Bind, Pdns, Dnsdist)}
 
 
 class UpdatedTamis(Tamis):
-    @property
-    def zone_settings(self):
-        return {"allow-update": [LOOPBACK]}  # a new one for each zone: YAML writes the same one as an alias
+    def zone(self, name, path):
+        return {**super().zone(name, path), "allow-update": [LOOPBACK]}
 
 
 class UpdatedKnot(Knot):

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import machine
-from testbed.load import LOST, RECORD, WRONG, load_program
+from testbed.load import LOST, RECORD, RIGHT, WRONG, load_program
 from testbed.process import LOOPBACK
 
 LOST_AFTER_S = 1
+ONCE_S_MAX = 300  # for every query of a file
 
 UPDATES_PER_S_MAX = 120_000  # dnsperf sends no more
 UPDATE_LOST_AFTER_S = 10  # longer than a slow server keeps any waiting
@@ -163,10 +164,17 @@ def saturate(server, queries, seconds, generator, cores, nxdomain_share):
         user_us=(split_after[0] - split_before[0]) * ratio,
         system_us=(split_after[1] - split_before[1]) * ratio,
         generator_us=shares["generator_s"] * ratio,
+        helpers_us=helpers_s * ratio,
         **in_use,
         **{key: shares[key] for key in ("total_s", "steal", "foreign")},
     )
     return figure
+
+
+def ask_once(server, queries, generator):
+    """Every query of the file, for what the server learns from it."""
+    command = generator.command(server.port, queries, ONCE_S_MAX) + ["-n", "1"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _look_into(dnsperf, pids, cores, seconds):
@@ -251,7 +259,7 @@ class PacedLoad:
 
     def __init__(self, server, queries, rate, seconds, cores, folder):
         """`cores`: the first is the generator's."""
-        self.records_path = folder / "records"
+        self.records_path = Path(folder, "records")
         self.pids = server.pids + server.helper_pids
         self.account, self.cpu_before_ns = machine.Account(cores), cpu_ns(self.pids)
         self.process = subprocess.Popen(
@@ -267,7 +275,9 @@ class PacedLoad:
         if self.process.returncode != 0:
             raise RuntimeError("paced_load: " + complaint)
         shares = self.account.close((cpu_ns(self.pids) - self.cpu_before_ns) / 1e9)
-        return PacedResult(list(RECORD.iter_unpack(self.records_path.read_bytes())), shares)
+        records = list(RECORD.iter_unpack(self.records_path.read_bytes()))
+        self.records_path.unlink()
+        return PacedResult(records, shares)
 
 
 class PacedResult:
@@ -281,6 +291,12 @@ class PacedResult:
         """Sorted, of queries that were sent between two moments."""
         return array.array("d", sorted((received - sent) / 1e3 for sent, received, _, outcome
                                        in self.records if outcome != LOST and from_ns <= sent < until_ns))
+
+    def share_in_time(self, limit_ms):
+        """Of all that were sent, those that had the right answer so soon."""
+        limit_ns = limit_ms * 1_000_000
+        in_time = sum(outcome == RIGHT and received - sent <= limit_ns for sent, received, _, outcome in self.records)
+        return in_time / len(self.records)
 
     def latest_by_slice(self, around_ns, slice_ms):
         """Pairs (ms from a moment, latest answer in us of the queries sent in that slice)."""

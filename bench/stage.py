@@ -85,11 +85,15 @@ class Stage:
                 server.put_in_force(orders)
             say(f"started {entry}")
         for entry, server in self._field.items():
-            measure.wait_idle(server.pids, IDLE_S)
-            granted = server.even_buffers()
-            if granted < contenders.BUFFER_SIZE:
-                say(f"{entry}: the system grants only {granted:,} octets of socket buffer")
-            measure.pin(server.pids, {self.cores[1]})
+            self.settle(entry, server)
+
+    def settle(self, entry, server):
+        """Once it has done what it does after its start: to the servers' core, with the buffers of all."""
+        measure.wait_idle(server.pids, IDLE_S)
+        granted = server.even_buffers()
+        if granted < contenders.BUFFER_SIZE:
+            say(f"{entry}: the system grants only {granted:,} octets of socket buffer")
+        measure.pin(server.pids, {self.cores[1]})
 
     def clear(self):
         """Leaves the machine to what comes next."""
@@ -106,16 +110,20 @@ class Stage:
     def saturate(self, server, mix, number, seconds=None, workload=None, generator=None):
         """One measurement. Unless told otherwise, the generator has a core of its own."""
         workload = workload or self.workload
-        generator = generator or measure.Generator(cores=self.cores[:1])
         expected = workload.nxdomain_share(mix, server.blocks) if server.answers else None
-        figure = measure.saturate(server, workload.mix_path(mix, number), seconds or self.options.seconds,
-                                  generator, self.cores, expected)
+        return self.saturate_with(server, workload.mix_path(mix, number), expected, seconds, generator)
+
+    def saturate_with(self, server, path, nxdomain_share, seconds=None, generator=None):
+        """The same with the queries of a file."""
+        generator = generator or measure.Generator(cores=self.cores[:1])
+        figure = measure.saturate(server, path, seconds or self.options.seconds, generator, self.cores, nxdomain_share)
         self.accounts.append(figure)
         return figure
 
-    def paced(self, server, rate, seconds):
+    def paced(self, server, rate, seconds, queries=None):
         """A steady load, under way."""
-        return measure.PacedLoad(server, self.workload.paced_path(), rate, seconds, self.cores, self.folder)
+        return measure.PacedLoad(server, queries or self.workload.paced_path(), rate, seconds, self.cores,
+                                 tempfile.mkdtemp(dir=self.folder))
 
     def finish(self, load):
         result = load.finish()

@@ -21,6 +21,11 @@ UPDATES_PER_S_MIN = 50_000
 UPDATES_BIND_RATIO_MIN = 20
 UPDATE_COST_MAX = 0.05  # of a query's CPU time, beside 10,000 updates a second
 UPDATE_LATER_MS_MAX = 1.0
+FRONT_SECONDARY_RATIO_MAX = 1.1  # of an answer from the cache over one from a copy of the zone
+FRONT_DNSDIST_RATIO_MAX = 1.0
+MISS_DNSDIST_RATIO_MAX = 0.5  # of an answer that has to be asked for
+GOOD_LATE_MAX = 0.001  # of the queries for names that exist, in a flood of random ones
+FRONT_ORIGIN_RATE_MAX = 1.0  # of what the origin is to get
 ACTIVE_S_MAX = {18_472: 0.1, 1_000_000: 1.5, 5_000_000: 5.0}
 
 PASS, SHORT, UNSURE = "PASS", "short", "unsure"

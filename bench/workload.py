@@ -37,6 +37,7 @@ SHARES = {
     LISTED: (0, 0, 0, 0, 1),
     MIXED: (0.48, 0.09, 0.18, 0.20, 0.05),
 }
+ONCE_TYPES = ("A", "AAAA", "TXT", "MX")
 
 ORDER = """\
 id: {name}
@@ -117,6 +118,13 @@ class Orders:
         return f"{self.size}/{len(self.parts)}"
 
 
+class Zones:
+    """What a server needs of a workload to start with these."""
+
+    def __init__(self, zones):
+        self.zones = zones
+
+
 class Workload:
     """Files of one size and seed, made once and kept for the next run."""
 
@@ -144,6 +152,17 @@ class Workload:
         """The same hosts in every round, by index."""
         return random.Random(SEED).sample(range(self.names), min(POPULAR_COUNT, self.names // POPULAR_OF_NAMES))
 
+    @cached_property
+    def lasting(self):
+        """The same zones with TTLs of a day: what a cache has learnt, it still knows at the end of a run."""
+        folder = self.folder / "lasting"
+        folder.mkdir(exist_ok=True)
+        zones = Zones([(name, folder / path.name) for name, path in self.zones])
+        for (name, path), (_, lasting_path) in zip(self.zones, zones.zones):
+            if not lasting_path.exists():
+                _write(lasting_path, _lasting_lines(name, path))
+        return zones
+
     # ---- queries ----
 
     def mix_path(self, mix, round_number):
@@ -153,6 +172,17 @@ class Workload:
             asker = Asker(self, f"{SEED} {mix} {round_number}")
             _write(path, (f"{q.name} {q.type}\n" for q in asker.draw(mix, MIX_QUERIES)))
         return path
+
+    def once_paths(self):
+        """No question twice in all of it, a quarter of the names to begin with and the others: each name
+        for its first type before any for the next."""
+        paths = self.folder / "once-first.dnsperf", self.folder / "once.dnsperf"
+        if not paths[1].exists():
+            chosen = random.Random(f"{SEED} once").sample(range(self.names), min(self.names, 2 * MIX_QUERIES))
+            for path, part in zip(paths, (chosen[:len(chosen) // 4], chosen[len(chosen) // 4:])):
+                lines = (f"{host_name(self.provider, index)} {rdtype}\n" for rdtype in ONCE_TYPES for index in part)
+                _write(path, itertools.islice(lines, MIX_QUERIES))
+        return paths
 
     def nxdomain_share(self, mix, blocks):
         """Of the answers of a server that answers right, at least and at most."""
@@ -239,6 +269,15 @@ def host_name(provider, index):
 def dead_share(listed, names):
     """Of an order's names, those that do not exist."""
     return 1 - min(-(-listed // LIVE_EVERY), names // LIVE_OF_NAMES) / listed
+
+
+def _lasting_lines(name, path):
+    head = made_up.HEAD.format(zone=name)
+    lasting = head.replace("$TTL 60\n", "$TTL 86400\n").replace("@ 3600 SOA", "@ SOA").replace(" 60\n@", " 86400\n@")
+    with open(path, encoding="ascii") as file:
+        file.seek(len(head))
+        yield lasting
+        yield from file
 
 
 def _write(path, lines):

@@ -161,6 +161,19 @@ class Workload(unittest.TestCase):
         self.assertEqual({question.type for question in asked}, {"AAAA"})
         self.assertFalse({question.name for question in asked} & with_aaaa)
 
+    def test_what_no_cache_is_to_know_is_asked_once(self):
+        first, others = (path.read_text().splitlines() for path in self.workload.once_paths())
+        self.assertEqual(len(first) + len(others), len(workload.ONCE_TYPES) * self.NAMES)
+        self.assertEqual(len(set(first + others)), len(first) + len(others))
+
+    def test_zones_that_last_have_the_same_records(self):
+        for (_, path), (_, lasting) in zip(self.workload.zones, self.workload.lasting.zones):
+            usual, longer = path.read_text().splitlines(), lasting.read_text().splitlines()
+            self.assertEqual(usual[1], "$TTL 60")
+            self.assertEqual(longer[1], "$TTL 86400")
+            self.assertEqual(longer[2], usual[2].replace("3600 SOA", "SOA").removesuffix("60") + "86400")
+            self.assertEqual(longer[3:], usual[3:])
+
 
 class Updates(unittest.TestCase):
     def setUp(self):
