@@ -25,6 +25,9 @@
 
 #define SLOTS_PER_GHOST 2
 
+/* What is brought in at once, so that who does it can be stopped: a large page. */
+#define POPULATE_STEP ((uint64_t)2 << 20)
+
 /* ---- Making it ---- */
 
 static uint64_t round_up(uint64_t size, uint64_t to)
@@ -107,6 +110,16 @@ int cache_create(const struct cache_options *options, struct cache **ret_cache)
     cache_lay_out(cache, size, percent);
     *ret_cache = cache;
     return 0;
+}
+
+bool cache_populate(struct cache *cache, uint64_t *at)
+{
+    const uint64_t left = cache->size - *at;
+    const uint64_t size = left < POPULATE_STEP ? left : POPULATE_STEP;
+    if (size == 0 || madvise((uint8_t *)cache + *at, size, MADV_POPULATE_WRITE) < 0)
+        return false;
+    *at += size;
+    return true;
 }
 
 /* Whether a grace period is still to end in a ring. */

@@ -39,6 +39,11 @@ _must_check_ int cache_create(const struct cache_options *options, struct cache 
 void cache_free(struct cache *cache); /* no reader is left; waits for a grace period */
 DEFINE_FREEP(struct cache, cache_free)
 
+/* Has the next part of the memory, from `*at` (0 at first) on, brought in by the system before an
+ * answer needs it: the first octet in a large page costs milliseconds, while the page is cleared.
+ * Any thread. Returns false when all is there, or the system does not do it. */
+bool cache_populate(struct cache *cache, uint64_t *at);
+
 /* What an answer is to. */
 struct cache_key {
     const struct name *name;

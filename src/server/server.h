@@ -94,6 +94,7 @@ struct server {
     struct notifier_counters notified;         /* by those that are gone */
     struct update_forwarder *update_forwarder; /* RCU; NULL: no zone forwards updates */
     struct forwarder *forwarder;               /* RCU; NULL: no zone was ever forwarded */
+    struct cache_pages *cache_pages;           /* NULL: there is no cache */
     struct cache_saver *cache_saver;           /* NULL: the cache does not persist */
     struct responder **forward_responders;     /* one a thread of the forwarder */
     struct forward_outbox **forward_outboxes;  /* likewise */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/rcu.h"
+#include "server/cache_pages.h"
 #include "server/cache_saver.h"
 #include "server/forward_outbox.h"
 #include "server/server_internal.h"
@@ -85,7 +86,10 @@ static int create_cache(struct server *server, struct error *ret_error)
     if (config->cache_persists)
         rc = cache_saver_start(cache, config->state, config->cache_save_interval_s,
                                &server->cache_saver, ret_error);
+    if (rc == 0)
+        rc = cache_pages_start(cache, &server->cache_pages, ret_error);
     if (rc < 0) {
+        cache_saver_stop(TAKE(server->cache_saver));
         cache_free(cache);
         return rc;
     }
@@ -226,6 +230,7 @@ void server_forwarding_stop(struct server *server)
 {
     forwarder_stop(server->forwarder);
     server->forwarder = NULL;
+    cache_pages_stop(TAKE(server->cache_pages));
     cache_saver_stop(server->cache_saver);
     server->cache_saver = NULL;
 }
