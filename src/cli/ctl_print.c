@@ -402,9 +402,13 @@ int ctl_print_cache(const json_t *result, int64_t now, FILE *stream, FILE *findi
     (void)findings;
     if (is_number(result, "purged")) {
         fprintf(stream, "%s answers purged\n", count_of(result, "purged").text);
+        if (json_number_value(json_object_get(result, "denials")) > 0)
+            fprintf(stream, "%s denials of the zone purged\n", count_of(result, "denials").text);
         return 0;
     }
     int rc = counters_print("cache", json_object_get(result, "cache"), stream);
+    if (rc == 0)
+        rc = counters_print("denials", json_object_get(result, "denials"), stream);
     if (rc == 0)
         rc = counters_print("forwarding", json_object_get(result, "forwarding"), stream);
     if (rc == 0)

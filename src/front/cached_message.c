@@ -291,10 +291,20 @@ static bool redirects_chain(const struct cached_message *message, const struct r
 
 /* ---- What to keep ---- */
 
+/* What comes with the DO bit alone, when it was not asked for by its type (RFC 4035, 3.1
+ * and 3.1.4). */
+static bool is_dnssec(const struct row *row)
+{
+    return row->type == KNOT_RRTYPE_RRSIG || row->type == KNOT_RRTYPE_NSEC ||
+           row->type == KNOT_RRTYPE_NSEC3 ||
+           (row->type == KNOT_RRTYPE_DS && row->section == SECTION_AUTHORITY);
+}
+
 static bool is_kept(const struct cached_message *message, const struct row *row,
                     const struct record *record, const struct name *owner)
 {
-    if (!name_is_within(owner, message->question->zone))
+    if (!name_is_within(owner, message->question->zone) ||
+        (message->question->leaves_out_dnssec && is_dnssec(row)))
         return false;
     return row->section != SECTION_ANSWER || chain_has(message, owner) ||
            redirects_chain(message, record, owner);

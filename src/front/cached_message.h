@@ -41,6 +41,8 @@ struct message_question {
     const struct name *zone; /* apex of the forwarded zone; the key's name is in it */
     int64_t now;             /* Unix seconds */
     uint32_t stale_s;        /* how long an expired answer may still be served (RFC 8767, 4) */
+    bool leaves_out_dnssec; /* the origin was asked with DO, the key is without: what only DO brings
+                               is left out (RFC 3225, 3) */
 };
 
 /* Reads a whole message as it came. On MESSAGE_ANSWER *ret_answer is what to send to those who wait

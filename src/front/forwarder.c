@@ -211,7 +211,8 @@ static int thread_start(struct forward_thread *thread, struct error *ret_error)
     timer_wheel_init(&thread->wheel, thread->now_ms);
     thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     thread->message = cached_message_create();
-    if (thread->wake_fd < 0 || thread->message == NULL)
+    thread->denial_reader = denial_reader_create();
+    if (thread->wake_fd < 0 || thread->message == NULL || thread->denial_reader == NULL)
         return error_set(ret_error, thread->wake_fd < 0 ? -errno : -ENOMEM,
                          "cannot start a forwarding thread: %s", strerror(errno));
     int rc = origin_pool_create(&options, &thread->pool, ret_error);
@@ -238,6 +239,7 @@ static void thread_stop(struct forward_thread *thread)
     }
     origin_pool_free(thread->pool); /* of one that was not started */
     cached_message_free(thread->message);
+    denial_reader_free(thread->denial_reader);
     if (thread->wake_fd >= 0)
         close(thread->wake_fd);
 }
@@ -343,6 +345,8 @@ int forwarder_configure(struct forwarder *forwarder, const struct forward_zone *
         rc = thread_run(&forwarder->threads[opened], open_zones, &changes[opened]);
         opened += rc == 0;
     }
+    if (rc == 0)
+        rc = forward_plan_tell(plan, forwarder->options.denials);
     for (unsigned i = 0; i < opened; i++)
         thread_run(&forwarder->threads[i], rc == 0 ? take_zones : abandon_zones, &changes[i]);
     if (rc == 0) {

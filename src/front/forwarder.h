@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "front/cache.h"
+#include "front/denial.h"
 #include "front/origin.h"
 
 struct forwarder;
@@ -49,11 +50,13 @@ struct forward_zone {
     unsigned unseen_rate_max; /* questions a second about names never seen; 0: half of rate_max, and
                                  without that no bound */
     uint32_t stale_s;         /* how long an answer may be used when it has expired */
+    bool uses_denials;        /* of a signed origin, for other names as well (RFC 8198) */
 };
 
 struct forwarder_options {
     unsigned threads; /* at least one */
     struct cache *cache;
+    struct denial_store *denials; /* is told of the zones */
 
     /* Answers one client: called by the thread with that index, which is an RCU reader, with what
      * was given to forwarder_submit(). Returns at once. */

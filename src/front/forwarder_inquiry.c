@@ -1,6 +1,8 @@
 /* The life of a question: whom it waits for, what it is answered with. */
 #include <errno.h>
 #include <libknot/consts.h>
+#include <libknot/descriptor.h>
+#include <libknot/packet/wire.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +129,27 @@ static void inquiry_fail(struct forward_thread *thread, struct inquiry *inquiry,
     inquiry_free(thread, inquiry);
 }
 
+/* Keeps what the message says of other names than its own, and has the zone's keys asked for when
+ * they are needed. */
+static void learn_denials(struct forward_thread *thread, const struct inquiry *inquiry,
+                          const struct cache_key *key, const uint8_t *message, size_t size)
+{
+    struct forwarder *forwarder = thread->forwarder;
+    const struct forward_plan_zone *plan = inquiry->zone->plan;
+    const struct denial_zone_option zone = {.apex = &plan->apex, .origin = plan->origin};
+    const bool is_positive = knot_wire_get_ancount(message) > 0;
+    if (!plan->uses_denials || inquiry->has_subnet ||
+        (is_positive && !inquiry->dnssec_ok && !inquiry->asks_dnssec) ||
+        !denial_learn(forwarder->options.denials, thread->denial_reader, &zone, key, thread->now,
+                      message, size))
+        return;
+    const struct forward_question keys = {
+        .key = {.name = &plan->apex, .type = KNOT_RRTYPE_DNSKEY, .dnssec_ok = true},
+        .apex = &plan->apex,
+    };
+    (void)forwarder_submit(forwarder, &keys);
+}
+
 static void inquiry_answered(struct forward_thread *thread, struct inquiry *inquiry,
                              const uint8_t *message, size_t size)
 {
@@ -136,6 +159,7 @@ static void inquiry_answered(struct forward_thread *thread, struct inquiry *inqu
         .zone = &inquiry->zone->plan->apex,
         .now = thread->now,
         .stale_s = inquiry->zone->plan->stale_s,
+        .leaves_out_dnssec = inquiry->asks_dnssec,
     };
     const enum message_verdict verdict =
         cached_message_read(thread->message, &question, message, size, &answer);
@@ -147,6 +171,7 @@ static void inquiry_answered(struct forward_thread *thread, struct inquiry *inqu
     }
     if (!inquiry->has_subnet)
         cache_put(thread->forwarder->options.cache, &question.key, &answer);
+    learn_denials(thread, inquiry, &question.key, message, size);
     if (inquiry->waiters == NULL)
         forward_count(&thread->counters.refreshed);
     /* What must not be kept is right for those who have waited, with the TTLs that it came with. */
@@ -179,7 +204,7 @@ static void inquiry_ask(struct forward_thread *thread, struct inquiry *inquiry)
     const struct origin_question question = {
         .name = key.name,
         .type = key.type,
-        .dnssec_ok = key.dnssec_ok,
+        .dnssec_ok = key.dnssec_ok || inquiry->asks_dnssec,
         .checking_disabled = key.checking_disabled,
         .client_subnet = inquiry->has_subnet ? inquiry->subnet : NULL,
         .client_subnet_size = inquiry->subnet_size,
@@ -255,6 +280,9 @@ static struct inquiry *inquiry_create(struct forward_thread *thread, struct thre
         .checking_disabled = job->checking_disabled,
         .has_subnet = job->has_subnet,
         .is_unseen = is_unseen,
+        .asks_dnssec =
+            is_unseen && !job->dnssec_ok && !job->has_subnet &&
+            denial_wants_dnssec(thread->forwarder->options.denials, &zone->plan->apex, job->type),
     };
     memcpy(inquiry->name, thread->name.wire, thread->name.size);
     memcpy(inquiry->subnet, job_subnet(job), job->subnet_size);

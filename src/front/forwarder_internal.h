@@ -46,6 +46,8 @@ struct forward_plan_zone {
     size_t server_count;
     unsigned rate_max, unseen_rate_max; /* of one thread; 0: no bound */
     uint32_t stale_s;
+    bool uses_denials;
+    uint64_t origin; /* stands for the servers */
 };
 
 struct forward_plan {
@@ -78,6 +80,8 @@ struct inquiry {
     bool dnssec_ok, checking_disabled, has_subnet;
     bool is_unseen;
     bool is_late; /* the timer was: who comes now is answered from what is stale, if anything */
+    /* With DO although no client did so, for what the answer says of other names. */
+    bool asks_dnssec;
     uint8_t subnet[FORWARDER_SUBNET_SIZE_MAX];
     uint8_t name[NAME_SIZE_MAX];
 };
@@ -108,6 +112,7 @@ struct forward_thread {
     struct origin_pool *pool;
     struct timer_wheel wheel;
     struct cached_message *message;
+    struct denial_reader *denial_reader;
     const struct forward_plan *plan;
     struct thread_zone *zones; /* beside plan->zones */
     unsigned inquiry_count, unseen_count;
@@ -142,6 +147,10 @@ void forward_plan_free(struct forward_plan *plan);
 
 /* Adds the zones of another plan for as many threads that this one has not. */
 _must_check_ int forward_plan_keep(struct forward_plan *plan, const struct forward_plan *other);
+
+/* Tells the store of denials which zones there are; those of other servers than before begin anew.
+ */
+_must_check_ int forward_plan_tell(const struct forward_plan *plan, struct denial_store *denials);
 
 /* Index of the zone with that apex; -1: there is none. */
 ptrdiff_t forward_plan_find(const struct forward_plan *plan, const uint8_t *apex, size_t size);

@@ -32,6 +32,16 @@ static unsigned share_of(unsigned rate, unsigned threads)
     return rate == 0 ? 0 : (rate + threads - 1) / threads;
 }
 
+/* FNV-1a of the addresses. */
+static uint64_t servers_number(const struct sockaddr_storage *servers, size_t count)
+{
+    const uint8_t *octets = (const uint8_t *)servers;
+    uint64_t number = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < count * sizeof(*servers); i++)
+        number = (number ^ octets[i]) * UINT64_C(1099511628211);
+    return number;
+}
+
 static int plan_zone(const struct forward_zone *zone, unsigned threads,
                      struct forward_plan_zone *planned)
 {
@@ -47,6 +57,8 @@ static int plan_zone(const struct forward_zone *zone, unsigned threads,
     planned->unseen_rate_max = zone->unseen_rate_max != 0 ? share_of(zone->unseen_rate_max, threads)
                                                           : (planned->rate_max + 1) / 2;
     planned->stale_s = zone->stale_s;
+    planned->uses_denials = zone->uses_denials;
+    planned->origin = servers_number(zone->servers, zone->server_count);
     return 0;
 }
 
@@ -109,6 +121,23 @@ int forward_plan_keep(struct forward_plan *plan, const struct forward_plan *othe
             rc = plan_keep_zone(plan, &other->zones[i]);
     }
     qsort(plan->zones, plan->count, sizeof(*plan->zones), compare_zones);
+    return rc;
+}
+
+int forward_plan_tell(const struct forward_plan *plan, struct denial_store *denials)
+{
+    struct denial_zone_option *options = calloc(plan->count + 1, sizeof(*options));
+    if (options == NULL)
+        return -ENOMEM;
+    size_t count = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct forward_plan_zone *zone = &plan->zones[i];
+        if (zone->uses_denials)
+            options[count++] =
+                (struct denial_zone_option){.apex = &zone->apex, .origin = zone->origin};
+    }
+    const int rc = denial_store_configure(denials, options, count);
+    free(options);
     return rc;
 }
 

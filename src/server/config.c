@@ -126,6 +126,7 @@ static const cyaml_schema_field_t forward_fields[] = {
     OPTIONAL_NUMBER("unseen-rate-max", struct raw_forward, unseen_rate_max),
     OPTIONAL_TEXT("stale-max", struct raw_forward, stale_max),
     OPTIONAL_FLAG("client-subnet", struct raw_forward, client_subnet),
+    OPTIONAL_FLAG("aggressive-nsec", struct raw_forward, aggressive_nsec),
     CYAML_FIELD_END,
 };
 

@@ -88,6 +88,7 @@ struct config_zone {
     unsigned rate_max, unseen_rate_max;
     uint32_t stale_s;
     bool passes_client_subnet;
+    bool uses_denials; /* RFC 8198 */
     /* allow_notify of a secondary zone ends with its origins, with no key asked for. */
     struct config_access *allow_transfer, *allow_update, *allow_notify;
     size_t allow_transfer_count, allow_update_count, allow_notify_count;

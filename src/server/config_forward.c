@@ -130,6 +130,7 @@ int config_check_forward(const struct config_source *source, size_t index,
     if (rc < 0)
         return rc;
     zone->passes_client_subnet = raw->client_subnet != NULL && *raw->client_subnet;
+    zone->uses_denials = raw->aggressive_nsec == NULL || *raw->aggressive_nsec;
     uint64_t stale_s = STALE_S_DEFAULT;
     if (raw->stale_max != NULL &&
         (!read_quantity(raw->stale_max, "smhd", seconds, &stale_s) || stale_s > STALE_S_MAX))

@@ -68,7 +68,7 @@ struct raw_forward {
     unsigned to_count;
     unsigned *rate_max, *unseen_rate_max;
     char *stale_max;
-    bool *client_subnet;
+    bool *client_subnet, *aggressive_nsec;
 };
 
 struct raw_update_rule {

@@ -78,6 +78,20 @@ static json_t *cache_json(const struct cache *cache)
                      "refused", (json_int_t)counters.refused);
 }
 
+static json_t *denials_json(const struct denial_store *denials)
+{
+    struct denial_counters counters;
+    denial_store_counters(denials, &counters);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "records",
+                     (json_int_t)counters.records, "octets", (json_int_t)counters.octets,
+                     "octets_max", (json_int_t)counters.octets_max, "nxdomain",
+                     (json_int_t)counters.nxdomain, "nodata", (json_int_t)counters.nodata,
+                     "wildcard", (json_int_t)counters.wildcard, "verified",
+                     (json_int_t)counters.verified, "bogus", (json_int_t)counters.bogus, "useless",
+                     (json_int_t)counters.useless, "over_bound", (json_int_t)counters.over_bound,
+                     "evicted", (json_int_t)counters.evicted);
+}
+
 static json_t *forwarding_json(const struct forwarder *forwarder)
 {
     struct forwarder_counters counters;
@@ -96,8 +110,9 @@ static int tell_stats(struct server *server, json_t **ret_result, struct error *
     pthread_mutex_lock(&server->control);
     tell_states(server, add_origin, origins);
     pthread_mutex_unlock(&server->control);
-    *ret_result = json_pack("{s:o, s:o, s:o}", "cache", cache_json(server->view.cache),
-                            "forwarding", forwarding_json(server->forwarder), "origins", origins);
+    *ret_result = json_pack("{s:o, s:o, s:o, s:o}", "cache", cache_json(server->view.cache),
+                            "denials", denials_json(server->view.denials), "forwarding",
+                            forwarding_json(server->forwarder), "origins", origins);
     return *ret_result == NULL ? no_memory(ret_error) : 0;
 }
 
@@ -111,9 +126,12 @@ static int purge(struct server *server, const char *text, bool with_subtree, jso
         return error_set(ret_error, -EINVAL, "\"%.200s\" is not a domain name",
                          text != NULL ? text : "");
     const uint64_t purged = cache_purge(server->view.cache, &name, with_subtree);
-    server_log(LOG_INFO, "cache: %llu answers of %s%s purged", (unsigned long long)purged, text,
-               with_subtree ? " and below" : "");
-    *ret_result = json_pack("{s:I}", "purged", (json_int_t)purged);
+    const uint64_t denials = denial_store_purge(server->view.denials, &name, with_subtree);
+    server_log(LOG_INFO, "cache: %llu answers of %s%s purged, and %llu denials of its zone",
+               (unsigned long long)purged, text, with_subtree ? " and below" : "",
+               (unsigned long long)denials);
+    *ret_result =
+        json_pack("{s:I, s:I}", "purged", (json_int_t)purged, "denials", (json_int_t)denials);
     return *ret_result == NULL ? no_memory(ret_error) : 0;
 }
 
@@ -159,6 +177,32 @@ static void write_cache_metrics(const struct cache *cache, FILE *stream)
         {"tamisd_cache_denials", "gauge", "Denials kept.", cached.denials},
         {"tamisd_cache_octets", "gauge", "Octets in use.", cached.octets},
         {"tamisd_cache_octets_max", "gauge", "Octets that the cache may have.", cached.octets_max},
+    };
+    write_metrics(stream, metrics, sizeof(metrics) / sizeof(metrics[0]));
+}
+
+static void write_denial_metrics(const struct denial_store *denials, FILE *stream)
+{
+    struct denial_counters counters;
+    denial_store_counters(denials, &counters);
+    const struct metric metrics[] = {
+        {"tamisd_denial_nxdomain_total", "counter",
+         "Names denied by what the origin said of others.", counters.nxdomain},
+        {"tamisd_denial_nodata_total", "counter", "Types denied likewise.", counters.nodata},
+        {"tamisd_denial_wildcard_total", "counter", "Answers made from a wildcard.",
+         counters.wildcard},
+        {"tamisd_denial_records", "gauge", "Record sets kept for it.", counters.records},
+        {"tamisd_denial_octets", "gauge", "Octets in use.", counters.octets},
+        {"tamisd_denial_octets_max", "gauge", "Octets that they may have.", counters.octets_max},
+        {"tamisd_denial_verified_total", "counter", "Record sets with a right signature.",
+         counters.verified},
+        {"tamisd_denial_bogus_total", "counter", "Record sets without one.", counters.bogus},
+        {"tamisd_denial_useless_total", "counter",
+         "Records that deny no more than their own question, or cost too much.", counters.useless},
+        {"tamisd_denial_over_bound_total", "counter",
+         "Record sets left unverified because enough were in that second.", counters.over_bound},
+        {"tamisd_denial_evicted_total", "counter", "Record sets that went to make room.",
+         counters.evicted},
     };
     write_metrics(stream, metrics, sizeof(metrics) / sizeof(metrics[0]));
 }
@@ -244,6 +288,7 @@ void forwarding_write_metrics(struct server *server, FILE *stream)
     if (rcu_dereference(server->forwarder) == NULL)
         return;
     write_cache_metrics(server->view.cache, stream);
+    write_denial_metrics(server->view.denials, stream);
     write_forwarding_metrics(server->forwarder, stream);
     for (size_t i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {
         struct origin_metric metric = {

@@ -37,6 +37,9 @@ struct responder_view {
     struct zone_set *zones;     /* rcu_dereference() */
     struct overlay_set *orders; /* rcu_dereference(); NULL: none */
     struct cache *cache;        /* of forwarded zones; rcu_dereference(); NULL: none yet */
+
+    /* What origins have denied for other names, too; there before the cache is. */
+    struct denial_store *denials;
 };
 
 /* What `transfer` and `update` return in the place of an RCODE. */

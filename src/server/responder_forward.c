@@ -360,6 +360,22 @@ static bool passes_subnet(const struct prepared *prepared)
            request->client_subnet_size <= FORWARDER_SUBNET_SIZE_MAX;
 }
 
+/* Answers from what the origin has said of other names (RFC 8198); false: it has not said enough.
+ * Names that have had an answer are not among those. */
+static bool write_denial(struct responder *responder, struct exchange *exchange,
+                         const struct prepared *prepared, const struct cache_key *key,
+                         uint8_t *wire, size_t room)
+{
+    const struct responder_view *view = responder->options.view;
+    const struct denial_store *denials = rcu_dereference(view->denials);
+    if (denials == NULL || cache_knows(view->cache, key->name) ||
+        !denial_store_answer(denials, &zone_of(prepared)->name, key, exchange->environment->now,
+                             &responder->denial))
+        return false;
+    write_answer(responder, exchange, prepared, &responder->denial.answer, wire, room);
+    return true;
+}
+
 /* Has an answer that many ask for renewed before it expires. */
 static void refresh(const struct responder *responder, const struct exchange *exchange,
                     const struct prepared *prepared, const struct cache_key *key,
@@ -411,6 +427,8 @@ static void forward(struct responder *responder, struct exchange *exchange,
     const bool subnet = passes_subnet(prepared);
     if (subnet || !cache_find(cache, &key, &answer) ||
         exchange->environment->now >= answer.expires_at) {
+        if (!subnet && write_denial(responder, exchange, prepared, &key, wire, room))
+            return;
         have_answered(responder, exchange, prepared, &key, subnet);
         return;
     }

@@ -3,6 +3,7 @@
 
 #include "dns/record_reader.h"
 #include "dns/request.h"
+#include "front/denial.h"
 #include "server/responder.h"
 #include "zone/answer.h"
 
@@ -43,6 +44,7 @@ struct responder {
     uint8_t rdata[2 + sizeof(((struct record_reader *)0)->rdata)]; /* with its length in front */
     bool is_full;                                                  /* a record had no room */
     struct name aliases[FORWARDED_CHAIN_MAX];
+    struct denial_answer denial;
 };
 
 /* Everything about one exchange that is not the answer itself. */

@@ -110,7 +110,8 @@ static void test_every_key_is_loaded(void **state)
                 "    allow-notify: [198.51.100.1]\n"
                 "    notify: [203.0.113.5@54, \"2001:db8::5 key xfr\"]\n"
                 "  - { name: c.example, forward: { to: [192.0.2.3], rate-max: 900,\n"
-                "      unseen-rate-max: 30, stale-max: 12h, client-subnet: true } }\n"
+                "      unseen-rate-max: 30, stale-max: 12h, client-subnet: true,\n"
+                "      aggressive-nsec: false } }\n"
                 "  - { name: ., primary: { file: a.zone } }\n"
                 "orders:\n"
                 "  files: [order.yaml]\n"
@@ -196,6 +197,7 @@ static void test_every_key_is_loaded(void **state)
     assert_int_equal(config->zones[2].unseen_rate_max, 30);
     assert_int_equal(config->zones[2].stale_s, 12 * 3600);
     assert_true(config->zones[2].passes_client_subnet);
+    assert_false(config->zones[2].uses_denials);
     assert_int_equal(config->zones[1].zonemd, ZONEMD_REQUIRE);
     assert_int_equal(config->zones[1].transfer_time_max_ms, 90000);
     assert_int_equal(config->zones[1].transfer_size_max, 3 << 20);
