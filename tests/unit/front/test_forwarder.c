@@ -175,6 +175,7 @@ static void origin_says(const struct origin *origin, const struct heard *heard)
 /* ---- The forwarder ---- */
 
 static struct cache *cache;
+static struct denial_store *denials;
 static struct forwarder *forwarder;
 
 static int set_up(void **state)
@@ -182,8 +183,9 @@ static int set_up(void **state)
     (void)state;
     const struct cache_options cache_options = {.octets_max = CACHE_OCTETS};
     assert_int_equal(cache_create(&cache_options, &cache), 0);
+    assert_int_equal(denial_store_create(DENIAL_OCTETS_MIN, &denials), 0);
     const struct forwarder_options options = {
-        .threads = 1, .cache = cache, .answer = answer, .flush = flush};
+        .threads = 1, .cache = cache, .denials = denials, .answer = answer, .flush = flush};
     struct error error;
     assert_int_equal(forwarder_start(&options, &forwarder, &error), 0);
     memset(told, 0, sizeof(told));
@@ -204,6 +206,7 @@ static int tear_down(void **state)
     (void)state;
     stop();
     cache_free(cache);
+    denial_store_free(denials);
     for (size_t i = 0; i < 2; i++)
         close(origins[i].fd);
     return 0;
