@@ -6,12 +6,15 @@ PYTHON  := /usr/bin/python3
 ROUNDS  ?= 5
 PEERS   ?= knot,nsd,bind,pdns,dnsdist
 
-.PHONY: help build demo test bench lint fuzz install clean packages-%
+.PHONY: help build demo replay-2014 test bench lint fuzz install clean packages-%
 
 help:
 	@echo "make build     install what is missing and build; the programs are in build/bin/"
 	@echo "make demo      the whole job on loopback: take over, sinkhole, prove, lift"
 	@echo "               (NAMES=5000000 for full size, KEEP=1 leaves the servers running)"
+	@echo "make replay-2014   the takeover of 2014 in network namespaces, as it happened and with Tamis"
+	@echo "               (as root, ten minutes; NAMES=100000, TIME_SCALE=3600, PLAYS=a,b1,b2,"
+	@echo "               OUT=build/replay-2014, PUBLISH=1: into doc/replay-2014.md)"
 	@echo "make test      every test, plain and under the sanitizers (LONG=1: the long run)"
 	@echo "make lint      formatting, clang-tidy, cppcheck, man pages"
 	@echo "make fuzz      run each fuzz target (SECONDS_EACH=600)"
@@ -33,6 +36,11 @@ build: packages-build build/build.ninja
 demo: NAMES ?= 200000
 demo: packages-build+demo build
 	$(PYTHON) demo/demo.py --names $(NAMES) $(if $(KEEP),--keep)
+
+replay-2014: NAMES ?= 100000
+replay-2014: packages-build+replay build
+	PYTHONPATH=demo $(PYTHON) -m replay --names $(NAMES) $(if $(TIME_SCALE),--time-scale $(TIME_SCALE)) \
+	    $(if $(PLAYS),--plays $(PLAYS)) $(if $(OUT),--out $(OUT)) $(if $(PUBLISH),--publish)
 
 test: packages-build+demo+test
 	tools/run-tests

@@ -119,15 +119,15 @@ def host_records(index, zone):
     return lines
 
 
-def plan(names, folder):
+def plan(names, folder, zone_count=ZONE_COUNT):
     """Shares the names out: the first zones are the popular ones, as with any provider."""
-    weights = [1 / (rank + 3) for rank in range(ZONE_COUNT)]
+    weights = [1 / (rank + 3) for rank in range(zone_count)]
     counts = [int(names * weight / sum(weights)) for weight in weights]
     counts[0] += names - sum(counts)
     firsts = itertools.accumulate(counts, initial=0)
     zones = [
         Zone(f"z{rank:02}.example", first, count)
-        for rank, first, count in zip(range(1, ZONE_COUNT + 1), firsts, counts)
+        for rank, first, count in zip(range(1, zone_count + 1), firsts, counts)
     ]
     return Provider(zones, names, folder)
 

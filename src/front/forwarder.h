@@ -7,7 +7,7 @@
  * is popular and about to expire.
  *
  * What an origin cannot say now is answered from what it said before (RFC 8767): at once when it is
- * known to fail, else after 1.8 seconds, while the query goes on. Without such an answer it is
+ * known to fail, else after 0.2 seconds, while the query goes on. Without such an answer it is
  * SERVFAIL; a failure never becomes a denial.
  *
  * Names that have never existed, as far as is known, have a rate and a share of what is in flight

@@ -73,6 +73,25 @@ static bool find_usable(const struct forward_thread *thread, const struct cache_
            thread->now < ret_answer->stale_until;
 }
 
+/* What is usable instead, when the alternative is a failure. CD means nothing to a server with
+ * authority (RFC 4035, 3.1.6), so either answer is the other's. Without signatures, what is kept
+ * serves everyone but who validates a signed zone, and they are no worse off than with SERVFAIL;
+ * the other way round, who did not ask for signatures gets none (RFC 4035, 3.1). */
+static bool find_substitute(const struct forward_thread *thread, const struct cache_key *asked,
+                            struct cached_answer *ret_answer)
+{
+    struct cache_key key = *asked;
+    for (unsigned plain = 0; plain <= asked->dnssec_ok; plain++) {
+        key.dnssec_ok = asked->dnssec_ok && plain == 0;
+        for (unsigned flip = 0; flip < 2; flip++) {
+            key.checking_disabled = asked->checking_disabled ^ flip;
+            if (find_usable(thread, &key, ret_answer))
+                return true;
+        }
+    }
+    return false;
+}
+
 static struct forward_outcome outcome_of(const struct forward_thread *thread,
                                          const struct cached_answer *answer)
 {
@@ -88,7 +107,7 @@ static bool answer_stale(struct forward_thread *thread, struct inquiry *inquiry)
 {
     struct cached_answer answer;
     const struct cache_key key = key_of(inquiry, &thread->name);
-    if (inquiry->has_subnet || !find_usable(thread, &key, &answer))
+    if (inquiry->has_subnet || !find_substitute(thread, &key, &answer))
         return false;
     const struct forward_outcome outcome = outcome_of(thread, &answer);
     answer_waiters(thread, inquiry, &outcome, &thread->counters.stale);

@@ -23,8 +23,10 @@
 /* What may wait to be taken or answered, in octets: of all threads. */
 #define WAITING_OCTETS_MAX ((uint64_t)64 << 20)
 
-/* RFC 8767, 5: a client gives up after about two seconds, so it is answered before. */
-#define CLIENT_RESPONSE_MS 1800
+/* RFC 8767, 5, has 1.8 seconds for stubs, which give up after two. Who asks a server with authority
+ * is a resolver: it waits for what was usual, asks again at growing intervals, and gives up on the
+ * server, Knot Resolver after five tries in 0.7 seconds, BIND after 0.8 for the first. */
+#define CLIENT_RESPONSE_MS 200
 
 /* A client that waits, as it was submitted. Behind it stand the zone's apex, the question's name,
  * the client's subnet, the route and the request. */

@@ -281,6 +281,20 @@ def test_a_reload_brings_zones_and_other_servers(farm):
     assert {origin["server"] for origin in counters(front, "origins")} == {"%s@%d" % second.place}
 
 
+def test_without_an_origin_who_asks_for_signatures_gets_what_is_kept_without(farm):
+    """Resolvers set DO and often CD, whether they validate or not; what warmed the cache may not have."""
+    origin = farm.knot([("c.example.", farm.write("c.zone", ZONE))])
+    front = start(farm, origin)
+    ask(front, "www")
+    ask(front, "mail", want_dnssec=True, flags=dns.flags.CD)
+    origin.stop()
+    for flags in (0, dns.flags.CD):
+        assert data(ask(front, "www", want_dnssec=True, flags=flags)) == ["192.0.2.10"]
+        assert data(ask(front, "www", flags=flags)) == ["192.0.2.10"]
+        assert data(ask(front, "mail", want_dnssec=True, flags=flags)) == ["192.0.2.2"]
+        assert ask(front, "mail", flags=flags).rcode() == dns.rcode.SERVFAIL
+
+
 class MuteOrigin:
     """Takes questions and answers none; what it was asked is in `asked`."""
 
