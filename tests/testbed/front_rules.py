@@ -6,6 +6,7 @@
 """
 
 import dns.edns
+import dns.exception
 import dns.flags
 import dns.message
 import dns.name
@@ -54,12 +55,20 @@ def _check_referral(zone, name, reply, what):
     assert cut != zone and cut.is_subdomain(zone) and name.is_subdomain(cut), what
 
 
+def _text(reply, wire):
+    """A message for people; its octets when it has records that dnspython reads but cannot print."""
+    try:
+        return str(reply)
+    except (UnicodeDecodeError, ValueError, dns.exception.DNSException):
+        return wire.hex()
+
+
 def check(zone, query, wire, may_be_empty=False):
     """Checks the answer's octets to a query and returns them as a message. `may_be_empty`: the origin
     says with authority that there is nothing, and leaves its SOA out (RFC 2308, 2.2, type 3)."""
     reply = dns.message.from_wire(wire, one_rr_per_rrset=False)
     zone = dns.name.from_text(zone)
-    what = "%s\n->\n%s" % (query.question[0], reply)
+    what = "%s\n->\n%s" % (query.question[0], _text(reply, wire))
     assert reply.id == query.id and reply.flags & dns.flags.QR, what
     assert str(reply.question[0]) == str(query.question[0]), what
     assert not reply.flags & (dns.flags.RA | dns.flags.AD), what
