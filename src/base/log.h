@@ -1,4 +1,5 @@
-/* The log of a program that serves: one line an event on standard error, "<UTC time> <level> <text>".
+/* The log of a program that serves: one line an event on standard error, "<UTC time> <level>
+ * <text>".
  */
 #pragma once
 

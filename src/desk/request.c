@@ -127,8 +127,8 @@ bool request_basic(const struct request *request, char *ret_user, size_t user_si
                 strlen(colon + 1) < password_size;
     if (fits) {
         *colon = '\0';
-        strcpy(ret_user, both);
-        strcpy(ret_password, colon + 1);
+        memcpy(ret_user, both, strlen(both) + 1);
+        memcpy(ret_password, colon + 1, strlen(colon + 1) + 1);
     }
     sodium_memzero(both, sizeof(both));
     return fits;

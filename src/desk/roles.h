@@ -45,7 +45,7 @@ unsigned role_find(const char *name);
 
 /* The names of a set of scopes, "hosts:read hosts:write"; returns `ret_text`. */
 #define SCOPES_TEXT_SIZE 256
-const char *scopes_text(unsigned scopes, char ret_text[static SCOPES_TEXT_SIZE]);
+const char *scopes_text(unsigned set, char ret_text[static SCOPES_TEXT_SIZE]);
 /* Reads names apart by blanks; false when one is unknown. */
 bool scopes_parse(const char *text, unsigned *ret_scopes);
 /* One scope's name; NULL behind the last. */

@@ -15,6 +15,10 @@
 /* A server that is away without refusing must not hold a worker longer. */
 #define CONNECT_TIMEOUT "5"
 
+/* What each session is to hold to. */
+static const char session_options[] = "-c synchronous_commit=on -c standard_conforming_strings=on "
+                                      "-c bytea_output=hex";
+
 struct connection {
     PGconn *server;
     const char *statements[STORE_STATEMENTS_MAX]; /* prepared as "s<index>" */
@@ -75,8 +79,7 @@ static int server_connect(const struct store_place *place, PGconn **ret_server,
     const char *values[] = {place->connection,
                             place->password,
                             CONNECT_TIMEOUT,
-                            "-c synchronous_commit=on -c standard_conforming_strings=on "
-                            "-c bytea_output=hex",
+                            session_options,
                             "UTF8",
                             "tamis-desk",
                             NULL};

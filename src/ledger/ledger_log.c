@@ -470,7 +470,7 @@ static int load_bundle(struct ledger_log *log, uint64_t size, struct error *ret_
     if (hashes->count == 0)
         return 0;
     const struct tile tile = tile_of(TILE_ENTRIES, size - 1, size);
-    struct file_text text;
+    struct file_text text = {0};
     int rc = read_tile(log, &tile, BUNDLE_SIZE_MAX, &text, ret_error);
     if (rc < 0)
         return rc;

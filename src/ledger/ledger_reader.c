@@ -37,7 +37,7 @@ int ledger_tile_read(const struct ledger_source *source, const struct tile *tile
     const size_t size_max = is_bundle ? BUNDLE_SIZE_MAX : TILE_SIZE;
     char path[TILE_PATH_SIZE];
     tile_path(tile, path);
-    struct file_text text;
+    struct file_text text = {0};
     int rc = source->read(source->context, path, size_max, &text, ret_error);
     if (rc == -ENOENT && tile->width < TILE_WIDTH) {
         const struct tile full = {
@@ -81,7 +81,7 @@ int ledger_entry_read(const struct ledger_source *source, uint64_t index, uint64
                       uint8_t **ret_entry, size_t *ret_size, struct error *ret_error)
 {
     const struct tile tile = tile_of(TILE_ENTRIES, index, size);
-    struct file_text bundle;
+    struct file_text bundle = {0};
     int rc = ledger_tile_read(source, &tile, &bundle, ret_error);
     if (rc < 0)
         return rc;

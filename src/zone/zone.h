@@ -25,10 +25,10 @@ struct zone {
     _Atomic(int) status; /* enum zone_status */
     /* A policy or catalog zone: only who may transfer it may ask about it. */
     _Atomic(bool) transfer_only;
-    struct zone_data *data; /* rcu_dereference() by readers */
     /* Of the counters that the server's threads keep of its answers; 0: none of its own. Set before
      * the zone is published. */
     uint32_t counter;
+    struct zone_data *data; /* rcu_dereference() by readers */
     /* Held by who edits the data, opens a view of it or publishes other data. Taken behind the
      * order book's marks lock and before the control lock, and held around the journal's write. */
     pthread_mutex_t writer;

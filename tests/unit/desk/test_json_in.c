@@ -81,7 +81,7 @@ static void depth_is_bounded_but_brackets_in_texts_are_not_depth(void **state)
     assert_int_equal(json_in_parse(deep, strlen(deep), &json, NULL), -EINVAL);
     json_decref(parse((deep[2 * JSON_DEPTH_MAX + 1] = '\0', deep + 1)));
     memset(text + 4, '[', 100);
-    strcpy(text + 104, "\"]");
+    memcpy(text + 104, "\"]", 3);
     json_decref(parse(text));
 }
 
