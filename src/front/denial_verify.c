@@ -102,10 +102,13 @@ static bool add_rdata(dnssec_sign_ctx_t *context, uint16_t type, const struct de
     struct rdata_walk walk = rdata_walk(type, rdata->at, rdata->size);
     struct rdata_part part;
     while (rdata_next(&walk, &part)) {
+        const uint8_t *octets = part.at;
         uint8_t lower[NAME_SIZE_MAX];
-        if (part.is_name)
+        if (part.is_name) {
             name_fold(lower, part.at, part.size);
-        if (!add(context, part.is_name ? lower : part.at, part.size))
+            octets = lower;
+        }
+        if (!add(context, octets, part.size))
             return false;
     }
     return !walk.malformed;

@@ -76,14 +76,15 @@ static int range_root(const struct merkle_nodes *nodes, uint64_t first, uint64_t
 {
     struct merkle_hash parts[MERKLE_PROOF_MAX];
     unsigned count = 0;
-    while (size > 0) {
+    assert(size > 0);
+    do {
         const unsigned level = 63 - (unsigned)__builtin_clzll(size);
         int rc = nodes->read(nodes->context, level, first >> level, &parts[count++]);
         if (rc < 0)
             return rc;
         first += UINT64_C(1) << level;
         size -= UINT64_C(1) << level;
-    }
+    } while (size > 0);
     struct merkle_hash root = parts[--count];
     while (count > 0)
         merkle_hash_children(&parts[--count], &root, &root);

@@ -169,13 +169,13 @@ int note_signer_load(const char *path, struct note_signer *ret_signer, struct er
         return rc;
     text.octets[strcspn(text.octets, "\r\n")] = '\0';
     struct note_verifier key;
-    uint8_t seed[NOTE_SEED_SIZE], said[sizeof(key.id)];
+    uint8_t seed[NOTE_SEED_SIZE], said[sizeof(key.id)] = {0};
     rc = -EINVAL;
     if (strncmp(text.octets, PRIVATE_PREFIX, strlen(PRIVATE_PREFIX)) == 0)
         rc = parse_key(text.octets + strlen(PRIVATE_PREFIX), &key, seed);
     sodium_memzero(text.octets, text.size);
     file_text_clear(&text);
-    struct note_signer signer;
+    struct note_signer signer = {0};
     if (rc == 0) {
         memcpy(said, key.id, sizeof(said));
         rc = note_signer_from_seed(key.name, key.type, seed, &signer);

@@ -127,13 +127,13 @@ static void test_a_mac_may_be_cut_to_half_and_ten_octets_and_no_further(void **s
 {
     (void)state;
     static const struct {
-        unsigned key;
         size_t size;
+        unsigned key;
         uint8_t rcode;
     } cases[] = {
-        {0, 31, KNOT_RCODE_NOERROR}, {0, 16, KNOT_RCODE_NOERROR}, {0, 15, KNOT_RCODE_FORMERR},
-        {1, 32, KNOT_RCODE_NOERROR}, {1, 31, KNOT_RCODE_FORMERR}, {2, 10, KNOT_RCODE_NOERROR},
-        {2, 9, KNOT_RCODE_FORMERR},  {0, 0, KNOT_RCODE_FORMERR},
+        {31, 0, KNOT_RCODE_NOERROR}, {16, 0, KNOT_RCODE_NOERROR}, {15, 0, KNOT_RCODE_FORMERR},
+        {32, 1, KNOT_RCODE_NOERROR}, {31, 1, KNOT_RCODE_FORMERR}, {10, 2, KNOT_RCODE_NOERROR},
+        {9, 2, KNOT_RCODE_FORMERR},  {0, 0, KNOT_RCODE_FORMERR},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct request request;
