@@ -79,6 +79,11 @@ struct raw_hosts {
     unsigned *cache_max, *loaders, *grace_days;
 };
 
+struct raw_retention {
+    unsigned *unconfirmed_days, *expired_tokens_days, *failed_outbox_days;
+    unsigned *audit_addresses_days, *audit_days;
+};
+
 struct raw_desk_config {
     struct raw_http *http;
     struct raw_database *database;
@@ -92,6 +97,7 @@ struct raw_desk_config {
     unsigned zones_count;
     struct raw_plan *plans;
     unsigned plans_count;
+    struct raw_retention *retention;
 };
 
 extern const cyaml_schema_field_t desk_http_fields[];
@@ -99,6 +105,7 @@ extern const cyaml_schema_field_t desk_database_fields[];
 extern const cyaml_schema_field_t desk_hosts_fields[];
 extern const cyaml_schema_value_t desk_zone_schema;
 extern const cyaml_schema_value_t desk_plan_schema;
+extern const cyaml_schema_field_t desk_retention_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
 
@@ -179,6 +186,9 @@ void desk_config_clear_database(struct desk_config *config);
 _must_check_ int desk_config_check_hosts(const struct desk_config_source *source,
                                          struct desk_config *config, struct error *ret_error);
 void desk_config_clear_hosts(struct desk_config *config);
+_must_check_ int desk_config_check_retention(const struct desk_config_source *source,
+                                             struct desk_config *config, struct error *ret_error);
+void desk_config_clear_retention(struct desk_config *config);
 _must_check_ int desk_config_check_keys(const struct desk_config_source *source,
                                         struct desk_config *config, struct error *ret_error);
 void desk_config_clear_keys(struct desk_config *config);
