@@ -13,6 +13,7 @@
 struct dns_updater;
 struct http;
 struct jobs;
+struct mailer;
 struct outbox;
 struct router;
 struct store_lock;
@@ -25,6 +26,7 @@ struct desk {
     struct http *http;
     struct outbox *outbox;
     struct jobs *jobs;
+    struct mailer *mailer;           /* NULL: no section mail */
     struct dns_updater *dns_updater; /* NULL: no server takes updates */
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */
