@@ -44,6 +44,7 @@ extern const struct account_holding account_holding_self;
 extern const struct account_holding account_holding_sessions;
 extern const struct account_holding account_holding_tokens;
 extern const struct account_holding account_holding_audit;
+extern const struct account_holding account_holding_mails;
 
 /* Rows as an array of objects: member `names[i]` is column i. What ends in "_at" or "_until" is a
  * time; NULL is null. For exports. */

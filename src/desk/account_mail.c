@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
+#include "desk/account_holding.h"
 #include "desk/accounts_internal.h"
+#include "desk/mail.h"
 
 /* `%s` is the mail's value; a text names no person and nothing that a stranger wrote, unless it is
  * the value. */
@@ -77,8 +80,9 @@ static const struct {
 int account_mail_put(struct store *store, int64_t now_ms, enum account_mail mail, const char *email,
                      const char *value, struct error *ret_error)
 {
-    char *text = NULL, id[ID_SIZE];
     const char *format = mails[mail].text;
+    struct error why;
+    char *text = NULL;
 
     assert(store_in_transaction(store));
 #pragma GCC diagnostic push
@@ -87,12 +91,60 @@ int account_mail_put(struct store *store, int64_t now_ms, enum account_mail mail
 #pragma GCC diagnostic pop
     if (size < 0)
         return error_set(ret_error, -ENOMEM, "out of memory for a mail");
-    json_t *payload =
-        json_pack("{s:s, s:s, s:s}", "to", email, "subject", mails[mail].subject, "text", text);
-    int rc = payload != NULL
-                 ? outbox_put(store, now_ms, "mail", payload, now_ms / 1000, id, ret_error)
-                 : error_set(ret_error, -ENOMEM, "out of memory for a mail");
-    json_decref(payload);
+    int rc =
+        mail_put(store, now_ms,
+                 &(struct mail){.to = email, .subject = mails[mail].subject, .text = text}, &why);
+    sodium_memzero(text, (size_t)size);
     free(text);
+    if (rc == -EINVAL) {
+        /* Nobody can write there, so nobody confirmed it; what it is about happens without. */
+        log_event(LOG_WARNING, "a mail to an account's address cannot be: %s", why.text);
+        return 0;
+    }
+    return rc == 0 ? 0 : error_set(ret_error, rc, "%s", why.text);
+}
+
+/* ---- What was mailed to an account ---- */
+
+static int mails_export(struct store *store, const char *account, json_t **ret_json,
+                        struct error *ret_error)
+{
+    static const char *const names[] = {"subject", "state", "created_at", "sent_at"};
+    _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
+    int rc = store_query(store, &rows, ret_error,
+                         "SELECT subject, state, created_at, sent_at FROM mails WHERE address = "
+                         "(SELECT email FROM accounts WHERE id = $1) ORDER BY created_at LIMIT $2",
+                         store_text(account), store_integer(ACCOUNT_EXPORT_ROWS_MAX));
+    return rc < 0 ? rc
+                  : account_rows_json(rows, names, sizeof(names) / sizeof(names[0]), ret_json,
+                                      ret_error);
+}
+
+/* What waits is for nobody any more; the last mail is put after this. */
+static int mails_release(struct store *store, const struct change *change, const char *account,
+                         struct error *ret_error)
+{
+    (void)change;
+    int rc =
+        store_change(store, NULL, ret_error,
+                     "DELETE FROM outbox WHERE id IN (SELECT outbox FROM mails WHERE address = "
+                     "(SELECT email FROM accounts WHERE id = $1))",
+                     store_text(account));
+    if (rc == 0)
+        rc = store_change(store, NULL, ret_error,
+                          "DELETE FROM mails WHERE address = "
+                          "(SELECT email FROM accounts WHERE id = $1)",
+                          store_text(account));
+    if (rc == 0)
+        rc = store_change(store, NULL, ret_error,
+                          "DELETE FROM suppressions WHERE address = "
+                          "(SELECT email FROM accounts WHERE id = $1)",
+                          store_text(account));
     return rc;
 }
+
+const struct account_holding account_holding_mails = {
+    .name = "mails",
+    .export = mails_export,
+    .release = mails_release,
+};

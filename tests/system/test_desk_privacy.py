@@ -37,7 +37,7 @@ RULES = {
                       % (i, at, at), "SELECT COUNT(*) FROM api_tokens"),
     "failed-outbox": (
         lambda i, at: "INSERT INTO outbox (id, kind, payload, state, due_at, attempts, created_at) "
-                      "VALUES ('out_%s', 'mail', '{}', 'failed', 1, 1, %d)" % (i, at),
+                      "VALUES ('out_%s', 'dns', '{}', 'failed', 1, 1, %d)" % (i, at),
         "SELECT COUNT(*) FROM outbox"),
     "audit-addresses": (audit, "SELECT COUNT(*) FROM audit WHERE action = 't' AND client IS NOT NULL"),
     "audit": (audit, "SELECT COUNT(*) FROM audit WHERE action = 't'"),
