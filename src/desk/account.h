@@ -38,13 +38,13 @@ struct account_contact {
 _must_check_ int account_contact_find(struct store *store, const char *account,
                                       struct account_contact *ret_contact, struct error *ret_error);
 
-/* -EACCES with the reason when the account is suspended or closed: asked before it makes or changes
- * anything that others see. Signing in, reading and appealing stay possible. */
+/* -EACCES with the reason when the account is suspended or closed: for what is changed by other
+ * credentials than a session or a token, which the router sees to. */
 _must_check_ int account_must_be_active(struct store *store, const char *account,
                                         struct error *ret_error);
 
-/* Suspends: its hosts go off the net, its tokens and sessions can look but (by
- * account_must_be_active()) change nothing. `reason` is shown to the owner and mailed. Suspended
+/* Suspends: its hosts go off the net, its tokens and sessions can look but change nothing, except
+ * by routes that say `for_suspended`. `reason` is shown to the owner and mailed. Suspended
  * twice is suspended once, with the later reason. In a transaction; account_settle() after it.
  * -ENOENT: no such account. */
 _must_check_ int account_suspend(struct store *store, const struct change *change,

@@ -47,6 +47,14 @@ int confirmation_put(struct store *store, const char *account, enum confirmation
     return rc;
 }
 
+/* One that waits may have been asked for by whoever is being locked out: a change of address would
+ * let him in again. */
+int confirmations_end(struct store *store, const char *account, struct error *ret_error)
+{
+    return store_change(store, NULL, ret_error, "DELETE FROM confirmations WHERE account = $1",
+                        store_text(account));
+}
+
 /* ---- What was asked for, into the outbox ---- */
 
 struct asking {
@@ -258,8 +266,15 @@ struct confirming {
 static int password_set(struct store *store, const struct confirming *confirming,
                         const char *account, struct error *ret_error)
 {
+    _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
     const int64_t now_s = request_now_s(confirming->request);
-    int rc = store_change(
+    int rc =
+        store_query(store, &rows, ret_error,
+                    "SELECT email, password_hash FROM accounts WHERE id = $1", store_text(account));
+    if (rc < 0)
+        return rc;
+    const bool had_password = !store_row_is_null(rows, 0, 1);
+    rc = store_change(
         store, NULL, ret_error,
         "UPDATE accounts SET password_hash = $1, updated_at = $2, email_confirmed_at = "
         "COALESCE(email_confirmed_at, $3) WHERE id = $4",
@@ -267,12 +282,11 @@ static int password_set(struct store *store, const struct confirming *confirming
         store_text(account));
     if (rc == 0)
         rc = sessions_end(store, account, ret_error);
-    /* Other tokens of the kind were asked for by whoever did not need them any more, or should not
-     * have them. */
     if (rc == 0)
-        rc = store_change(store, NULL, ret_error,
-                          "DELETE FROM confirmations WHERE account = $1 AND purpose <> 'change'",
-                          store_text(account));
+        rc = confirmations_end(store, account, ret_error);
+    if (rc == 0 && had_password)
+        rc = account_mail_put(store, request_now_ms(confirming->request), ACCOUNT_MAIL_PASSWORD,
+                              store_row_text(rows, 0, 0), NULL, ret_error);
     return rc;
 }
 
@@ -288,6 +302,8 @@ static int email_set(struct store *store, const struct confirming *confirming, c
                           "UPDATE accounts SET email = $1, updated_at = $2 WHERE id = $3",
                           store_text(email), store_integer(request_now_s(confirming->request)),
                           store_text(account));
+    if (rc == 0)
+        rc = confirmations_end(store, account, ret_error);
     if (rc == 0)
         rc = account_mail_put(store, request_now_ms(confirming->request), ACCOUNT_MAIL_EMAIL,
                               store_row_text(rows, 0, 0), email, ret_error);

@@ -5,9 +5,10 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "desk/accounts_internal.h"
 #include "desk/clock.h"
-#include "desk/principal.h"
 
+/* clang-format off */
 const struct account_holding *const account_holdings[] = {
     &account_holding_self,
     &account_holding_sessions,
@@ -15,6 +16,7 @@ const struct account_holding *const account_holdings[] = {
     &account_holding_audit,
     &account_holding_mails,
 };
+/* clang-format on */
 
 const size_t account_holding_count = sizeof(account_holdings) / sizeof(account_holdings[0]);
 
@@ -91,8 +93,7 @@ static int self_release(struct store *store, const struct change *change, const 
                         struct error *ret_error)
 {
     (void)change;
-    int rc = store_change(store, NULL, ret_error, "DELETE FROM confirmations WHERE account = $1",
-                          store_text(account));
+    int rc = confirmations_end(store, account, ret_error);
     if (rc == 0)
         rc = store_change(store, NULL, ret_error, "DELETE FROM recovery_codes WHERE account = $1",
                           store_text(account));
@@ -123,8 +124,7 @@ static int sessions_release(struct store *store, const struct change *change, co
                             struct error *ret_error)
 {
     (void)change;
-    return store_change(store, NULL, ret_error, "DELETE FROM sessions WHERE account = $1",
-                        store_text(account));
+    return sessions_end(store, account, ret_error);
 }
 
 const struct account_holding account_holding_sessions = {

@@ -190,9 +190,7 @@ static int password_do(struct store *store, void *context, struct error *ret_err
     if (rc == 0)
         rc = sessions_end(store, secrets->id, ret_error);
     if (rc == 0)
-        rc = store_change(store, NULL, ret_error,
-                          "DELETE FROM confirmations WHERE account = $1 AND purpose = 'password'",
-                          store_text(secrets->id));
+        rc = confirmations_end(store, secrets->id, ret_error);
     if (rc == 0)
         rc = account_mail_put(store, request_now_ms(change->request), ACCOUNT_MAIL_PASSWORD,
                               secrets->email, NULL, ret_error);

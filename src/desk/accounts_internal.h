@@ -77,6 +77,10 @@ _must_check_ int confirmation_put(struct store *store, const char *account,
                                   int64_t now_s, int64_t life_s, bool *ret_is_new,
                                   char ret_token[static SECRET_TEXT_SIZE], struct error *ret_error);
 
+/* Ends all that wait for an account: whenever its password or address changes. In a transaction. */
+_must_check_ int confirmations_end(struct store *store, const char *account,
+                                   struct error *ret_error);
+
 /* Notes that an account is to have another address, once it is confirmed there. In a transaction.
  */
 _must_check_ int account_email_ask(struct store *store, int64_t now_ms, const char *account,

@@ -83,6 +83,7 @@ def test_a_forgotten_password_is_set_anew_by_mail(desk):
     assert reply.status == 204
     assert client.get("/v1/account").status == 401
     assert sign_in(desk, "ada@customers.example", OTHER).status == 201
+    assert mails(desk, "ada@customers.example")[-1]["subject"] == "Your password was changed"
 
 
 def test_a_token_that_is_too_old_is_none(desk):
@@ -105,6 +106,15 @@ def test_an_address_changes_once_the_new_one_is_confirmed(desk):
     assert desk.client().post("/v1/accounts/confirmations", {"token": token}).status == 204
     assert client.get("/v1/account").json["email"] == "ada@elsewhere.example"
     assert mails(desk, "ada@customers.example")[-1]["subject"] == "Your account has a new address"
+
+
+def test_a_change_of_address_that_waits_ends_with_a_new_password(desk):
+    client = sign_up(desk, "ada@customers.example")
+    reply = client.patch("/v1/account", {"email": "thief@elsewhere.example", "password": PASSWORD})
+    assert reply.status == 200
+    token = token_of(wait_for_mails(desk, "thief@elsewhere.example", 1)[0])
+    assert client.put("/v1/account/password", {"current": PASSWORD, "password": OTHER}).status == 204
+    assert desk.client().post("/v1/accounts/confirmations", {"token": token}).status == 403
 
 
 # ---- Sessions ----
@@ -280,6 +290,11 @@ def test_a_suspended_account_can_look_and_is_told_why(desk):
     own = desk.client().sign_in("ada@customers.example").get("/v1/account").json
     assert own["state"] == "suspended" and own["state_reason"] == "100% phishing <b>kits</b>"
     assert "100% phishing" in mails(desk, "ada@customers.example")[-1]["text"]
+    suspended = desk.client().sign_in("ada@customers.example")
+    refused = suspended.post("/v1/tokens", {"label": "x", "scopes": ["account:read"]})
+    assert refused.status == 403 and refused.json["type"] == "/problems/suspended"
+    assert suspended.get("/v1/account/export").status == 200
+    assert suspended.delete("/v1/sessions").status == 204
     reply = operator.patch(path, {"state": "active"})
     assert reply.json["state"] == "active" and reply.json["state_reason"] is None
 
