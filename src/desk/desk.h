@@ -10,8 +10,11 @@
 #include "desk/clock.h"
 #include "desk/desk_config.h"
 
+struct dns_updater;
+struct accounts;
 struct http;
 struct jobs;
+struct mailer;
 struct outbox;
 struct router;
 struct store_lock;
@@ -23,7 +26,10 @@ struct desk {
     struct router *router;
     struct http *http;
     struct outbox *outbox;
+    struct accounts *accounts;
     struct jobs *jobs;
+    struct mailer *mailer;           /* NULL: no section mail */
+    struct dns_updater *dns_updater; /* NULL: no server takes updates */
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */
 };

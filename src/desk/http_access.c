@@ -63,6 +63,9 @@ static int may(struct request *request)
         return forbidden(request, "scope",
                          route->scopes == 0 ? "sign in for it" : "make a token that may",
                          "the token may not do this");
+    if (who->is_suspended && is_change(request) && !route->for_suspended)
+        return forbidden(request, "suspended", "read why in your account, and appeal",
+                         "your account is suspended");
     return 0;
 }
 

@@ -23,10 +23,15 @@ static void hashes_make(struct request *request)
 {
     crypto_generichash_state state;
     bool is_public = request->principal.kind == PRINCIPAL_PUBLIC;
+    uint8_t secret[crypto_generichash_KEYBYTES];
 
+    /* Keyed with what only the client knows: a body may hold a password, which whoever reads the
+     * database must not be able to guess at. */
+    crypto_generichash(secret, sizeof(secret), (const uint8_t *)request->idempotency_key,
+                       strlen(request->idempotency_key), NULL, 0);
     crypto_generichash(request->request_hash, sizeof(request->request_hash),
                        (const uint8_t *)(request->body != NULL ? request->body : ""),
-                       request->body_size, NULL, 0);
+                       request->body_size, secret, sizeof(secret));
     crypto_generichash_init(&state, NULL, 0, sizeof(request->key_hash));
     hash_add(&state, is_public ? "" : request->principal.account);
     hash_add(&state, request->method);

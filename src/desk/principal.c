@@ -48,8 +48,10 @@ int session_open(struct store *store, const char *account, int64_t now_s,
                         store_integer(now_s), store_integer(now_s + SESSION_LIFE_S));
 }
 
-static void account_set(struct principal *principal, const char *account, const char *role)
+static void account_set(struct principal *principal, const char *account, const char *role,
+                        const char *state)
 {
+    principal->is_suspended = strcmp(state, "active") != 0;
     snprintf(principal->account, sizeof(principal->account), "%s", account);
     principal->role = role_find(role);
 }
@@ -70,12 +72,13 @@ static int session_find(struct store *store, const char *cookie, int64_t now_s,
     size_t csrf_size;
 
     secret_hash("session", cookie, hash);
-    int rc = store_query(store, &rows, ret_error,
-                         "SELECT s.account, a.role, s.csrf_hash, s.seen_at FROM sessions s "
-                         "JOIN accounts a ON a.id = s.account WHERE s.id_hash = $1 AND "
-                         "s.expires_at > $2 AND s.seen_at > $3 AND a.state <> 'closed'",
-                         store_octets(hash, sizeof(hash)), store_integer(now_s),
-                         store_integer(now_s - SESSION_IDLE_S));
+    int rc =
+        store_query(store, &rows, ret_error,
+                    "SELECT s.account, a.role, s.csrf_hash, s.seen_at, a.state FROM sessions s "
+                    "JOIN accounts a ON a.id = s.account WHERE s.id_hash = $1 AND "
+                    "s.expires_at > $2 AND s.seen_at > $3 AND a.state <> 'closed'",
+                    store_octets(hash, sizeof(hash)), store_integer(now_s),
+                    store_integer(now_s - SESSION_IDLE_S));
     if (rc < 0 || store_rows_count(rows) == 0)
         return rc;
     const uint8_t *csrf = store_row_octets(rows, 0, 2, &csrf_size);
@@ -84,7 +87,8 @@ static int session_find(struct store *store, const char *cookie, int64_t now_s,
 
     principal->kind = PRINCIPAL_SESSION;
     principal->scopes = ~0u;
-    account_set(principal, store_row_text(rows, 0, 0), store_row_text(rows, 0, 1));
+    account_set(principal, store_row_text(rows, 0, 0), store_row_text(rows, 0, 1),
+                store_row_text(rows, 0, 4));
     memcpy(principal->csrf_hash, csrf, csrf_size);
     sodium_bin2hex(principal->credential, sizeof(principal->credential), hash, sizeof(hash));
     if (now_s - store_row_integer(rows, 0, 3) >= SEEN_EVERY_S)
@@ -100,7 +104,7 @@ static int token_find(struct store *store, const char *bearer, int64_t now_s,
 
     secret_hash("token", bearer, hash);
     int rc = store_query(store, &rows, ret_error,
-                         "SELECT t.id, t.account, a.role, t.scopes, t.last_used_at "
+                         "SELECT t.id, t.account, a.role, t.scopes, t.last_used_at, a.state "
                          "FROM api_tokens t JOIN accounts a ON a.id = t.account "
                          "WHERE t.hash = $1 AND (t.expires_at IS NULL OR t.expires_at > $2) "
                          "AND a.state <> 'closed'",
@@ -112,7 +116,8 @@ static int token_find(struct store *store, const char *bearer, int64_t now_s,
         return error_set(ret_error, -EACCES, "the token is not valid: make a new one");
 
     principal->kind = PRINCIPAL_TOKEN;
-    account_set(principal, store_row_text(rows, 0, 1), store_row_text(rows, 0, 2));
+    account_set(principal, store_row_text(rows, 0, 1), store_row_text(rows, 0, 2),
+                store_row_text(rows, 0, 5));
     snprintf(principal->credential, sizeof(principal->credential), "%s",
              store_row_text(rows, 0, 0));
     if (now_s - store_row_integer(rows, 0, 4) < SEEN_EVERY_S)

@@ -17,6 +17,7 @@ struct principal {
     unsigned role;               /* exactly one of enum role */
     unsigned scopes;             /* of a token; all for a session */
     char account[ID_SIZE];       /* "" for PRINCIPAL_PUBLIC */
+    bool is_suspended;           /* may look, and change what routes leave to the suspended */
     char credential[2 * 32 + 1]; /* the session's hash in hex, or the token's id */
     uint8_t csrf_hash[32];       /* of a session */
 };

@@ -20,7 +20,8 @@ struct route {
     handler_fn *handler;
     bool fast;      /* runs in the HTTP thread and must not wait; public only */
     bool tells_own; /* no credentials and 401 of its own, as dyndns2: principal is not looked for */
-    size_t body_max;       /* octets; 0: a body is refused */
+    bool for_suspended; /* a change that a suspended account may make, too: its own, or an appeal */
+    size_t body_max;    /* octets; 0: a body is refused */
     const char *body_type; /* NULL: application/json; "*": the handler looks */
 };
 
