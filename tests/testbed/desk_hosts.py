@@ -92,6 +92,15 @@ class Hosts:
         sent = {"User-Agent": "Tamis - test - 1", **basic(user, password), **(headers or {})}
         return self.desk.client().get("%s?%s" % (path, query), headers=sent)
 
+    def wait_for_update(self, query, user, password, text, timeout_s=20):
+        """Updates as a client does, again and again, until the answer is `text`."""
+        until = time.monotonic() + timeout_s
+        answer = self.update(query, user, password).text
+        while answer != text and time.monotonic() < until:
+            time.sleep(0.1)
+            answer = self.update(query, user, password).text
+        assert answer == text
+
 
 @pytest.fixture
 def hosts(desk_unstarted, tmp_path):
