@@ -4,6 +4,7 @@
 const struct desk_part *const desk_parts[] = {
     &part_system,
     &part_dns,
+    &part_mail,
     &part_accounts,
     &part_hosts,
 };
