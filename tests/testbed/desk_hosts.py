@@ -10,6 +10,7 @@ import dns.query
 import dns.rcode
 import pytest
 
+from testbed.desk import Desk
 from testbed.process import LOOPBACK, free_port
 from testbed.servers import Tamisd
 
@@ -115,4 +116,12 @@ def hosts_sqlite(desk_sqlite, tmp_path):
     """The same on SQLite, not started, for what has nothing to do with the database."""
     made = Hosts(desk_sqlite, str(tmp_path))
     yield made
+    made.stop()
+
+
+@pytest.fixture
+def hosts_postgresql(postgresql, tmp_path):
+    """The same on PostgreSQL, which the test may restart; it serves."""
+    made = Hosts(Desk(str(tmp_path / "desk"), postgresql), str(tmp_path))
+    yield made.start()
     made.stop()
