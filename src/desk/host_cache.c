@@ -268,8 +268,7 @@ bool host_cache_fill(struct host_cache *cache, const char *name, uint64_t serial
     } else if (is_ours) {
         waiters = entry->waiters;
         entry->waiters = NULL;
-        entry->is_loading = false;
-        entry->is_used = true;
+        entry->is_loading = false; /* it counts as used when it is used again */
         if (!entry_fill(entry, facts, addresses)) {
             entry_remove(shard, entry);
             rc = -ENOMEM;
