@@ -213,21 +213,27 @@ static void load_for_real(const char *name, uint64_t serial)
     while (host_cache_fill(cache, name, serial, &facts, NULL));
 }
 
+static void on_wake_free(struct host_waiter *waiter, int rc)
+{
+    (void)rc;
+    free(waiter);
+}
+
 static void *reader_run(void *context)
 {
     atomic_bool *is_stale = context;
     for (int i = 0; i < ROUNDS; i++) {
-        struct waiter *waiter = calloc(1, sizeof(*waiter)); /* whoever wakes it frees nothing */
+        struct host_waiter *waiter = calloc(1, sizeof(*waiter));
         unsigned before = atomic_load(&generation), seen = UINT32_MAX;
         uint64_t serial;
-        waiter->waiter.wake = on_wake;
-        int rc = host_cache_look_or_wait(cache, "a.dyn.example", generation_look, &seen,
-                                         &waiter->waiter, &serial);
+        waiter->wake = on_wake_free;
+        int rc = host_cache_look_or_wait(cache, "a.dyn.example", generation_look, &seen, waiter,
+                                         &serial);
         if (rc == 2)
             load_for_real("a.dyn.example", serial);
         if (rc == 0 && seen + 1 < before)
             atomic_store(is_stale, true);
-        if (rc != 1)
+        if (rc == 0)
             free(waiter);
     }
     return NULL;
