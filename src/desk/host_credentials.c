@@ -1,12 +1,14 @@
 #include "desk/host_credentials.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "desk/throttle.h"
 
 /* What is kept of one that is right: as long as nobody says that the account has changed. */
 #define RIGHT_KEPT_S 600
@@ -16,11 +18,12 @@
 #define WAYS    4
 #define STRIPES 64
 
-/* Of wrong ones, an address may send so many at once, and then one in so many seconds: a router
- * with an old password does no harm, a guesser gets nowhere. */
-#define WRONG_BURST   20
-#define WRONG_EVERY_S 10
-#define GUARDS        4096
+/* Wrong ones of a client: a router with an old password does no harm, a guesser gets nowhere. */
+static const struct throttle_rate client_rate = {20, 10};
+/* Wrong passwords of an account, from wherever: wide, since its owner's router is kept out, too. */
+static const struct throttle_rate account_rate = {100, 30};
+
+#define GUESSES_MAX 65536
 
 struct kept {
     uint8_t hash[SECRET_HASH_SIZE];
@@ -31,13 +34,11 @@ struct kept {
 struct host_credentials {
     uint8_t key[crypto_generichash_KEYBYTES]; /* of the process: a dump of memory shows no hash to
                                                  guess passwords by without it */
-    uint8_t guard_key[crypto_shorthash_KEYBYTES];
-    atomic_uint_fast64_t generation; /* counts what was forgotten */
+    atomic_uint_fast64_t generation;          /* counts what was forgotten */
     pthread_mutex_t locks[STRIPES];
     struct kept *kept;
     size_t set_mask;
-    pthread_mutex_t guard_lock;
-    int64_t wrong_until_s[GUARDS]; /* time until which wrong ones are paid for */
+    struct throttle *guesses;
 };
 
 int host_credentials_create(size_t entries_max, struct host_credentials **ret_credentials,
@@ -47,18 +48,22 @@ int host_credentials_create(size_t entries_max, struct host_credentials **ret_cr
     size_t sets = STRIPES;
     while (sets * WAYS < entries_max)
         sets *= 2;
-    if (credentials != NULL)
+    if (credentials != NULL) {
         credentials->kept = calloc(sets * WAYS, sizeof(*credentials->kept));
-    if (credentials == NULL || credentials->kept == NULL) {
+        credentials->guesses = throttle_create(GUESSES_MAX);
+    }
+    if (credentials == NULL || credentials->kept == NULL || credentials->guesses == NULL) {
+        if (credentials != NULL) {
+            throttle_free(credentials->guesses);
+            free(credentials->kept);
+        }
         free(credentials);
         return error_set(ret_error, -ENOMEM, "out of memory for sign-ins");
     }
     credentials->set_mask = sets - 1;
     randombytes_buf(credentials->key, sizeof(credentials->key));
-    crypto_shorthash_keygen(credentials->guard_key);
     for (size_t i = 0; i < STRIPES; i++)
         pthread_mutex_init(&credentials->locks[i], NULL);
-    pthread_mutex_init(&credentials->guard_lock, NULL);
     *ret_credentials = credentials;
     return 0;
 }
@@ -69,7 +74,7 @@ void host_credentials_free(struct host_credentials *credentials)
         return;
     for (size_t i = 0; i < STRIPES; i++)
         pthread_mutex_destroy(&credentials->locks[i]);
-    pthread_mutex_destroy(&credentials->guard_lock);
+    throttle_free(credentials->guesses);
     sodium_memzero(credentials->key, sizeof(credentials->key));
     free(credentials->kept);
     free(credentials);
@@ -192,37 +197,58 @@ void host_credentials_forget(struct host_credentials *credentials, const char *a
 
 /* ---- Guessers ---- */
 
-static int64_t *guard_of(struct host_credentials *credentials, const struct sockaddr *client)
+/* Whoever has one address of a /64 has all. */
+static void client_write(const struct sockaddr *client, char ret_text[static INET6_ADDRSTRLEN])
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)client;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)client;
-    uint64_t hash;
+    struct in6_addr prefix;
 
-    /* Whoever has one address of a /64 has all. */
-    if (client->sa_family == AF_INET)
-        crypto_shorthash((uint8_t *)&hash, (const uint8_t *)&v4->sin_addr, 4,
-                         credentials->guard_key);
-    else
-        crypto_shorthash((uint8_t *)&hash, v6->sin6_addr.s6_addr, 8, credentials->guard_key);
-    return &credentials->wrong_until_s[hash % GUARDS];
+    if (client->sa_family == AF_INET) {
+        inet_ntop(AF_INET, &v4->sin_addr, ret_text, INET6_ADDRSTRLEN);
+        return;
+    }
+    prefix = ((const struct sockaddr_in6 *)client)->sin6_addr;
+    memset(prefix.s6_addr + 8, 0, 8);
+    inet_ntop(AF_INET6, &prefix, ret_text, INET6_ADDRSTRLEN);
 }
 
-static bool is_guessing(struct host_credentials *credentials, const struct sockaddr *client,
-                        int64_t now_s)
+struct buckets {
+    uint64_t client, account; /* of a password; else not there */
+    bool has_account;
+};
+
+static struct buckets buckets_of(const struct host_credentials *credentials,
+                                 const struct credential *credential, const struct sockaddr *client)
 {
-    pthread_mutex_lock(&credentials->guard_lock);
-    bool is_too_much = *guard_of(credentials, client) - now_s > (WRONG_BURST - 1) * WRONG_EVERY_S;
-    pthread_mutex_unlock(&credentials->guard_lock);
-    return is_too_much;
+    char text[INET6_ADDRSTRLEN];
+    client_write(client, text);
+    return (struct buckets){
+        .client = throttle_key(credentials->guesses, "client", text),
+        .account = throttle_key(credentials->guesses, "account", credential->user),
+        .has_account = credential->kind == CREDENTIAL_PASSWORD,
+    };
 }
 
-static void guess_note(struct host_credentials *credentials, const struct sockaddr *client,
-                       int64_t now_s)
+bool host_guess_take(struct host_credentials *credentials, const struct credential *credential,
+                     const struct sockaddr *client, int64_t now_ms)
 {
-    pthread_mutex_lock(&credentials->guard_lock);
-    int64_t *until_s = guard_of(credentials, client);
-    *until_s = (*until_s > now_s ? *until_s : now_s) + WRONG_EVERY_S;
-    pthread_mutex_unlock(&credentials->guard_lock);
+    struct buckets buckets = buckets_of(credentials, credential, client);
+    if (throttle_take(credentials->guesses, buckets.client, client_rate, now_ms) > 0)
+        return false;
+    if (!buckets.has_account ||
+        throttle_take(credentials->guesses, buckets.account, account_rate, now_ms) == 0)
+        return true;
+    throttle_give(credentials->guesses, buckets.client, client_rate);
+    return false;
+}
+
+void host_guess_give(struct host_credentials *credentials, const struct credential *credential,
+                     const struct sockaddr *client)
+{
+    struct buckets buckets = buckets_of(credentials, credential, client);
+    throttle_give(credentials->guesses, buckets.client, client_rate);
+    if (buckets.has_account)
+        throttle_give(credentials->guesses, buckets.account, account_rate);
 }
 
 /* ---- Checking ---- */
@@ -261,8 +287,8 @@ static int password_check(struct store *store, const struct credential *credenti
 }
 
 int host_credentials_check(struct host_credentials *credentials, struct store *store,
-                           const struct credential *credential, const struct sockaddr *client,
-                           int64_t now_s, char ret_account[static ID_SIZE], struct error *ret_error)
+                           const struct credential *credential, int64_t now_s,
+                           char ret_account[static ID_SIZE], struct error *ret_error)
 {
     uint64_t generation = atomic_load(&credentials->generation);
     char account[ID_SIZE] = "";
@@ -271,13 +297,9 @@ int host_credentials_check(struct host_credentials *credentials, struct store *s
     int rc = host_credentials_find(credentials, credential, now_s, ret_account);
     if (rc != -ENOENT)
         return rc;
-    if (is_guessing(credentials, client, now_s))
-        return error_set(ret_error, -EDQUOT, "too many wrong passwords from this address");
     rc = credential->kind == CREDENTIAL_TOKEN
              ? token_check(store, credential, now_s, account, ret_error)
              : password_check(store, credential, account, ret_error);
-    if (rc == -EACCES)
-        guess_note(credentials, client, now_s);
     if (rc == 0 || rc == -EACCES)
         keep(credentials, credential, account, now_s + (rc == 0 ? RIGHT_KEPT_S : WRONG_KEPT_S),
              generation);

@@ -50,12 +50,17 @@ _must_check_ int host_credentials_find(struct host_credentials *credentials,
                                        const struct credential *credential, int64_t now_s,
                                        char ret_account[static ID_SIZE]);
 
-/* Checks a token or password and keeps what was found. 0, -EACCES: wrong, -EDQUOT: this client has
- * been wrong too often, or the store's error. Takes as long as a password does: not in a thread
- * that serves HTTP. */
+/* Takes one of the guesses that a client has, and an account: before one is looked up; given back
+ * when it was right. False: too many were wrong. Any thread. */
+bool host_guess_take(struct host_credentials *credentials, const struct credential *credential,
+                     const struct sockaddr *client, int64_t now_ms);
+void host_guess_give(struct host_credentials *credentials, const struct credential *credential,
+                     const struct sockaddr *client);
+
+/* Checks a token or password and keeps what was found. 0, -EACCES: wrong, or the store's error.
+ * Takes as long as a password does: not in a thread that serves HTTP. */
 _must_check_ int host_credentials_check(struct host_credentials *credentials, struct store *store,
-                                        const struct credential *credential,
-                                        const struct sockaddr *client, int64_t now_s,
+                                        const struct credential *credential, int64_t now_s,
                                         char ret_account[static ID_SIZE], struct error *ret_error);
 
 /* Drops what is kept of an account; any thread. */

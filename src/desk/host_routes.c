@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "desk/account.h"
 #include "desk/audit.h"
 #include "desk/host_json.h"
 #include "desk/host_sync.h"
@@ -31,6 +32,16 @@ static int host_of_path_find(struct request *request, struct host_row *ret_row,
     int rc = host_of_path(request, ret_row, ret_error);
     if (rc == -EINVAL)
         return error_set(ret_error, -ENOENT, "there is no host of that name");
+    return rc;
+}
+
+/* The host, to change something of it: not while its account is suspended. */
+static int host_to_change(struct request *request, struct host_row *ret_row,
+                          struct error *ret_error)
+{
+    int rc = host_of_path_find(request, ret_row, ret_error);
+    if (rc == 0)
+        rc = account_must_be_active(request_store(request), ret_row->account, ret_error);
     return rc;
 }
 
@@ -227,7 +238,7 @@ int host_patch(struct request *request, struct reply *reply, struct error *ret_e
 {
     struct patch patch = {.request = request};
 
-    int rc = host_of_path_find(request, &patch.row, ret_error);
+    int rc = host_to_change(request, &patch.row, ret_error);
     if (rc == 0)
         rc = patch_read(request, &patch, ret_error);
     if (rc == 0)
@@ -315,7 +326,7 @@ int host_key_create(struct request *request, struct reply *reply, struct error *
     char key[HOST_KEY_SIZE] = HOST_KEY_PREFIX, created[CLOCK_TEXT_SIZE];
     struct json_in in;
 
-    int rc = host_of_path_find(request, &work.row, ret_error);
+    int rc = host_to_change(request, &work.row, ret_error);
     if (rc == 0)
         rc = request_json_in(request, &in, ret_error);
     if (rc == 0 && json_in_has(&in, "label"))
@@ -439,7 +450,7 @@ static int txt_change(struct txt_work *work, struct reply *reply, struct error *
 int host_txt_put(struct request *request, struct reply *reply, struct error *ret_error)
 {
     struct txt_work work = {.request = request};
-    int rc = host_of_path_find(request, &work.row, ret_error);
+    int rc = host_to_change(request, &work.row, ret_error);
     if (rc == 0)
         rc = txt_read(request, &work, ret_error);
     return rc < 0 ? rc : txt_change(&work, reply, ret_error);

@@ -77,6 +77,7 @@ struct update {
     char client_text[64];
     int64_t now_ms;
     struct update_wish wish;
+    bool has_guess;         /* that is given back unless it was wrong */
     bool is_verbose;        /* for its shape */
     enum update_code whole; /* not UPDATE_OPEN: what became of all */
     atomic_uint left;       /* hosts whose code is open */
