@@ -260,6 +260,7 @@ struct confirming {
     struct request *request;
     const char *token, *password; /* password NULL: none was sent */
     char hash[PASSWORD_HASH_SIZE];
+    char account[ID_SIZE]; /* whose it is, once that is known; else "" */
     bool is_done, needs_password;
 };
 
@@ -317,6 +318,7 @@ static int confirm_apply(struct store *store, struct confirming *confirming,
     const bool is_change = strcmp(purpose, purposes[CONFIRM_CHANGE]) == 0;
     const bool is_reset = strcmp(purpose, purposes[CONFIRM_PASSWORD]) == 0;
 
+    snprintf(confirming->account, sizeof(confirming->account), "%s", account);
     if (!is_change && confirming->password == NULL) {
         confirming->needs_password = true;
         return -EINVAL; /* nothing was done: the token is still good */
@@ -385,6 +387,8 @@ static int confirm(struct confirming *confirming, struct error *ret_error)
                                 confirming->password, confirming->hash, ret_error);
     if (rc == 0 && is_there)
         rc = request_transact(request, confirm_do, confirming, ret_error);
+    if (confirming->account[0] != '\0')
+        account_settle(request_desk(request), confirming->account);
     return rc;
 }
 

@@ -15,6 +15,7 @@ const struct account_holding *const account_holdings[] = {
     &account_holding_tokens,
     &account_holding_audit,
     &account_holding_mails,
+    &account_holding_hosts,
 };
 /* clang-format on */
 

@@ -213,6 +213,7 @@ static int password_replace(struct request *request, const struct account_secret
                             ret_error);
     if (rc == 0)
         rc = request_transact(request, password_do, &change, ret_error);
+    account_settle(request_desk(request), secrets->id); /* the old one opens nothing any more */
     if (rc == 0)
         rc = reply_cookie_clear(request, reply);
     if (rc < 0)

@@ -128,6 +128,7 @@ static int totp_finish(struct totp_change *change, struct reply *reply, struct e
     if (wait_s > 0)
         return reply_too_many(reply, wait_s);
     int rc = request_transact(change->request, finish_do, change, ret_error);
+    account_settle(request_desk(change->request), change->secrets->id);
     if (rc < 0 || change->code_is_right)
         guess_give(change->request, GUESS_CODE, change->secrets->id);
     if (rc < 0)

@@ -188,5 +188,6 @@ static int delete_do(struct store *store, void *context, struct error *ret_error
 int token_delete(struct request *request, struct reply *reply, struct error *ret_error)
 {
     int rc = request_transact(request, delete_do, request, ret_error);
+    account_settle(request_desk(request), request_principal(request)->account);
     return rc < 0 ? rc : reply_status(reply, 204);
 }

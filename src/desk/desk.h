@@ -11,6 +11,7 @@
 #include "desk/desk_config.h"
 
 struct dns_updater;
+struct hosts;
 struct accounts;
 struct http;
 struct jobs;
@@ -28,6 +29,7 @@ struct desk {
     struct outbox *outbox;
     struct accounts *accounts;
     struct jobs *jobs;
+    struct hosts *hosts;
     struct mailer *mailer;           /* NULL: no section mail */
     struct dns_updater *dns_updater; /* NULL: no server takes updates */
     size_t parts_started;

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/config_address.h"
 #include "base/error.h"
+#include "desk/report_class.h"
 #include "desk/store.h"
 
 struct desk_config_http {
@@ -82,15 +83,6 @@ struct desk_config_hosts {
     unsigned grace_days; /* that an expired host's name is still kept for its owner */
 };
 
-/* For how many days what is kept; 0: for ever. */
-struct desk_config_retention {
-    unsigned unconfirmed_days;     /* accounts that nobody confirmed */
-    unsigned expired_tokens_days;  /* API tokens, after their end */
-    unsigned failed_outbox_days;   /* what could not be delivered */
-    unsigned audit_addresses_days; /* from where something was done */
-    unsigned audit_days;           /* that it was done */
-};
-
 /* Mail that the desk sends. */
 struct desk_config_mail {
     char *from; /* NULL: there is no section, and mail waits */
@@ -109,6 +101,30 @@ struct desk_config_appeals {
     unsigned per_address_hourly; /* appeals of one client that has not signed in */
 };
 
+/* Reports of abuse. */
+struct desk_config_reports {
+    struct { /* by the class's place in report_classes */
+        unsigned decide_hours, notice_hours;
+    } classes[REPORT_CLASS_COUNT];
+    struct config_address *lmtp; /* where an MTA hands in mail; NULL: nowhere */
+    unsigned mail_kib_max;       /* of a mail or another report */
+    unsigned evidence_item_kib_max, evidence_mib_max; /* of one piece, and of all that is kept */
+    unsigned evidence_days;                           /* kept after the decision */
+    unsigned duplicate_hours;    /* in which the same report of the same reporter counts as one */
+    unsigned per_address_hourly; /* reports of one client that has not signed in */
+    unsigned answers_daily;      /* mails to one address that nobody has confirmed */
+    unsigned claim_minutes;      /* that a report is kept for the analyst who took it */
+};
+
+/* For how many days what is kept; 0: for ever. */
+struct desk_config_retention {
+    unsigned unconfirmed_days;     /* accounts that nobody confirmed */
+    unsigned expired_tokens_days;  /* API tokens, after their end */
+    unsigned failed_outbox_days;   /* what could not be delivered */
+    unsigned audit_addresses_days; /* from where something was done */
+    unsigned audit_days;           /* that it was done */
+};
+
 struct desk_config {
     char *path;      /* of the file, absolute */
     char *directory; /* that relative paths are relative to */
@@ -118,6 +134,7 @@ struct desk_config {
     struct desk_config_mail mail;
     struct desk_config_appeals appeals;
     struct desk_config_hosts hosts;
+    struct desk_config_reports reports;
     struct desk_config_retention retention;
     struct desk_config_key *keys;
     size_t key_count;

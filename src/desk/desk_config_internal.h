@@ -79,11 +79,6 @@ struct raw_hosts {
     unsigned *cache_max, *loaders, *grace_days;
 };
 
-struct raw_retention {
-    unsigned *unconfirmed_days, *expired_tokens_days, *failed_outbox_days;
-    unsigned *audit_addresses_days, *audit_days;
-};
-
 struct raw_mail {
     char *from, *name, *bounces, *smtp, *ca_file, *user, *password_file, *password_env;
     bool *tls;
@@ -93,6 +88,24 @@ struct raw_mail {
 struct raw_appeals {
     char *resolver;
     unsigned *prove_hours, *decide_hours, *per_address_hourly;
+};
+
+struct raw_report_class {
+    char *name;
+    unsigned *decide_hours, *notice_hours;
+};
+
+struct raw_reports {
+    struct raw_report_class *classes;
+    unsigned classes_count;
+    char *lmtp;
+    unsigned *mail_kib_max, *evidence_item_kib_max, *evidence_mib_max, *evidence_days;
+    unsigned *duplicate_hours, *per_address_hourly, *answers_daily, *claim_minutes;
+};
+
+struct raw_retention {
+    unsigned *unconfirmed_days, *expired_tokens_days, *failed_outbox_days;
+    unsigned *audit_addresses_days, *audit_days;
 };
 
 struct raw_desk_config {
@@ -106,6 +119,7 @@ struct raw_desk_config {
     struct raw_desk_server *servers;
     unsigned servers_count;
     struct raw_hosts *hosts;
+    struct raw_reports *reports;
     struct raw_zone *zones;
     unsigned zones_count;
     struct raw_plan *plans;
@@ -116,11 +130,12 @@ struct raw_desk_config {
 extern const cyaml_schema_field_t desk_http_fields[];
 extern const cyaml_schema_field_t desk_database_fields[];
 extern const cyaml_schema_field_t desk_hosts_fields[];
+extern const cyaml_schema_field_t desk_reports_fields[];
 extern const cyaml_schema_value_t desk_zone_schema;
 extern const cyaml_schema_value_t desk_plan_schema;
-extern const cyaml_schema_field_t desk_retention_fields[];
 extern const cyaml_schema_field_t desk_mail_fields[];
 extern const cyaml_schema_field_t desk_appeals_fields[];
+extern const cyaml_schema_field_t desk_retention_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
 
@@ -201,15 +216,18 @@ void desk_config_clear_database(struct desk_config *config);
 _must_check_ int desk_config_check_hosts(const struct desk_config_source *source,
                                          struct desk_config *config, struct error *ret_error);
 void desk_config_clear_hosts(struct desk_config *config);
-_must_check_ int desk_config_check_retention(const struct desk_config_source *source,
-                                             struct desk_config *config, struct error *ret_error);
-void desk_config_clear_retention(struct desk_config *config);
 _must_check_ int desk_config_check_mail(const struct desk_config_source *source,
                                         struct desk_config *config, struct error *ret_error);
 void desk_config_clear_mail(struct desk_config *config);
 _must_check_ int desk_config_check_appeals(const struct desk_config_source *source,
                                            struct desk_config *config, struct error *ret_error);
 void desk_config_clear_appeals(struct desk_config *config);
+_must_check_ int desk_config_check_reports(const struct desk_config_source *source,
+                                           struct desk_config *config, struct error *ret_error);
+void desk_config_clear_reports(struct desk_config *config);
+_must_check_ int desk_config_check_retention(const struct desk_config_source *source,
+                                             struct desk_config *config, struct error *ret_error);
+void desk_config_clear_retention(struct desk_config *config);
 _must_check_ int desk_config_check_keys(const struct desk_config_source *source,
                                         struct desk_config *config, struct error *ret_error);
 void desk_config_clear_keys(struct desk_config *config);

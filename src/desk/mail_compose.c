@@ -221,7 +221,7 @@ static size_t flow_size(const char *text, size_t size)
 /* A line that ends with a blank goes on in the next one. */
 static void paragraph_write(FILE *stream, const char *text, size_t size, bool is_quoted)
 {
-    while (size > 0 && text[size - 1] == ' ')
+    while (size > 0 && (text[size - 1] == ' ' || text[size - 1] == '\r'))
         size--;
     do {
         size_t part = flow_size(text, size);

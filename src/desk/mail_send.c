@@ -22,6 +22,7 @@ struct mailer {
     /* Of the mail at hand. */
     const char *octets;
     size_t size, sent;
+    bool is_quitting;
     bool is_about_mail; /* the last command was RCPT, DATA or its end: its refusal is the mail's */
     struct mail_outcome *outcome;
 };
@@ -54,19 +55,30 @@ static void reply_note(struct mailer *mailer, const char *text, size_t size)
         if (text[i] >= ' ' && text[i] <= '~')
             to[used++] = text[i];
     to[used] = '\0';
+    mailer->outcome->code = atoi(to);
 }
 
-/* libcurl tells what was said in no other way. It sees user and password, too: looks at two words
- * alone. */
+static bool begins_with(const char *text, size_t size, const char *word)
+{
+    return size >= strlen(word) && strncasecmp(text, word, strlen(word)) == 0;
+}
+
+/* libcurl tells what was said in no other way: after a refusal it says QUIT, and the reply to that
+ * is what it has last. It shows user and password here, too: nothing of ours but words is looked
+ * at.
+ */
 static int talk_follow(CURL *curl, curl_infotype type, char *text, size_t size, void *context)
 {
     struct mailer *mailer = context;
     (void)curl;
-    if (type == CURLINFO_HEADER_OUT)
-        mailer->is_about_mail = (size >= 4 && strncasecmp(text, "RCPT", 4) == 0) ||
-                                (size >= 4 && strncasecmp(text, "DATA", 4) == 0);
-    else if (type == CURLINFO_HEADER_IN && size >= 3)
+    if (type == CURLINFO_HEADER_OUT) {
+        mailer->is_quitting |= begins_with(text, size, "QUIT");
+        if (!mailer->is_quitting)
+            mailer->is_about_mail =
+                begins_with(text, size, "RCPT") || begins_with(text, size, "DATA");
+    } else if (type == CURLINFO_HEADER_IN && !mailer->is_quitting) {
         reply_note(mailer, text, size);
+    }
     return 0;
 }
 
@@ -135,18 +147,15 @@ void mailer_free(struct mailer *mailer)
 
 /* A refusal of the address or of the mail is for good; one of the desk's own doing, as a wrong
  * password or a sender that is not allowed, is mended by the operator, and the mail then goes. */
-static int outcome_judge(struct mailer *mailer, CURLcode code, struct mail_outcome *outcome)
+static int outcome_judge(const struct mailer *mailer, CURLcode code, struct mail_outcome *outcome)
 {
-    long reply = 0;
-
     if (code == CURLE_OK)
         return 0;
-    curl_easy_getinfo(mailer->curl, CURLINFO_RESPONSE_CODE, &reply);
-    outcome->code = (int)reply;
-    if (outcome->status[0] == '\0' || reply < 400)
+    if (outcome->code < 400)
         snprintf(outcome->status, sizeof(outcome->status), "%s", curl_easy_strerror(code));
-    outcome->is_refused = mailer->is_about_mail && reply >= 500 && code != CURLE_LOGIN_DENIED &&
-                          reply != 530 && reply != 503;
+    /* 503 and 530: the desk's own order of commands, and a password that it lacks. */
+    outcome->is_refused = mailer->is_about_mail && outcome->code >= 500 && outcome->code != 503 &&
+                          outcome->code != 530;
     outcome->is_bad_address = outcome->is_refused && strstr(outcome->status, " 5.1.") != NULL;
     return outcome->is_refused ? -ECANCELED : -EAGAIN;
 }
@@ -164,7 +173,7 @@ int mailer_send(struct mailer *mailer, const char *to, const char *octets, size_
     mailer->octets = octets;
     mailer->size = size;
     mailer->sent = 0;
-    mailer->is_about_mail = false;
+    mailer->is_about_mail = mailer->is_quitting = false;
     mailer->outcome = ret_outcome;
     CURLcode code = curl_easy_perform(mailer->curl);
     int rc = outcome_judge(mailer, code, ret_outcome);

@@ -1,6 +1,7 @@
 """Mail servers of the tests: one that says what the test wants, and Debian's Exim with a configuration of
 its own."""
 
+import base64
 import email
 import email.policy
 import glob
@@ -95,7 +96,9 @@ class ScriptedMta:
                 connection = context.wrap_socket(connection, server_side=True)
                 file = connection.makefile("rwb")
             elif word == "AUTH":
-                say(self._reply("AUTH", line, "235 welcome"))
+                say("334 ")
+                said = base64.b64decode(file.readline()).split(b"\0")
+                say("235 welcome" if said[-1].decode() == self.password else "535 5.7.8 wrong")
             elif word == "MAIL":
                 envelope = {"from": line, "to": []}
                 say(self._reply("MAIL", line, "250 sender ok"))

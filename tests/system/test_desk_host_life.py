@@ -1,0 +1,185 @@
+"""What happens to hosts with time and with their account, and `tamis host`."""
+
+import json
+import os
+import subprocess
+import time
+
+from testbed.desk import PASSWORD
+from testbed.process import LOOPBACK
+from testbed.servers import tamis_program
+from test_desk_hosts import made, nic
+
+NAME = "home.dyn.example"
+DAY = 86400
+
+
+def restarted_after(hosts, sql):
+    """Restarts the desk with the tables changed as time would change them; its jobs run at once."""
+    hosts.desk.stop()
+    hosts.desk.sql(sql)
+    hosts.desk.sql("DELETE FROM jobs")
+    hosts.desk.start()
+
+
+def wait_for_sql(hosts, sql, expected):
+    until = time.monotonic() + 20
+    while hosts.desk.sql(sql).strip() != expected and time.monotonic() < until:
+        time.sleep(0.05)
+    assert hosts.desk.sql(sql).strip() == expected
+
+
+def test_an_unused_free_host_expires_after_two_notices_and_its_name_becomes_free(hosts):
+    ann, key = made(hosts, wildcard=True)
+    nic(hosts, "hostname=%s&myip=192.0.2.1" % NAME, NAME, key)
+    state = "SELECT state, notices FROM hosts"
+    mails = "SELECT COUNT(*) FROM outbox WHERE kind = 'mail' AND payload LIKE '%%%s%%'" % NAME
+
+    def days_pass(days):
+        restarted_after(hosts, "UPDATE hosts SET seen_at = seen_at - %d, noticed_at = noticed_at - %d, "
+                        "expired_at = expired_at - %d" % ((days * DAY,) * 3))
+
+    days_pass(22)
+    wait_for_sql(hosts, state, "active|0")
+    days_pass(1)
+    wait_for_sql(hosts, state, "active|1")
+    assert hosts.desk.sql(mails).strip() == "1"
+    days_pass(6)
+    wait_for_sql(hosts, state, "active|2")
+    assert hosts.desk.sql(mails).strip() == "2" and hosts.records(NAME) == ["192.0.2.1"]
+    days_pass(1)
+    wait_for_sql(hosts, state, "expired|2")
+    hosts.wait_for(NAME, "A", [])
+    assert hosts.records("x." + NAME) == []
+    assert nic(hosts, "hostname=%s&myip=192.0.2.2" % NAME, NAME, key) == (200, "nohost\n")
+    assert ann.get("/v1/hosts/" + NAME).json["state"] == "expired"
+    # Its owner may have it back, and then it is as before.
+    assert ann.patch("/v1/hosts/" + NAME, {"state": "active"}).json["state"] == "active"
+    assert nic(hosts, "hostname=%s&myip=192.0.2.3" % NAME, NAME, key)[1] == "good 192.0.2.3\n"
+    assert hosts.records("x." + NAME) == ["192.0.2.3"]
+    days_pass(60)  # a long pause of the desk: notice first, and a day's time
+    wait_for_sql(hosts, state, "active|2")
+    days_pass(1)
+    wait_for_sql(hosts, state, "expired|2")
+    days_pass(31)
+    wait_for_sql(hosts, "SELECT COUNT(*) FROM hosts", "0")
+
+
+def test_an_update_that_changes_nothing_keeps_a_host_alive(hosts_sqlite):
+    hosts = hosts_sqlite.start()
+    _, key = made(hosts)
+    nic(hosts, "hostname=%s&myip=192.0.2.1" % NAME, NAME, key)
+    restarted_after(hosts, "UPDATE hosts SET seen_at = seen_at - %d, notices = 1" % (25 * DAY))
+    wait_for_sql(hosts, "SELECT COUNT(*) FROM jobs WHERE name = 'host.expire'", "1")
+    assert nic(hosts, "hostname=%s&myip=192.0.2.1" % NAME, NAME, key)[1] == "nochg 192.0.2.1\n"
+    hosts.desk.stop()
+    assert hosts.desk.sql("SELECT notices, seen_at > created_at - %d FROM hosts" % DAY).strip() == "0|1"
+    hosts.desk.start()
+
+
+def test_a_block_ends_by_its_time_and_what_the_host_had_comes_back(hosts):
+    _, key = made(hosts, wildcard=True)
+    nic(hosts, "hostname=%s&myip=192.0.2.1" % NAME, NAME, key)
+    restarted_after(hosts, "INSERT INTO blocks (name, reason, since, until) VALUES "
+                    "('%s', 'phishing', 1700000000, 4000000000)" % NAME)
+    assert nic(hosts, "hostname=%s&myip=192.0.2.2" % NAME, NAME, key) == (200, "abuse\n")
+    restarted_after(hosts, "UPDATE blocks SET until = 1750000000")
+    wait_for_sql(hosts, "SELECT COUNT(*) FROM blocks", "0")
+    assert nic(hosts, "hostname=%s&myip=192.0.2.2" % NAME, NAME, key) == (200, "good 192.0.2.2\n")
+    hosts.wait_for("x." + NAME, "A", ["192.0.2.2"])
+
+
+def test_a_suspended_account_goes_off_the_net_and_comes_back(hosts):
+    ann, key = made(hosts, wildcard=True)
+    operator = hosts.desk.signed_in("operator")
+    nic(hosts, "hostname=%s&myip=192.0.2.1" % NAME, NAME, key)
+    path = "/v1/accounts/" + ann.account
+    assert operator.patch(path, {"state": "suspended", "reason": "spam"}).status == 200
+    hosts.wait_for(NAME, "A", [])
+    reply = hosts.update("hostname=%s&myip=192.0.2.1" % NAME, NAME, key)
+    assert (reply.text, reply.header("x-tamis-reason")) == ("abuse\n", NAME + " account-suspended")
+    assert operator.patch(path, {"state": "active"}).status == 200
+    hosts.wait_for_update("hostname=%s&myip=192.0.2.2" % NAME, NAME, key, "good 192.0.2.2\n")
+    hosts.wait_for("x." + NAME, "A", ["192.0.2.2"])
+    # Its hosts end with it.
+    assert operator.patch(path, {"state": "closed", "reason": "asked"}).status == 200
+    hosts.wait_for(NAME, "A", [])
+    assert nic(hosts, "hostname=%s&myip=192.0.2.1" % NAME, NAME, key) == (401, "badauth\n")
+
+
+def test_a_password_that_was_changed_opens_nothing_from_then_on(hosts):
+    ann, _ = made(hosts)
+    query, user = "hostname=%s&myip=192.0.2.%%d" % NAME, "ann@customers.example"
+    assert nic(hosts, query % 1, user, PASSWORD)[1].startswith("good")
+    assert ann.put("/v1/account/password", {"current": PASSWORD, "password": "another password"}).status == 204
+    assert nic(hosts, query % 2, user, PASSWORD) == (401, "badauth\n")
+    assert nic(hosts, query % 2, user, "another password")[1].startswith("good")
+
+
+def test_guessing_passwords_is_slowed_down_and_right_ones_still_open(hosts_sqlite):
+    hosts = hosts_sqlite.start({"http": {"trusted-proxies": ["127.0.0.1"]}})
+    made(hosts)
+    query, user = "hostname=%s&myip=192.0.2.1" % NAME, "ann@customers.example"
+    assert nic(hosts, query, user, PASSWORD)[1].startswith("good")
+    answers = [nic(hosts, query, user, "guess %d" % i, {"X-Forwarded-For": "198.51.100.9"}) for i in range(22)]
+    assert answers[:20] == [(401, "badauth\n")] * 20 and answers[-1] == (200, "911\n")
+    # Who is known already is not looked up, and others are not touched.
+    assert nic(hosts, query, user, PASSWORD, {"X-Forwarded-For": "198.51.100.9"})[1].startswith("nochg")
+    assert nic(hosts, query, user, "wrong", {"X-Forwarded-For": "198.51.100.10"}) == (401, "badauth\n")
+
+
+def test_the_database_is_restarted_under_updates_and_they_work_again(hosts_postgresql):
+    hosts = hosts_postgresql
+    _, key = made(hosts)
+    nic(hosts, "hostname=%s&myip=192.0.2.1" % NAME, NAME, key)
+    hosts.desk.postgresql.stop()
+    try:
+        # What is known needs no database; what is not is not guessed at.
+        assert nic(hosts, "hostname=%s&myip=192.0.2.2" % NAME, NAME, key)[1] == "good 192.0.2.2\n"
+        assert nic(hosts, "hostname=other.dyn.example&myip=192.0.2.2", NAME, key) == (200, "911\n")
+    finally:
+        hosts.desk.postgresql.start()
+    hosts.wait_for_update("hostname=%s,other.dyn.example&myip=192.0.2.3" % NAME, NAME, key,
+                          "good 192.0.2.3\nnohost\n")
+
+
+# ---- tamis host ----
+
+def tamis(hosts, token, *words, code=0):
+    done = subprocess.run([tamis_program("tamis"), "host", *words], check=False, capture_output=True, text=True,
+                          env={**os.environ, "TAMIS_DESK": "http://%s:%d" % (LOOPBACK, hosts.desk.port),
+                               "TAMIS_DESK_TOKEN": token}, timeout=60)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stdout + done.stderr
+
+
+def test_tamis_host_does_all_that_its_owner_does(hosts_sqlite):
+    hosts = hosts_sqlite.start()
+    ann = hosts.customer()
+    token = ann.post("/v1/tokens", {"label": "cli", "scopes": ["hosts:read", "hosts:write"]}).json["token"]
+    assert "home.dyn.example" in tamis(hosts, token, "create", NAME, "--wildcard", "yes")
+    key = tamis(hosts, token, "key", "add", NAME, "--label", "router").split()[0]
+    assert nic(hosts, "hostname=%s&myip=192.0.2.1" % NAME, NAME, key)[1] == "good 192.0.2.1\n"
+    shown = tamis(hosts, token, "show", NAME)
+    assert "192.0.2.1" in shown and "router" in shown and "active" in shown
+    assert json.loads(tamis(hosts, token, "show", NAME, "--json"))["addresses"]["a"] == "192.0.2.1"
+    assert [host["name"] for host in json.loads(tamis(hosts, token, "list", "--json"))] == [NAME]
+    assert "NAME" in tamis(hosts, token, "list") and NAME in tamis(hosts, token, "list")
+    assert "offline" in tamis(hosts, token, "set", NAME, "--state", "offline", "--aaaa-suffix", "::7")
+    assert hosts.records(NAME) == []
+    assert "some-value" in tamis(hosts, token, "txt", "add", NAME, "some-value")
+    tamis(hosts, token, "set", NAME, "--state", "active")
+    assert hosts.records("_acme-challenge." + NAME, "TXT") == ["some-value"]
+    assert "some-value" not in tamis(hosts, token, "txt", "delete", NAME)
+    path = os.path.join(hosts.directory, "hosts.csv")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("name\none.dyn.example\nwww.dyn.example\n")
+    said = tamis(hosts, token, "import", path, code=1)
+    assert "nothing is" in said and "reserved" in said
+    assert "1 hosts are made" in tamis(hosts, token, "import", path, "--partial", code=1)
+    key_id = json.loads(tamis(hosts, token, "show", NAME, "--json"))["keys"][0]["id"]
+    tamis(hosts, token, "key", "delete", NAME, key_id)
+    assert nic(hosts, "hostname=%s&myip=192.0.2.1" % NAME, NAME, key) == (401, "badauth\n")
+    tamis(hosts, token, "delete", NAME)
+    assert "there is no host" in tamis(hosts, token, "show", NAME, code=1)
+    assert "--help" in tamis(hosts, token, "key", "add", code=2)
