@@ -11,8 +11,10 @@
 #include "desk/desk_config.h"
 
 struct dns_updater;
+struct hosts;
 struct http;
 struct jobs;
+struct mailer;
 struct outbox;
 struct router;
 struct store_lock;
@@ -25,6 +27,8 @@ struct desk {
     struct http *http;
     struct outbox *outbox;
     struct jobs *jobs;
+    struct hosts *hosts;
+    struct mailer *mailer;           /* NULL: no section mail */
     struct dns_updater *dns_updater; /* NULL: no server takes updates */
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */

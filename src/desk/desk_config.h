@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/config_address.h"
 #include "base/error.h"
+#include "desk/report_class.h"
 #include "desk/store.h"
 
 struct desk_config_http {
@@ -49,12 +50,80 @@ struct desk_config_server {
     bool update;                       /* takes the UPDATEs: the first that says so */
 };
 
+/* What an account may have. The first plan is that of accounts which name none. */
+struct desk_config_plan {
+    char *name;
+    bool free;                 /* its hosts live in zones that say `free: yes` */
+    unsigned hosts_max;        /* of an account */
+    unsigned updates_per_hour; /* changes of an address family of a host */
+    unsigned expiry_days;      /* without an update until a host expires; 0: never */
+};
+
+/* A zone in which hosts live. */
+struct desk_config_zone {
+    char *name; /* lower case, A-labels, no last dot */
+    unsigned ttl_s;
+    bool free; /* also for free plans */
+};
+
+struct desk_config_hosts {
+    struct desk_config_zone *zones;
+    size_t zone_count;
+    struct desk_config_plan *plans; /* at least one */
+    size_t plan_count;
+    char **reserved; /* labels that nobody may take, beside those that are built in */
+    size_t reserved_count;
+    char **look_alikes; /* names of others that no label may imitate */
+    size_t look_alike_count;
+    bool agent_required; /* an update without User-Agent gets `badagent` */
+    char **agents_refused;
+    size_t agent_refused_count;
+    unsigned cache_max;  /* hosts, and sign-ins, that are kept in memory */
+    unsigned loaders;    /* threads that fetch what is not */
+    unsigned grace_days; /* that an expired host's name is still kept for its owner */
+};
+
+/* Mail that the desk sends. */
+struct desk_config_mail {
+    char *from; /* NULL: there is no section, and mail waits */
+    char *name; /* of the sender, for people; NULL: none */
+    char *bounces;
+    char *smtp;            /* "smtp://HOST:PORT" or smtps */
+    bool tls;              /* STARTTLS, and no mail without */
+    char *ca_file;         /* NULL: the system's */
+    char *user, *password; /* both or none */
+    unsigned timeout_s;    /* of one answer */
+};
+
+struct desk_config_appeals {
+    struct config_address *resolver; /* NULL: TXT records prove nothing */
+    unsigned prove_hours, decide_hours;
+    unsigned per_address_hourly; /* appeals of one client that has not signed in */
+/* Reports of abuse. */
+struct desk_config_reports {
+    struct { /* by the class's place in report_classes */
+        unsigned decide_hours, notice_hours;
+    } classes[REPORT_CLASS_COUNT];
+    struct config_address *lmtp; /* where an MTA hands in mail; NULL: nowhere */
+    unsigned mail_kib_max;       /* of a mail or another report */
+    unsigned evidence_item_kib_max, evidence_mib_max; /* of one piece, and of all that is kept */
+    unsigned evidence_days;                           /* kept after the decision */
+    unsigned duplicate_hours; /* in which the same report of the same reporter counts as one */
+    unsigned per_address_hourly; /* reports of one client that has not signed in */
+    unsigned answers_daily;      /* mails to one address that nobody has confirmed */
+    unsigned claim_minutes;      /* that a report is kept for the analyst who took it */
+};
+
 struct desk_config {
     char *path;      /* of the file, absolute */
     char *directory; /* that relative paths are relative to */
     char *state;     /* absolute folder, made on start when missing */
     struct desk_config_http http;
     struct desk_config_database database;
+    struct desk_config_mail mail;
+    struct desk_config_appeals appeals;
+    struct desk_config_hosts hosts;
+    struct desk_config_reports reports;
     struct desk_config_key *keys;
     size_t key_count;
     struct desk_config_server *servers;

@@ -60,18 +60,75 @@ struct raw_desk_server {
     bool *update;
 };
 
+struct raw_zone {
+    char *name;
+    unsigned *ttl;
+    bool *free;
+};
+
+struct raw_plan {
+    char *name;
+    bool *free;
+    unsigned *hosts_max, *updates_per_hour, *expiry_days;
+};
+
+struct raw_hosts {
+    char **reserved, **look_alikes, **agents_refused;
+    unsigned reserved_count, look_alikes_count, agents_refused_count;
+    bool *agent_required;
+    unsigned *cache_max, *loaders, *grace_days;
+};
+
+struct raw_mail {
+    char *from, *name, *bounces, *smtp, *ca_file, *user, *password_file, *password_env;
+    bool *tls;
+    unsigned *timeout;
+};
+
+struct raw_appeals {
+    char *resolver;
+    unsigned *prove_hours, *decide_hours, *per_address_hourly;
+};
+
+struct raw_report_class {
+    char *name;
+    unsigned *decide_hours, *notice_hours;
+};
+
+struct raw_reports {
+    struct raw_report_class *classes;
+    unsigned classes_count;
+    char *lmtp;
+    unsigned *mail_kib_max, *evidence_item_kib_max, *evidence_mib_max, *evidence_days;
+    unsigned *duplicate_hours, *per_address_hourly, *answers_daily, *claim_minutes;
+};
+
 struct raw_desk_config {
     struct raw_http *http;
     struct raw_database *database;
+    struct raw_mail *mail;
+    struct raw_appeals *appeals;
     char *state;
     struct raw_desk_key *keys;
     unsigned keys_count;
     struct raw_desk_server *servers;
     unsigned servers_count;
+    struct raw_hosts *hosts;
+    struct raw_reports *reports;
+    struct raw_zone *zones;
+    unsigned zones_count;
+    struct raw_plan *plans;
+    unsigned plans_count;
 };
 
 extern const cyaml_schema_field_t desk_http_fields[];
 extern const cyaml_schema_field_t desk_database_fields[];
+extern const cyaml_schema_field_t desk_hosts_fields[];
+extern const cyaml_schema_field_t desk_reports_fields[];
+extern const cyaml_schema_value_t desk_zone_schema;
+extern const cyaml_schema_value_t desk_plan_schema;
+extern const cyaml_schema_field_t desk_mail_fields[];
+extern const cyaml_schema_field_t desk_appeals_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
 
@@ -149,6 +206,18 @@ void desk_config_clear_http(struct desk_config *config);
 _must_check_ int desk_config_check_database(const struct desk_config_source *source,
                                             struct desk_config *config, struct error *ret_error);
 void desk_config_clear_database(struct desk_config *config);
+_must_check_ int desk_config_check_hosts(const struct desk_config_source *source,
+                                         struct desk_config *config, struct error *ret_error);
+void desk_config_clear_hosts(struct desk_config *config);
+_must_check_ int desk_config_check_mail(const struct desk_config_source *source,
+                                        struct desk_config *config, struct error *ret_error);
+void desk_config_clear_mail(struct desk_config *config);
+_must_check_ int desk_config_check_appeals(const struct desk_config_source *source,
+                                           struct desk_config *config, struct error *ret_error);
+void desk_config_clear_appeals(struct desk_config *config);
+_must_check_ int desk_config_check_reports(const struct desk_config_source *source,
+                                           struct desk_config *config, struct error *ret_error);
+void desk_config_clear_reports(struct desk_config *config);
 _must_check_ int desk_config_check_keys(const struct desk_config_source *source,
                                         struct desk_config *config, struct error *ret_error);
 void desk_config_clear_keys(struct desk_config *config);
