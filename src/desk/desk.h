@@ -12,6 +12,7 @@
 
 struct dns_updater;
 struct hosts;
+struct accounts;
 struct http;
 struct jobs;
 struct mailer;
@@ -26,6 +27,7 @@ struct desk {
     struct router *router;
     struct http *http;
     struct outbox *outbox;
+    struct accounts *accounts;
     struct jobs *jobs;
     struct hosts *hosts;
     struct mailer *mailer;           /* NULL: no section mail */

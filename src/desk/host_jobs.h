@@ -3,4 +3,4 @@
 
 #include "desk/jobs.h"
 
-job_fn host_seen_job, block_expire_job;
+job_fn host_seen_job, host_expire_job, block_expire_job;

@@ -46,7 +46,7 @@ static int wanted_read(struct store *store, const char *name, int64_t now_s,
     if (rc != -ENOENT)
         return rc; /* 0: it is blocked, so it has nothing */
     rc = host_row_find(store, name, &row, ret_error);
-    if (rc == -ENOENT || (rc == 0 && strcmp(row.state, "active") != 0))
+    if (rc == -ENOENT || (rc == 0 && (row.is_suspended || strcmp(row.state, "active") != 0)))
         return 0;
     if (rc == 0)
         rc = store_query(store, &ret_wanted->txt, ret_error,

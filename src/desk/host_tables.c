@@ -19,8 +19,9 @@ int host_row_find(struct store *store, const char *name, struct host_row *ret_ro
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
     int rc = store_query(store, &rows, ret_error,
-                         "SELECT id, account, state, wildcard, aaaa_suffix, clean FROM hosts "
-                         "WHERE name = $1",
+                         "SELECT h.id, h.account, h.state, h.wildcard, h.aaaa_suffix, h.clean, "
+                         "a.state FROM hosts h JOIN accounts a ON a.id = h.account "
+                         "WHERE h.name = $1",
                          store_text(name));
     if (rc < 0)
         return rc;
@@ -28,7 +29,8 @@ int host_row_find(struct store *store, const char *name, struct host_row *ret_ro
         return error_set(ret_error, -ENOENT, "there is no host %s", name);
     const char *suffix = store_row_text(rows, 0, 4);
     struct host_row row = {.wildcard = store_row_integer(rows, 0, 3) != 0,
-                           .is_clean = store_row_integer(rows, 0, 5) != 0};
+                           .is_clean = store_row_integer(rows, 0, 5) != 0,
+                           .is_suspended = strcmp(store_row_text(rows, 0, 6), "active") != 0};
     snprintf(row.id, sizeof(row.id), "%s", store_row_text(rows, 0, 0));
     snprintf(row.account, sizeof(row.account), "%s", store_row_text(rows, 0, 1));
     snprintf(row.state, sizeof(row.state), "%s", store_row_text(rows, 0, 2));

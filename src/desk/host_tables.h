@@ -26,6 +26,7 @@ struct host_row {
     char name[HOST_NAME_SIZE];
     char state[8]; /* active, offline, expired */
     bool wildcard;
+    bool is_suspended;             /* its account is not active */
     bool is_clean;                 /* false: the zone may still have what is not this host's */
     char suffix[HOST_SUFFIX_SIZE]; /* "": none */
 };

@@ -145,6 +145,7 @@ static const struct route routes[] = {
 
 static const struct job jobs[] = {
     {"block.expire", 10, block_expire_job},
+    {"host.expire", 3600, host_expire_job},
     {"host.seen", 300, host_seen_job},
 };
 
