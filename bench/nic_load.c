@@ -122,8 +122,13 @@ static void answer_take(struct connection *connection)
 {
     const ssize_t received = recv(connection->fd, connection->text + connection->received,
                                   sizeof(connection->text) - 1 - connection->received, 0);
-    if (received <= 0)
+    if (received <= 0) {
+        fprintf(stderr,
+                "nic_load: after %" PRIu64 " answers, of which the first wrong one \"%s\", "
+                "and %.1f s of waiting:\n",
+                load.answered, load.other, (double)(now_us() - connection->sent_us) / 1e6);
         die("the desk closed a connection");
+    }
     connection->received += (size_t)received;
     const char *body = body_find(connection);
     if (body == NULL)

@@ -193,7 +193,10 @@ class Provider:
                    word, str(first), str(count), str(round_number), str(connections or CONNECTIONS[word]), str(seconds)]
         account = machine.Account(self.stage.cores)
         before_ns, helpers_ns = measuring.cpu_ns(self.pids), measuring.cpu_ns(self.helper_pids)
-        load = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+        result = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+        self.desk.process.check_alive()  # says why it ended
+        result.check_returncode()
+        load = json.loads(result.stdout)
         used_s, helped_s = ((measuring.cpu_ns(pids) - ns) / 1e9
                             for pids, ns in ((self.pids, before_ns), (self.helper_pids, helpers_ns)))
         shares = account.close(used_s + helped_s)
