@@ -26,6 +26,9 @@ FRONT_DNSDIST_RATIO_MAX = 1.0
 MISS_DNSDIST_RATIO_MAX = 0.5  # of an answer that has to be asked for
 GOOD_LATE_MAX = 0.001  # of the queries for names that exist, in a flood of random ones
 FRONT_ORIGIN_RATE_MAX = 1.0  # of what the origin is to get
+DESK_FULL_SIZE = 1_000_000  # hosts that the rates of the desk are meant for
+DESK_NOCHG_PER_S_MIN = 15_000
+DESK_GOOD_PER_S_MIN = 5_000
 ACTIVE_S_MAX = {18_472: 0.1, 1_000_000: 1.5, 5_000_000: 5.0}
 
 PASS, SHORT, UNSURE = "PASS", "short", "unsure"
