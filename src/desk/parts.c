@@ -4,6 +4,8 @@
 const struct desk_part *const desk_parts[] = {
     &part_system,
     &part_mail,
+    &part_appeals,
+    &part_dns,
     &part_accounts,
 };
 

@@ -4,5 +4,7 @@
 #include "desk/part.h"
 
 extern const struct desk_part part_accounts;
+extern const struct desk_part part_appeals;
 extern const struct desk_part part_mail;
+extern const struct desk_part part_dns;
 extern const struct desk_part part_system;
