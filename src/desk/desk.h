@@ -11,6 +11,8 @@
 #include "desk/desk_config.h"
 
 struct dns_updater;
+struct hosts;
+struct accounts;
 struct http;
 struct jobs;
 struct mailer;
@@ -25,7 +27,9 @@ struct desk {
     struct router *router;
     struct http *http;
     struct outbox *outbox;
+    struct accounts *accounts;
     struct jobs *jobs;
+    struct hosts *hosts;
     struct mailer *mailer;           /* NULL: no section mail */
     struct dns_updater *dns_updater; /* NULL: no server takes updates */
     size_t parts_started;

@@ -110,10 +110,19 @@ struct desk_config_reports {
     unsigned mail_kib_max;       /* of a mail or another report */
     unsigned evidence_item_kib_max, evidence_mib_max; /* of one piece, and of all that is kept */
     unsigned evidence_days;                           /* kept after the decision */
-    unsigned duplicate_hours; /* in which the same report of the same reporter counts as one */
+    unsigned duplicate_hours;    /* in which the same report of the same reporter counts as one */
     unsigned per_address_hourly; /* reports of one client that has not signed in */
     unsigned answers_daily;      /* mails to one address that nobody has confirmed */
     unsigned claim_minutes;      /* that a report is kept for the analyst who took it */
+};
+
+/* For how many days what is kept; 0: for ever. */
+struct desk_config_retention {
+    unsigned unconfirmed_days;     /* accounts that nobody confirmed */
+    unsigned expired_tokens_days;  /* API tokens, after their end */
+    unsigned failed_outbox_days;   /* what could not be delivered */
+    unsigned audit_addresses_days; /* from where something was done */
+    unsigned audit_days;           /* that it was done */
 };
 
 struct desk_config {
@@ -126,6 +135,7 @@ struct desk_config {
     struct desk_config_appeals appeals;
     struct desk_config_hosts hosts;
     struct desk_config_reports reports;
+    struct desk_config_retention retention;
     struct desk_config_key *keys;
     size_t key_count;
     struct desk_config_server *servers;

@@ -3,10 +3,11 @@
 
 const struct desk_part *const desk_parts[] = {
     &part_system,
-    &part_mail,
-    &part_appeals,
     &part_dns,
+    &part_mail,
     &part_accounts,
+    &part_hosts,
+    &part_appeals,
 };
 
 const size_t desk_part_count = sizeof(desk_parts) / sizeof(desk_parts[0]);
