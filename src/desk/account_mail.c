@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "desk/accounts_internal.h"
+#include "desk/mail.h"
 
 /* `%s` is the mail's value; a text names no person and nothing that a stranger wrote, unless it is
  * the value. */
@@ -77,7 +78,7 @@ static const struct {
 int account_mail_put(struct store *store, int64_t now_ms, enum account_mail mail, const char *email,
                      const char *value, struct error *ret_error)
 {
-    char *text = NULL, id[ID_SIZE];
+    char *text = NULL;
     const char *format = mails[mail].text;
 
     assert(store_in_transaction(store));
@@ -87,12 +88,9 @@ int account_mail_put(struct store *store, int64_t now_ms, enum account_mail mail
 #pragma GCC diagnostic pop
     if (size < 0)
         return error_set(ret_error, -ENOMEM, "out of memory for a mail");
-    json_t *payload =
-        json_pack("{s:s, s:s, s:s}", "to", email, "subject", mails[mail].subject, "text", text);
-    int rc = payload != NULL
-                 ? outbox_put(store, now_ms, "mail", payload, now_ms / 1000, id, ret_error)
-                 : error_set(ret_error, -ENOMEM, "out of memory for a mail");
-    json_decref(payload);
+    int rc = mail_put(store, now_ms,
+                      &(struct mail){.to = email, .subject = mails[mail].subject, .text = text},
+                      ret_error);
     free(text);
     return rc;
 }

@@ -38,21 +38,22 @@ int appeal_get(struct store *store, const char *id, struct appeal *ret_appeal,
         return rc;
     if (store_rows_count(rows) == 0)
         return error_set(ret_error, -ENOENT, "there is no such appeal");
-    *ret_appeal = (struct appeal){.attempts = store_row_integer(rows, 0, 9),
-                                  .prove_by_s = store_row_integer(rows, 0, 10),
-                                  .decide_by_s = store_row_integer(rows, 0, 11)};
-    text_take(ret_appeal->id, sizeof(ret_appeal->id), id);
+    struct appeal appeal = {.attempts = store_row_integer(rows, 0, 9),
+                            .prove_by_s = store_row_integer(rows, 0, 10),
+                            .decide_by_s = store_row_integer(rows, 0, 11)};
+    text_take(appeal.id, sizeof(appeal.id), id);
     for (size_t i = 0; i < sizeof(against_names) / sizeof(against_names[0]); i++)
         if (strcmp(against_names[i], store_row_text(rows, 0, 0)) == 0)
-            ret_appeal->against = (enum appeal_against)i;
-    text_take(ret_appeal->name, sizeof(ret_appeal->name), store_row_text(rows, 0, 1));
-    text_take(ret_appeal->report, sizeof(ret_appeal->report), store_row_text(rows, 0, 2));
-    text_take(ret_appeal->order_id, sizeof(ret_appeal->order_id), store_row_text(rows, 0, 3));
-    text_take(ret_appeal->account, sizeof(ret_appeal->account), store_row_text(rows, 0, 4));
-    text_take(ret_appeal->challenge, sizeof(ret_appeal->challenge), store_row_text(rows, 0, 5));
-    text_take(ret_appeal->state, sizeof(ret_appeal->state), store_row_text(rows, 0, 6));
-    text_take(ret_appeal->assigned_to, sizeof(ret_appeal->assigned_to), store_row_text(rows, 0, 7));
-    text_take(ret_appeal->email, sizeof(ret_appeal->email), store_row_text(rows, 0, 8));
+            appeal.against = (enum appeal_against)i;
+    text_take(appeal.name, sizeof(appeal.name), store_row_text(rows, 0, 1));
+    text_take(appeal.report, sizeof(appeal.report), store_row_text(rows, 0, 2));
+    text_take(appeal.order_id, sizeof(appeal.order_id), store_row_text(rows, 0, 3));
+    text_take(appeal.account, sizeof(appeal.account), store_row_text(rows, 0, 4));
+    text_take(appeal.challenge, sizeof(appeal.challenge), store_row_text(rows, 0, 5));
+    text_take(appeal.state, sizeof(appeal.state), store_row_text(rows, 0, 6));
+    text_take(appeal.assigned_to, sizeof(appeal.assigned_to), store_row_text(rows, 0, 7));
+    text_take(appeal.email, sizeof(appeal.email), store_row_text(rows, 0, 8));
+    *ret_appeal = appeal; /* which `id` may be a part of */
     return 0;
 }
 

@@ -1,7 +1,9 @@
 #include "desk/txt_lookup.h"
 
 #include <errno.h>
+#include <libknot/consts.h>
 #include <libknot/descriptor.h>
+#include <libknot/dname.h>
 #include <sodium.h>
 #include <string.h>
 
