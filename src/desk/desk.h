@@ -10,6 +10,7 @@
 #include "desk/clock.h"
 #include "desk/desk_config.h"
 
+struct desk_orders;
 struct http;
 struct jobs;
 struct outbox;
@@ -24,6 +25,7 @@ struct desk {
     struct http *http;
     struct outbox *outbox;
     struct jobs *jobs;
+    struct desk_orders *orders;
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */
 };

@@ -60,6 +60,26 @@ struct raw_desk_server {
     bool *update;
 };
 
+struct raw_order_budget {
+    unsigned *live, *shared, *cuts;
+};
+
+struct raw_rehearse {
+    char **zones;
+    unsigned zones_count;
+    char *server;
+    unsigned *valid_hours;
+};
+
+struct raw_desk_orders {
+    char **listen, **notify;
+    unsigned listen_count, notify_count;
+    char *catalog, *suffix, *key, *keyring, *signing_key;
+    unsigned *hold_seconds;
+    struct raw_order_budget *collateral_budget;
+    struct raw_rehearse *rehearse;
+};
+
 struct raw_desk_config {
     struct raw_http *http;
     struct raw_database *database;
@@ -68,12 +88,14 @@ struct raw_desk_config {
     unsigned keys_count;
     struct raw_desk_server *servers;
     unsigned servers_count;
+    struct raw_desk_orders *orders;
 };
 
 extern const cyaml_schema_field_t desk_http_fields[];
 extern const cyaml_schema_field_t desk_database_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
+extern const cyaml_schema_field_t desk_orders_fields[];
 
 /* ---- Checks ---- */
 
@@ -156,6 +178,10 @@ void desk_config_clear_keys(struct desk_config *config);
 _must_check_ int desk_config_check_servers(const struct desk_config_source *source,
                                            struct desk_config *config, struct error *ret_error);
 void desk_config_clear_servers(struct desk_config *config);
+/* After keys and servers. */
+_must_check_ int desk_config_check_orders(const struct desk_config_source *source,
+                                          struct desk_config *config, struct error *ret_error);
+void desk_config_clear_orders(struct desk_config *config);
 
 /* The key of a name that stands at `place`. */
 _must_check_ int desk_config_key_find(const struct desk_config_source *source,

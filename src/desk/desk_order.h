@@ -24,10 +24,10 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "desk/change.h"
 #include "desk/ids.h"
 #include "desk/store.h"
 
+struct change; /* desk/change.h */
 struct desk;
 
 #define DESK_ORDER_NAME_SIZE 64 /* the document's id, with its NUL */
