@@ -36,7 +36,7 @@ struct desk;
 struct desk_order_draft {
     const char *document; /* YAML of tamis-order(5), or JSON of the same; no names-file */
     size_t document_size;
-    const char *path;       /* what errors call it, as "#/document" */
+    const char *path;       /* what errors call it, as "/document" */
     const json_t *contacts; /* array of mail addresses beside the provider's, or NULL */
     const char *report;     /* id of what led to it, or NULL */
     int64_t sealed_until_s; /* 0: not sealed */

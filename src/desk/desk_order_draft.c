@@ -70,7 +70,7 @@ int order_document_load(const struct desk *desk, const char *path, const char *t
         return error_set(ret_error, rc, "out of memory for the document");
     /* Whatever is wrong with it, it is what was sent. */
     if (why.line > 0)
-        return error_set_at(ret_error, -EINVAL, path, 0, "line %u: %s", why.line, why.text);
+        return error_set_at(ret_error, -EINVAL, path, 0, "line %u, %s", why.line, why.text);
     return error_set_at(ret_error, -EINVAL, path, 0, "%s", why.text);
 }
 
@@ -86,7 +86,7 @@ int order_stored_load(const struct desk *desk, struct store *store, const char *
     if (store_rows_count(rows) == 0)
         return error_set(ret_error, -ENOENT, "there is no such order");
     const char *text = store_row_text(rows, 0, 0);
-    return order_document_load(desk, "#/document", text, strlen(text), ret_order, ret_error);
+    return order_document_load(desk, "/document", text, strlen(text), ret_order, ret_error);
 }
 
 static void hash_document(const struct desk_order_draft *draft,
@@ -172,11 +172,11 @@ static int contacts_check(const json_t *contacts, struct error *ret_error)
     size_t index;
 
     if (json_array_size(contacts) > CONTACTS_MAX)
-        return error_set_at(ret_error, -EINVAL, "#/contacts", 0, "are more than %d: take fewer",
+        return error_set_at(ret_error, -EINVAL, "/contacts", 0, "are more than %d: take fewer",
                             CONTACTS_MAX);
     json_array_foreach(contacts, index, contact) {
         if (!json_is_string(contact) || !email_normalize(json_string_value(contact), email))
-            return error_set_at(ret_error, -EINVAL, "#/contacts", 0,
+            return error_set_at(ret_error, -EINVAL, "/contacts", 0,
                                 "the entry %zu is no mail address: correct it", index);
     }
     return 0;
@@ -186,7 +186,7 @@ int desk_order_draft_check(const struct desk_order_draft *draft, int64_t now_s,
                            struct error *ret_error)
 {
     if (draft->sealed_until_s != 0 && draft->sealed_until_s <= now_s)
-        return error_set_at(ret_error, -EINVAL, "#/sealed_until", 0,
+        return error_set_at(ret_error, -EINVAL, "/sealed_until", 0,
                             "is in the past: leave it out, or give a later time");
     return contacts_check(draft->contacts, ret_error);
 }

@@ -155,7 +155,7 @@ int order_notify(struct desk *desk, struct store *store, const struct change *ch
                       order_row_is(row, "draft") ? "rehearse it first" : "notice was given already",
                       ret_error);
     if (due_s > now_s && (row->sealed_until_s == 0 || due_s > row->sealed_until_s))
-        return error_set_at(ret_error, -EEXIST, "#/delay_until", 0,
+        return error_set_at(ret_error, -EEXIST, "/delay_until", 0,
                             "only a sealed order delays notice, until it opens at the latest: "
                             "give notice now");
     due_s = due_s > now_s ? due_s : now_s;

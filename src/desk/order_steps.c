@@ -161,7 +161,7 @@ static int amended_work(struct step *step, struct store *store, struct error *re
     if (step->document != NULL) {
         const struct desk_order_draft draft = {.document = step->document,
                                                .document_size = strlen(step->document),
-                                               .path = "#/document"};
+                                               .path = "/document"};
         rc = order_document_narrow(request_desk(step->request), store, &step->change, &step->row,
                                    &draft, step->reason, ret_error);
     }
@@ -171,7 +171,7 @@ static int amended_work(struct step *step, struct store *store, struct error *re
             rc = exempt_one(step, store, json_string_value(name), step->row.id, ret_error);
     }
     if (rc == 0 && step->document == NULL && step->count == 0)
-        rc = error_set_at(ret_error, -EEXIST, "#/exempt", 0,
+        rc = error_set_at(ret_error, -EEXIST, "/exempt", 0,
                           "the order lists none of these, or exempts them already");
     return rc;
 }

@@ -67,7 +67,7 @@ static int drafting_read(struct drafting *drafting, bool is_new, struct error *r
     if (rc == 0 && drafting->document != NULL) {
         draft->document = drafting->document;
         draft->document_size = strlen(drafting->document);
-        draft->path = "#/document";
+        draft->path = "/document";
     }
     return rc;
 }

@@ -157,7 +157,7 @@ def test_an_order_over_its_own_budget_is_never_approved(farm, desk_unstarted):
 
 
 @pytest.mark.parametrize("document, problem", [
-    ("id: [", "document"),
+    ("id: [", "line 1"),
     ({"id": "x", "names-file": "/etc/passwd"}, "names-file"),
     ({"id": "x", "names": ["h1.a.example"], "ends": "2014-07-14T12:00:00Z",
       "starts": "2014-07-01T12:00:00Z"}, "ended"),
@@ -404,13 +404,31 @@ def test_other_peoples_secondary_follows_the_catalog(farm, desk_unstarted):
     made = OrderDesk(farm, desk_unstarted, others=[knot])
     made.active("t-1", ["h1.a.example"])
     knot.run(["knotd", "-c", knot.write("catalog.conf", """\
-server: { listen: %s@%d, rundir: %s }
-log: [ { target: stderr, any: info } ]
-control: { listen: %s }
-database: { storage: %s }
-key: [ { id: xfr, algorithm: hmac-sha256, secret: bm90LWEtcmVhbC1zZWNyZXQ= } ]
-remote: [ { id: desk, address: %s@%d, key: xfr } ]
-acl: [ { id: told, key: xfr, action: notify }, { id: all, address: 127.0.0.0/8, action: transfer } ]
+server:
+    listen: %s@%d
+    rundir: %s
+log:
+  - target: stderr
+    any: info
+control:
+    listen: %s
+database:
+    storage: %s
+key:
+  - id: xfr
+    algorithm: hmac-sha256
+    secret: bm90LWEtcmVhbC1zZWNyZXQ=
+remote:
+  - id: desk
+    address: %s@%d
+    key: xfr
+acl:
+  - id: told
+    key: xfr
+    action: notify
+  - id: all
+    address: 127.0.0.0/8
+    action: transfer
 template:
   - id: default
     storage: %s
