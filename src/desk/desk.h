@@ -11,6 +11,8 @@
 #include "desk/desk_config.h"
 
 struct desk_orders;
+struct dns_updater;
+struct accounts;
 struct http;
 struct jobs;
 struct outbox;
@@ -24,8 +26,10 @@ struct desk {
     struct router *router;
     struct http *http;
     struct outbox *outbox;
+    struct accounts *accounts;
     struct jobs *jobs;
     struct desk_orders *orders;
+    struct dns_updater *dns_updater; /* NULL: no server takes updates */
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */
 };

@@ -80,6 +80,30 @@ struct raw_desk_orders {
     struct raw_rehearse *rehearse;
 };
 
+struct raw_zone {
+    char *name;
+    unsigned *ttl;
+    bool *free;
+};
+
+struct raw_plan {
+    char *name;
+    bool *free;
+    unsigned *hosts_max, *updates_per_hour, *expiry_days;
+};
+
+struct raw_hosts {
+    char **reserved, **look_alikes, **agents_refused;
+    unsigned reserved_count, look_alikes_count, agents_refused_count;
+    bool *agent_required;
+    unsigned *cache_max, *loaders, *grace_days;
+};
+
+struct raw_retention {
+    unsigned *unconfirmed_days, *expired_tokens_days, *failed_outbox_days;
+    unsigned *audit_addresses_days, *audit_days;
+};
+
 struct raw_desk_config {
     struct raw_http *http;
     struct raw_database *database;
@@ -89,10 +113,20 @@ struct raw_desk_config {
     struct raw_desk_server *servers;
     unsigned servers_count;
     struct raw_desk_orders *orders;
+    struct raw_hosts *hosts;
+    struct raw_zone *zones;
+    unsigned zones_count;
+    struct raw_plan *plans;
+    unsigned plans_count;
+    struct raw_retention *retention;
 };
 
 extern const cyaml_schema_field_t desk_http_fields[];
 extern const cyaml_schema_field_t desk_database_fields[];
+extern const cyaml_schema_field_t desk_hosts_fields[];
+extern const cyaml_schema_value_t desk_zone_schema;
+extern const cyaml_schema_value_t desk_plan_schema;
+extern const cyaml_schema_field_t desk_retention_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
 extern const cyaml_schema_field_t desk_orders_fields[];
@@ -171,6 +205,12 @@ void desk_config_clear_http(struct desk_config *config);
 _must_check_ int desk_config_check_database(const struct desk_config_source *source,
                                             struct desk_config *config, struct error *ret_error);
 void desk_config_clear_database(struct desk_config *config);
+_must_check_ int desk_config_check_hosts(const struct desk_config_source *source,
+                                         struct desk_config *config, struct error *ret_error);
+void desk_config_clear_hosts(struct desk_config *config);
+_must_check_ int desk_config_check_retention(const struct desk_config_source *source,
+                                             struct desk_config *config, struct error *ret_error);
+void desk_config_clear_retention(struct desk_config *config);
 _must_check_ int desk_config_check_keys(const struct desk_config_source *source,
                                         struct desk_config *config, struct error *ret_error);
 void desk_config_clear_keys(struct desk_config *config);
@@ -178,7 +218,7 @@ void desk_config_clear_keys(struct desk_config *config);
 _must_check_ int desk_config_check_servers(const struct desk_config_source *source,
                                            struct desk_config *config, struct error *ret_error);
 void desk_config_clear_servers(struct desk_config *config);
-/* After keys and servers. */
+/* After keys, servers and hosts. */
 _must_check_ int desk_config_check_orders(const struct desk_config_source *source,
                                           struct desk_config *config, struct error *ret_error);
 void desk_config_clear_orders(struct desk_config *config);
