@@ -15,6 +15,7 @@ struct dns_updater;
 struct accounts;
 struct http;
 struct jobs;
+struct mailer;
 struct outbox;
 struct router;
 struct store_lock;
@@ -29,6 +30,7 @@ struct desk {
     struct accounts *accounts;
     struct jobs *jobs;
     struct desk_orders *orders;
+    struct mailer *mailer;           /* NULL: no section mail */
     struct dns_updater *dns_updater; /* NULL: no server takes updates */
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */

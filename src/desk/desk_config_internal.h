@@ -104,9 +104,22 @@ struct raw_retention {
     unsigned *audit_addresses_days, *audit_days;
 };
 
+struct raw_mail {
+    char *from, *name, *bounces, *smtp, *ca_file, *user, *password_file, *password_env;
+    bool *tls;
+    unsigned *timeout;
+};
+
+struct raw_appeals {
+    char *resolver;
+    unsigned *prove_hours, *decide_hours, *per_address_hourly;
+};
+
 struct raw_desk_config {
     struct raw_http *http;
     struct raw_database *database;
+    struct raw_mail *mail;
+    struct raw_appeals *appeals;
     char *state;
     struct raw_desk_key *keys;
     unsigned keys_count;
@@ -127,6 +140,8 @@ extern const cyaml_schema_field_t desk_hosts_fields[];
 extern const cyaml_schema_value_t desk_zone_schema;
 extern const cyaml_schema_value_t desk_plan_schema;
 extern const cyaml_schema_field_t desk_retention_fields[];
+extern const cyaml_schema_field_t desk_mail_fields[];
+extern const cyaml_schema_field_t desk_appeals_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
 extern const cyaml_schema_field_t desk_orders_fields[];
@@ -211,6 +226,12 @@ void desk_config_clear_hosts(struct desk_config *config);
 _must_check_ int desk_config_check_retention(const struct desk_config_source *source,
                                              struct desk_config *config, struct error *ret_error);
 void desk_config_clear_retention(struct desk_config *config);
+_must_check_ int desk_config_check_mail(const struct desk_config_source *source,
+                                        struct desk_config *config, struct error *ret_error);
+void desk_config_clear_mail(struct desk_config *config);
+_must_check_ int desk_config_check_appeals(const struct desk_config_source *source,
+                                           struct desk_config *config, struct error *ret_error);
+void desk_config_clear_appeals(struct desk_config *config);
 _must_check_ int desk_config_check_keys(const struct desk_config_source *source,
                                         struct desk_config *config, struct error *ret_error);
 void desk_config_clear_keys(struct desk_config *config);

@@ -5,4 +5,5 @@
 
 extern const struct desk_part part_accounts;
 extern const struct desk_part part_orders;
+extern const struct desk_part part_mail;
 extern const struct desk_part part_system;
