@@ -63,10 +63,10 @@ struct desk_config_orders {
     const struct desk_config_key *key; /* that transfers are asked for with */
     struct desk_config_notify *notify;
     size_t notify_count;
-    unsigned hold_s;                          /* of an order that touches an interest */
-    uint64_t live_max, shared_max, cuts_max;  /* above them two people approve; UINT64_MAX: none */
-    unsigned rehearsal_valid_s;               /* an older rehearsal is not approved */
-    char **rehearse_zones;                    /* names as text */
+    unsigned hold_s;                         /* of an order that touches an interest */
+    uint64_t live_max, shared_max, cuts_max; /* above them two people approve; UINT64_MAX: none */
+    unsigned rehearsal_valid_s;              /* an older rehearsal is not approved */
+    char **rehearse_zones;                   /* names as text */
     size_t rehearse_zone_count;
     const struct desk_config_server *rehearse_from; /* NULL: there is no server */
     char *keyring;     /* path of the public keys of signers; NULL: signatures are not judged */

@@ -107,9 +107,8 @@ static int notifies_check(const struct desk_config_source *source, struct desk_c
 
 /* Whoever may transfer the zones reads every name of every order: never without a key. */
 static int publication_check(const struct desk_config_source *source, struct desk_config *config,
-                             struct error *ret_error)
+                             const struct raw_desk_orders *raw, struct error *ret_error)
 {
-    const struct raw_desk_orders *raw = source->raw->orders;
     struct desk_config_orders *orders = &config->orders;
 
     if (raw->listen_count == 0)
@@ -164,59 +163,63 @@ static int server_find(const struct desk_config_source *source, const struct des
 }
 
 static int rehearse_check(const struct desk_config_source *source, struct desk_config *config,
-                          struct error *ret_error)
+                          const struct raw_rehearse *raw, struct error *ret_error)
 {
     const struct raw_rehearse nothing = {0};
-    const struct raw_rehearse *raw = source->raw->orders->rehearse;
     struct desk_config_orders *orders = &config->orders;
     unsigned hours = 0;
 
     raw = raw != NULL ? raw : &nothing;
-    int rc =
-        desk_config_number(source, desk_config_place("orders.rehearse.valid-hours"),
-                           raw->valid_hours, 24, 1, VALID_MAX_H, &hours, ret_error);
+    int rc = desk_config_number(source, desk_config_place("orders.rehearse.valid-hours"),
+                                raw->valid_hours, 24, 1, VALID_MAX_H, &hours, ret_error);
     orders->rehearsal_valid_s = hours * HOUR_S;
     if (rc == 0)
         rc = server_find(source, config, raw->server, &orders->rehearse_from, ret_error);
-    if (rc < 0 || raw->zones_count == 0)
+    /* By default the zones in which hosts live. */
+    size_t count = raw->zones_count > 0 ? raw->zones_count : config->hosts.zone_count;
+    if (rc < 0 || count == 0)
         return rc;
-    orders->rehearse_zones = calloc(raw->zones_count, sizeof(char *));
+    orders->rehearse_zones = calloc(count, sizeof(char *));
     if (orders->rehearse_zones == NULL)
         return desk_config_out_of_memory(ret_error);
-    orders->rehearse_zone_count = raw->zones_count;
-    for (unsigned i = 0; i < raw->zones_count && rc == 0; i++)
-        rc = name_take(source, desk_config_place("orders.rehearse.zones.%u", i), raw->zones[i], 0,
+    orders->rehearse_zone_count = count;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = name_take(source, desk_config_place("orders.rehearse.zones.%zu", i),
+                       raw->zones_count > 0 ? raw->zones[i] : config->hosts.zones[i].name, 0,
                        &orders->rehearse_zones[i], ret_error);
+    return rc;
+}
+
+static int files_check(const struct desk_config_source *source, struct desk_config *config,
+                       const struct raw_desk_orders *raw, struct error *ret_error)
+{
+    struct desk_config_orders *orders = &config->orders;
+    int rc = 0;
+
+    if (raw->keyring != NULL)
+        rc = desk_config_file(source, config, desk_config_place("orders.keyring"), "the keyring",
+                              raw->keyring, &orders->keyring, ret_error);
+    if (rc == 0 && raw->signing_key != NULL)
+        rc = desk_config_file(source, config, desk_config_place("orders.signing-key"),
+                              "the signing key", raw->signing_key, &orders->signing_key, ret_error);
     return rc;
 }
 
 int desk_config_check_orders(const struct desk_config_source *source, struct desk_config *config,
                              struct error *ret_error)
 {
-    static struct raw_desk_orders nothing;
-    const struct raw_desk_config *given = source->raw;
-    struct raw_desk_config with = *given;
-    struct desk_config_source filled = {.yaml = source->yaml, .raw = &with};
-    struct desk_config_orders *orders = &config->orders;
+    const struct raw_desk_orders nothing = {0};
+    const struct raw_desk_orders *raw =
+        source->raw->orders != NULL ? source->raw->orders : &nothing;
 
-    if (with.orders == NULL)
-        with.orders = &nothing;
-    const struct raw_desk_orders *raw = with.orders;
-    int rc = publication_check(&filled, config, ret_error);
+    int rc = publication_check(source, config, raw, ret_error);
     if (rc == 0)
-        rc = desk_config_number(&filled, desk_config_place("orders.hold-seconds"),
-                                raw->hold_seconds, 24 * HOUR_S, 0, HOLD_MAX_S, &orders->hold_s,
-                                ret_error);
-    budget_take(raw->collateral_budget, orders);
+        rc = desk_config_number(source, desk_config_place("orders.hold-seconds"), raw->hold_seconds,
+                                24 * HOUR_S, 0, HOLD_MAX_S, &config->orders.hold_s, ret_error);
+    budget_take(raw->collateral_budget, &config->orders);
     if (rc == 0)
-        rc = rehearse_check(&filled, config, ret_error);
-    if (rc == 0 && raw->keyring != NULL)
-        rc = desk_config_file(&filled, config, desk_config_place("orders.keyring"), "the keyring",
-                              raw->keyring, &orders->keyring, ret_error);
-    if (rc == 0 && raw->signing_key != NULL)
-        rc = desk_config_file(&filled, config, desk_config_place("orders.signing-key"),
-                              "the signing key", raw->signing_key, &orders->signing_key, ret_error);
-    return rc;
+        rc = rehearse_check(source, config, raw->rehearse, ret_error);
+    return rc < 0 ? rc : files_check(source, config, raw, ret_error);
 }
 
 void desk_config_clear_orders(struct desk_config *config)

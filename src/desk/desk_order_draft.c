@@ -174,7 +174,8 @@ static int contacts_check(const json_t *contacts, struct error *ret_error)
     if (json_array_size(contacts) > CONTACTS_MAX)
         return error_set_at(ret_error, -EINVAL, "/contacts", 0, "are more than %d: take fewer",
                             CONTACTS_MAX);
-    json_array_foreach(contacts, index, contact) {
+    json_array_foreach(contacts, index, contact)
+    {
         if (!json_is_string(contact) || !email_normalize(json_string_value(contact), email))
             return error_set_at(ret_error, -EINVAL, "/contacts", 0,
                                 "the entry %zu is no mail address: correct it", index);
@@ -376,9 +377,9 @@ int order_document_narrow(struct desk *desk, struct store *store, const struct c
     if (rc == 0)
         rc = order_row_get(store, row->id, &amended, ret_error);
     if (rc == 0)
-        rc = order_event(store, change, &amended, "order.amended",
-                         json_pack("{s:s, s:s}", "reason", reason, "document_sha256",
-                                   amended.document_hash),
-                         ret_error);
+        rc = order_event(
+            store, change, &amended, "order.amended",
+            json_pack("{s:s, s:s}", "reason", reason, "document_sha256", amended.document_hash),
+            ret_error);
     return rc;
 }

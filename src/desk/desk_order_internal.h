@@ -23,7 +23,7 @@ struct desk_orders {
     struct keyring *keyring; /* NULL: signatures are not judged */
     struct signing_key signing_key;
     bool has_signing_key;
-    pthread_mutex_t rehearsing; /* whole zones are in memory meanwhile: one at a time */
+    pthread_mutex_t rehearsing;       /* whole zones are in memory meanwhile: one at a time */
     struct zone_publisher *publisher; /* NULL: no server gets anything */
 };
 
@@ -48,10 +48,10 @@ _must_check_ int order_row_get(struct store *store, const char *id, struct order
                                struct error *ret_error);
 
 /* The columns that order_row_read() reads, for SELECTs of other files. */
-#define ORDER_COLUMNS                                                                        \
-    "id, name, state, kind, action, authority, notice, document_hash, salt, version, "       \
-    "starts_at, ends_at, name_count, subtree_count, exempt_count, is_signed, exceeds_own, "  \
-    "exceeds_desk, sealed_until, opened_at, rehearsed_at, notified_at, notice_due_at, "      \
+#define ORDER_COLUMNS                                                                       \
+    "id, name, state, kind, action, authority, notice, document_hash, salt, version, "      \
+    "starts_at, ends_at, name_count, subtree_count, exempt_count, is_signed, exceeds_own, " \
+    "exceeds_desk, sealed_until, opened_at, rehearsed_at, notified_at, notice_due_at, "     \
     "approved_at, activated_at, ended_at, created_at, updated_at, serial, end_reason"
 void order_row_read(const struct store_rows *rows, size_t row, struct order_row *ret_row);
 
@@ -131,8 +131,7 @@ _must_check_ int order_rehearsed(struct store *store, const struct change *chang
                                  struct error *ret_error);
 /* `due_s`: when the notice goes out; 0: at once. */
 _must_check_ int order_notify(struct desk *desk, struct store *store, const struct change *change,
-                              const struct order_row *row, int64_t due_s,
-                              struct error *ret_error);
+                              const struct order_row *row, int64_t due_s, struct error *ret_error);
 _must_check_ int order_approve(struct desk *desk, struct store *store, const struct change *change,
                                const struct order_row *row, struct error *ret_error);
 _must_check_ int order_activate(struct store *store, const struct change *change,
@@ -144,7 +143,8 @@ _must_check_ int orders_expire(struct desk *desk, struct store *store, int64_t n
 
 /* Different people who must approve, and those who have. */
 _must_check_ int order_approvals(struct store *store, const struct order_row *row,
-                                 unsigned *ret_needed, unsigned *ret_given, struct error *ret_error);
+                                 unsigned *ret_needed, unsigned *ret_given,
+                                 struct error *ret_error);
 
 /* ---- Rehearsal ---- */
 

@@ -36,13 +36,26 @@ void order_row_read(const struct store_rows *rows, size_t row, struct order_row 
     };
     int64_t flags[3];
     int64_t *const numbers[] = {
-        &ret_row->version,        &ret_row->starts_s,       &ret_row->ends_s,
-        &ret_row->name_count,     &ret_row->subtree_count,  &ret_row->exempt_count,
-        &flags[0],                &flags[1],                &flags[2],
-        &ret_row->sealed_until_s, &ret_row->opened_at_s,    &ret_row->rehearsed_at_s,
-        &ret_row->notified_at_s,  &ret_row->notice_due_s,   &ret_row->approved_at_s,
-        &ret_row->activated_at_s, &ret_row->ended_at_s,     &ret_row->created_at_s,
-        &ret_row->updated_at_s,   &ret_row->serial,
+        &ret_row->version,
+        &ret_row->starts_s,
+        &ret_row->ends_s,
+        &ret_row->name_count,
+        &ret_row->subtree_count,
+        &ret_row->exempt_count,
+        &flags[0],
+        &flags[1],
+        &flags[2],
+        &ret_row->sealed_until_s,
+        &ret_row->opened_at_s,
+        &ret_row->rehearsed_at_s,
+        &ret_row->notified_at_s,
+        &ret_row->notice_due_s,
+        &ret_row->approved_at_s,
+        &ret_row->activated_at_s,
+        &ret_row->ended_at_s,
+        &ret_row->created_at_s,
+        &ret_row->updated_at_s,
+        &ret_row->serial,
     };
     const size_t text_count = sizeof(texts) / sizeof(texts[0]);
     const size_t number_count = sizeof(numbers) / sizeof(numbers[0]);
@@ -151,9 +164,9 @@ json_t *order_row_json(const struct order_row *row, int64_t now_s)
         rc = json_object_set_new(json, "notice",
                                  row->notice[0] != '\0' ? json_string(row->notice) : json_null());
     if (rc == 0)
-        rc = json_object_set_new(
-            json, "end_reason",
-            row->end_reason[0] != '\0' ? json_string(row->end_reason) : json_null());
+        rc = json_object_set_new(json, "end_reason",
+                                 row->end_reason[0] != '\0' ? json_string(row->end_reason)
+                                                            : json_null());
     if (rc == 0)
         return json;
     json_decref(json);
@@ -177,12 +190,12 @@ static json_t *entry_make(const struct order_row *row, const struct change *chan
     if (entry == NULL || !order_row_is_public(row, change->now_ms / 1000))
         return entry;
     sodium_bin2hex(salt, sizeof(salt), row->salt, sizeof(row->salt));
-    json_t *open = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "id", row->name, "salt", salt,
-        "document_sha256", row->document_hash, "kind", row->kind, "authority", row->authority,
-        "action", row->action, "starts", clock_text(row->starts_s, starts), "ends",
-        clock_text(row->ends_s, ends), "names", (json_int_t)row->name_count, "subtrees",
-        (json_int_t)row->subtree_count);
+    json_t *open =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "id", row->name, "salt",
+                  salt, "document_sha256", row->document_hash, "kind", row->kind, "authority",
+                  row->authority, "action", row->action, "starts",
+                  clock_text(row->starts_s, starts), "ends", clock_text(row->ends_s, ends), "names",
+                  (json_int_t)row->name_count, "subtrees", (json_int_t)row->subtree_count);
     int rc = open != NULL ? json_object_update(entry, open) : -1;
     if (rc == 0 && detail != NULL)
         rc = json_object_set(entry, "detail", (json_t *)detail);
@@ -203,7 +216,7 @@ static int event_insert(struct store *store, const struct change *change,
 
     if (detail != NULL && text == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory for an event");
-    id_make("evt", change->now_ms, id);
+    id_make(ID_EVENT, change->now_ms, id);
     int rc = store_change(
         store, NULL, ret_error,
         "INSERT INTO order_events (id, order_id, at, action, account, role, detail, ledger) "
@@ -223,9 +236,10 @@ int order_event(struct store *store, const struct change *change, const struct o
 
     assert(store_in_transaction(store));
     json_t *entry = entry_make(row, change, detail);
-    int rc = entry != NULL
-                 ? ledger_queue_put(store, change->now_ms, action, row->id, entry, ledger, ret_error)
-                 : error_set(ret_error, -ENOMEM, "out of memory for an entry of the ledger");
+    int rc =
+        entry != NULL
+            ? ledger_queue_put(store, change->now_ms, action, row->id, entry, ledger, ret_error)
+            : error_set(ret_error, -ENOMEM, "out of memory for an entry of the ledger");
     json_decref(entry);
     if (rc == 0)
         rc = event_insert(store, change, row, action, detail, ledger, ret_error);

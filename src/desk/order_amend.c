@@ -70,12 +70,12 @@ static int order_exempt(void *context, const char *id, struct error *ret_error)
 
     if (exemption->order != NULL && strcmp(exemption->order, id) != 0)
         return 0;
-    int rc = store_change(exempting->store, &changed, ret_error,
-                          "INSERT INTO order_exemptions (order_id, name, reason, reference, at) "
-                          "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (order_id, name) DO NOTHING",
-                          store_text(id), store_text(exemption->name),
-                          store_text(exemption->reason), store_text(exemption->reference),
-                          store_integer(now_s));
+    int rc =
+        store_change(exempting->store, &changed, ret_error,
+                     "INSERT INTO order_exemptions (order_id, name, reason, reference, at) "
+                     "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (order_id, name) DO NOTHING",
+                     store_text(id), store_text(exemption->name), store_text(exemption->reason),
+                     store_text(exemption->reference), store_integer(now_s));
     if (rc < 0 || changed == 0)
         return rc;
     exempting->count++;
@@ -145,9 +145,9 @@ static int consider(void *context, const char *id, struct error *ret_error)
         return rc;
     bool is_in_force = row.starts_s <= finding->now_s && row.ends_s > finding->now_s &&
                        strcmp(row.action, "observe") != 0;
-    bool is_first = !finding->has || row.starts_s < finding->best.starts_s ||
-                    (row.starts_s == finding->best.starts_s &&
-                     strcmp(row.name, finding->best.name) < 0);
+    bool is_first =
+        !finding->has || row.starts_s < finding->best.starts_s ||
+        (row.starts_s == finding->best.starts_s && strcmp(row.name, finding->best.name) < 0);
     if (is_in_force && is_first) {
         finding->best = row;
         finding->has = true;

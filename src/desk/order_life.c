@@ -2,11 +2,13 @@
  * function in one transaction, and none can be skipped. */
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "desk/change.h"
 #include "desk/desk_order_internal.h"
+#include "desk/mail.h"
 #include "desk/outbox.h"
 #include "desk/zone_publisher.h"
 #include "order/rehearsal.h"
@@ -22,10 +24,9 @@ static int refuse(const struct order_row *row, const char *remedy, struct error 
 static int state_set(struct store *store, const struct change *change, const struct order_row *row,
                      const char *state, struct error *ret_error)
 {
-    return store_change(store, NULL, ret_error,
-                        "UPDATE orders SET state = $1, updated_at = $2 WHERE id = $3",
-                        store_text(state), store_integer(change->now_ms / 1000),
-                        store_text(row->id));
+    return store_change(
+        store, NULL, ret_error, "UPDATE orders SET state = $1, updated_at = $2 WHERE id = $3",
+        store_text(state), store_integer(change->now_ms / 1000), store_text(row->id));
 }
 
 /* Notes an event with the row as the change left it. */
@@ -102,17 +103,16 @@ int order_rehearsed(struct store *store, const struct change *change, const stru
 
 /* ---- Notified ---- */
 
-static json_t *notice_mail(const struct desk *desk, const struct order_row *row, const char *to)
+/* What the contacts are told: all but the names, which the notice's page lists once it may. */
+static void notice_write(const struct order_row *row, char *ret_text, size_t size)
 {
     char starts[CLOCK_TEXT_SIZE], ends[CLOCK_TEXT_SIZE];
 
-    clock_text(row->starts_s, starts);
-    clock_text(row->ends_s, ends);
-    return json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s+}}", "to", to,
-                     "template", "order.notice", "subject", row->id, "values", "order", row->name,
-                     "kind", row->kind, "authority", row->authority, "action", row->action,
-                     "starts", starts, "ends", ends, "names", (json_int_t)row->name_count, "notice",
-                     desk->config->http.base, "/orders/");
+    snprintf(ret_text, size,
+             "By order of %s (%s), %" PRId64 " names and %" PRId64
+             " subtrees get the answer \"%s\" from %s to %s.",
+             row->authority, row->kind, row->name_count, row->subtree_count, row->action,
+             clock_text(row->starts_s, starts), clock_text(row->ends_s, ends));
 }
 
 static int notices_put(struct desk *desk, struct store *store, const struct change *change,
@@ -120,7 +120,7 @@ static int notices_put(struct desk *desk, struct store *store, const struct chan
                        struct error *ret_error)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
-    char id[ID_SIZE];
+    char detail[1024], url[DESK_ORDER_NAME_SIZE + 16];
     const json_t *contact;
     size_t index;
 
@@ -128,14 +128,21 @@ static int notices_put(struct desk *desk, struct store *store, const struct chan
                          store_text(row->id));
     if (rc < 0)
         return rc;
+    notice_write(row, detail, sizeof(detail));
+    snprintf(url, sizeof(url), "/orders/%s", row->name);
     json_t *contacts = json_loads(store_row_text(rows, 0, 0), 0, NULL);
-    json_array_foreach(contacts, index, contact) {
-        json_t *mail = notice_mail(desk, row, json_string_value(contact));
-        rc = mail != NULL ? outbox_put(store, change->now_ms, "mail", mail, due_s, id, ret_error)
-                          : error_set(ret_error, -ENOMEM, "out of memory for a notice");
-        json_decref(mail);
-        if (rc < 0)
-            break;
+    json_array_foreach(contacts, index, contact)
+    {
+        if (rc == 0)
+            rc = mail_notice_put(desk, store, change->now_ms,
+                                 &(struct mail_notice){.text = MAIL_ORDER_NOTICE,
+                                                       .to = json_string_value(contact),
+                                                       .reference = row->name,
+                                                       .detail = detail,
+                                                       .url = url,
+                                                       .deadline_s = row->starts_s,
+                                                       .due_s = due_s},
+                                 ret_error);
     }
     *ret_count = json_array_size(contacts);
     json_decref(contacts);
@@ -216,13 +223,13 @@ static int has_outsider(struct store *store, const struct order_row *row, bool *
                         struct error *ret_error)
 {
     int64_t count = 0;
-    int rc = count_get(store,
-                       "SELECT COUNT(*) FROM order_approvals WHERE order_id = $1 AND version = $2 "
-                       "AND account NOT IN (SELECT account FROM order_events WHERE order_id = $3 "
-                       "AND action IN ('order.drafted', 'order.edited') AND account IS NOT NULL)",
-                       STORE_VALUES(store_text(row->id), store_integer(row->version),
-                                    store_text(row->id)),
-                       &count, ret_error);
+    int rc = count_get(
+        store,
+        "SELECT COUNT(*) FROM order_approvals WHERE order_id = $1 AND version = $2 "
+        "AND account NOT IN (SELECT account FROM order_events WHERE order_id = $3 "
+        "AND action IN ('order.drafted', 'order.edited') AND account IS NOT NULL)",
+        STORE_VALUES(store_text(row->id), store_integer(row->version), store_text(row->id)), &count,
+        ret_error);
     *ret_has = count > 0;
     return rc;
 }
@@ -279,10 +286,10 @@ int order_approve(struct desk *desk, struct store *store, const struct change *c
                           "updated_at = $2 WHERE id = $3",
                           store_integer(now_s), store_integer(now_s), store_text(row->id));
     if (rc == 0)
-        rc = event_note(store, change, row->id, "order.approved",
-                        json_pack("{s:I, s:I}", "given", (json_int_t)given, "needed",
-                                  (json_int_t)needed),
-                        ret_error);
+        rc = event_note(
+            store, change, row->id, "order.approved",
+            json_pack("{s:I, s:I}", "given", (json_int_t)given, "needed", (json_int_t)needed),
+            ret_error);
     return rc;
 }
 
@@ -311,10 +318,10 @@ int desk_order_hold(struct store *store, const struct change *change, const char
     if (rc == 0 && order_row_is(&row, "approved") && given < needed)
         rc = state_set(store, change, &row, "notified", ret_error);
     if (rc == 0)
-        rc = event_note(store, change, row.id, "order.held",
-                        json_pack("{s:s, s:s}", "reference", reference, "until",
-                                  clock_text(until_s, until)),
-                        ret_error);
+        rc = event_note(
+            store, change, row.id, "order.held",
+            json_pack("{s:s, s:s}", "reference", reference, "until", clock_text(until_s, until)),
+            ret_error);
     return rc;
 }
 
@@ -361,11 +368,11 @@ static int may_be_active(struct store *store, const struct order_row *row, int64
                          "ended_at IS NULL AND until_at > $2 ORDER BY until_at DESC LIMIT 1",
                          store_text(row->id), store_integer(now_s));
     if (rc == 0 && store_rows_count(rows) > 0)
-        rc = error_set(ret_error, -EEXIST,
-                       "others have an interest in what the order lists (%s), which holds it until "
-                       "%s: speak to them, or override it",
-                       store_row_text(rows, 0, 0),
-                       clock_text(store_row_integer(rows, 0, 1), until));
+        rc =
+            error_set(ret_error, -EEXIST,
+                      "others have an interest in what the order lists (%s), which holds it until "
+                      "%s: speak to them, or override it",
+                      store_row_text(rows, 0, 0), clock_text(store_row_integer(rows, 0, 1), until));
     return rc;
 }
 

@@ -61,7 +61,8 @@ static void html_members(FILE *stream, const json_t *object)
     size_t index;
 
     fputs("<dl>\n", stream);
-    json_object_foreach((json_t *)object, name, value) {
+    json_object_foreach((json_t *)object, name, value)
+    {
         if (json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0))
             continue;
         fputs("<dt>", stream);
@@ -72,7 +73,8 @@ static void html_members(FILE *stream, const json_t *object)
             html_members(stream, value);
         else if (!json_is_array(value))
             html_value(stream, value);
-        json_array_foreach(value, index, entry) {
+        json_array_foreach(value, index, entry)
+        {
             if (json_is_object(entry)) {
                 html_members(stream, entry);
                 continue;
@@ -139,8 +141,8 @@ static json_t *order_block_json(const struct request *request, const struct orde
     char starts[CLOCK_TEXT_SIZE], ends[CLOCK_TEXT_SIZE];
     bool is_sealed = order_row_is_sealed(row, request_now_s(request));
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s++}", "by", "order", "order", row->name,
-                     "kind", row->kind, "action", row->action, "reason",
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s++}", "by", "order", "order",
+                     row->name, "kind", row->kind, "action", row->action, "reason",
                      is_sealed ? json_null() : json_string(row->authority), "since",
                      clock_text(row->starts_s, starts), "until", clock_text(row->ends_s, ends),
                      "notice", request_desk(request)->config->http.base, "/orders/", row->name);
@@ -177,11 +179,11 @@ static int provider_block_add(const struct request *request, const char *name, j
     int rc = block_find(request_store(request), name, request_now_s(request), &block, ret_error);
     if (rc == -ENOENT)
         return 0;
-    if (rc == 0 && json_array_append_new(
-                       blocks, json_pack("{s:s, s:s, s:s, s:o, s:o}", "by", "provider", "name",
-                                         block.name, "reason", block.reason, "since",
-                                         time_or_null(block.since_s), "until",
-                                         time_or_null(block.until_s))) < 0)
+    if (rc == 0 &&
+        json_array_append_new(blocks, json_pack("{s:s, s:s, s:s, s:o, s:o}", "by", "provider",
+                                                "name", block.name, "reason", block.reason, "since",
+                                                time_or_null(block.since_s), "until",
+                                                time_or_null(block.until_s))) < 0)
         rc = -ENOMEM;
     return rc;
 }
@@ -244,10 +246,10 @@ static json_t *notice_json(const struct request *request, const struct order_row
         clock_text(row->starts_s, starts), "ends", clock_text(row->ends_s, ends), "ended_at",
         time_or_null(row->ended_at_s), "end_reason",
         row->end_reason[0] != '\0' && is_open ? json_string(row->end_reason) : json_null(),
-        "sealed", !is_open, "sealed_until", is_open ? json_null() : time_or_null(row->sealed_until_s),
-        "commitment", commitment, "salt", is_open ? json_string(salt) : json_null(),
-        "document_sha256", is_open ? json_string(row->document_hash) : json_null(), "appeal",
-        appeal_json(request));
+        "sealed", !is_open, "sealed_until",
+        is_open ? json_null() : time_or_null(row->sealed_until_s), "commitment", commitment, "salt",
+        is_open ? json_string(salt) : json_null(), "document_sha256",
+        is_open ? json_string(row->document_hash) : json_null(), "appeal", appeal_json(request));
 }
 
 /* What was never in force is nobody's business yet. */
@@ -292,17 +294,17 @@ static json_t *listing_json(const struct store_rows *rows, size_t row)
 {
     const char *found = store_row_text(rows, row, 4), *reason = store_row_text(rows, row, 6);
 
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
-        store_row_text(rows, row, 0), "order", store_row_text(rows, row, 1), "order_state",
-        store_row_text(rows, row, 2), "list", store_row_text(rows, row, 3), "listed_as",
-        store_row_text(rows, row, 9), "decision", decision_of(rows, row), "state",
-        found != NULL ? json_string(found) : json_null(), "seen_at",
-        time_or_null(store_row_integer(rows, row, 5)), "exempt_reason",
-        reason != NULL ? json_string(reason) : json_null(), "exempt_at",
-        time_or_null(store_row_integer(rows, row, 7)), "ends",
-        time_or_null(store_row_integer(rows, row, 8)), "ended_at",
-        time_or_null(store_row_integer(rows, row, 10)));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
+                     store_row_text(rows, row, 0), "order", store_row_text(rows, row, 1),
+                     "order_state", store_row_text(rows, row, 2), "list",
+                     store_row_text(rows, row, 3), "listed_as", store_row_text(rows, row, 9),
+                     "decision", decision_of(rows, row), "state",
+                     found != NULL ? json_string(found) : json_null(), "seen_at",
+                     time_or_null(store_row_integer(rows, row, 5)), "exempt_reason",
+                     reason != NULL ? json_string(reason) : json_null(), "exempt_at",
+                     time_or_null(store_row_integer(rows, row, 7)), "ends",
+                     time_or_null(store_row_integer(rows, row, 8)), "ended_at",
+                     time_or_null(store_row_integer(rows, row, 10)));
 }
 
 /* The rows of the name itself, then those of subtrees that take it in. */
@@ -342,9 +344,9 @@ int order_name_staff_get(struct request *request, struct reply *reply, struct er
     }
     if (rc == 0)
         rc = provider_block_add(request, name, blocks, ret_error);
-    json_t *json = rc == 0 ? json_pack("{s:s, s:O, s:O}", "name", name, "orders", items, "blocks",
-                                       blocks)
-                           : NULL;
+    json_t *json =
+        rc == 0 ? json_pack("{s:s, s:O, s:O}", "name", name, "orders", items, "blocks", blocks)
+                : NULL;
     json_decref(items);
     json_decref(blocks);
     return rc < 0 ? rc : reply_json(reply, 200, json);

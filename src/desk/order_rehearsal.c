@@ -64,8 +64,8 @@ static int zones_prepare(struct order_rehearsal *held, const struct desk_config_
         .origin_size = server->address.size,
     };
     if (server->key != NULL) {
-        held->key = (struct transfer_key){server->key->name, server->key->algorithm,
-                                          server->key->secret};
+        held->key =
+            (struct transfer_key){server->key->name, server->key->algorithm, server->key->secret};
         held->source.key = &held->key;
     }
     held->zones = calloc(config->rehearse_zone_count, sizeof(*held->zones));
@@ -112,11 +112,10 @@ static json_t *listed_json(const struct rehearsal *rehearsal)
     for (enum listed_state state = 0; state < LISTED_STATES; state++)
         json_object_set_new(states, listed_state_word(state),
                             json_integer((json_int_t)rehearsal->states[state]));
-    return json_pack("{s:I, s:I, s:I, s:I, s:o}", "names",
-                     (json_int_t)rehearsal->order->names.count, "live",
-                     (json_int_t)rehearsal_live(rehearsal), "blocked",
-                     (json_int_t)rehearsal_blocked(rehearsal), "refused",
-                     (json_int_t)rehearsal->refused, "states", states);
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:o}", "names", (json_int_t)rehearsal->order->names.count, "live",
+        (json_int_t)rehearsal_live(rehearsal), "blocked", (json_int_t)rehearsal_blocked(rehearsal),
+        "refused", (json_int_t)rehearsal->refused, "states", states);
 }
 
 static json_t *shared_json(const struct rehearsal *rehearsal)
@@ -187,12 +186,12 @@ static json_t *budget_json(const struct rehearsal *rehearsal, const struct order
         const struct budget_figure *figure = &figures[i];
         bool exceeds = budget_figure_exceeds(figure);
         *ret_exceeds |= exceeds;
-        json_object_set_new(
-            json, figure->word,
-            json_pack("{s:o, s:o, s:b}", "value",
-                      bound_json(figure->value, figure->judged, figure->is_share), "bound",
-                      bound_json(figure->bound, figure->bounded, figure->is_share), "exceeded",
-                      exceeds));
+        json_object_set_new(json, figure->word,
+                            json_pack("{s:o, s:o, s:b}", "value",
+                                      bound_json(figure->value, figure->judged, figure->is_share),
+                                      "bound",
+                                      bound_json(figure->bound, figure->bounded, figure->is_share),
+                                      "exceeded", exceeds));
     }
     return json;
 }
@@ -213,8 +212,8 @@ static int figures_make(const struct desk *desk, const struct order_rehearsal *h
 {
     const struct rehearsal *rehearsal = held->rehearsal;
     const struct desk_config_orders *config = &desk->config->orders;
-    const struct order_budget desk_budget = {config->live_max, config->shared_max,
-                                             config->cuts_max, 1, 1};
+    const struct order_budget desk_budget = {config->live_max, config->shared_max, config->cuts_max,
+                                             1, 1};
 
     json_t *own = budget_json(rehearsal, &rehearsal->order->budget, &ret_figures->exceeds_own);
     json_t *desks = budget_json(rehearsal, &desk_budget, &ret_figures->exceeds_desk);

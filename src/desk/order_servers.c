@@ -173,8 +173,8 @@ static void *server_ask(void *context)
         key = (struct transfer_key){server->key->name, server->key->algorithm, server->key->secret};
         source.key = &key;
     }
-    asking->soa_rc = transfer_soa(&source, asking->policy_apex, &asking->soa, &expire_s,
-                                  &asking->soa_error);
+    asking->soa_rc =
+        transfer_soa(&source, asking->policy_apex, &asking->soa, &expire_s, &asking->soa_error);
     if (asking->name != NULL)
         asking->sample_rc = sample_ask(asking, &source);
     return NULL;
@@ -222,15 +222,15 @@ static json_t *server_json(const struct asking *asking)
     char asked_at[CLOCK_TEXT_SIZE];
     bool has_zone = asking->soa_rc == 0;
     bool wants = order_row_is(asking->row, "active");
-    const char *state = !has_zone && asking->soa_rc != -EACCES ? "unknown"
-                        : !has_zone                            ? "absent"
-                        : (int64_t)asking->soa.serial == (uint32_t)asking->row->serial
-                            ? "current"
-                            : "outdated";
+    const char *state = !has_zone && asking->soa_rc != -EACCES                         ? "unknown"
+                        : !has_zone                                                    ? "absent"
+                        : (int64_t)asking->soa.serial == (uint32_t)asking->row->serial ? "current"
+                                                                                       : "outdated";
 
     return json_pack("{s:s, s:s, s:s, s:o, s:I, s:b, s:s, s:o, s:o}", "server",
                      asking->server->name, "address", asking->server->address.text, "state", state,
-                     "serial", has_zone ? json_integer((json_int_t)asking->soa.serial) : json_null(),
+                     "serial",
+                     has_zone ? json_integer((json_int_t)asking->soa.serial) : json_null(),
                      "expected_serial", (json_int_t)asking->row->serial, "expected", wants,
                      "asked_at", clock_text(asking->asked_at_s, asked_at), "problem",
                      has_zone ? json_null() : json_string(asking->soa_error.text), "sample",

@@ -56,8 +56,8 @@ int order_rehearsals_post(struct request *request, struct reply *reply, struct e
     struct order_figures figures = {0};
     struct step step = {.request = request, .figures = &figures, .work = rehearsed_work};
 
-    int rc = order_row_get(request_store(request), request_param(request, "id"), &step.row,
-                           ret_error);
+    int rc =
+        order_row_get(request_store(request), request_param(request, "id"), &step.row, ret_error);
     if (rc == 0)
         rc = order_rehearse(request_desk(request), request_store(request), &step.row, &rehearsal,
                             &figures, ret_error);
@@ -166,7 +166,8 @@ static int amended_work(struct step *step, struct store *store, struct error *re
                                    &draft, step->reason, ret_error);
     }
     step->count = 0;
-    json_array_foreach(step->exempt, index, name) {
+    json_array_foreach(step->exempt, index, name)
+    {
         if (rc == 0)
             rc = exempt_one(step, store, json_string_value(name), step->row.id, ret_error);
     }
@@ -188,7 +189,8 @@ static int amendment_read(struct json_in *in, struct step *step, struct error *r
         rc = json_in_array(in, "exempt", EXEMPT_MAX, &step->exempt, ret_error);
     if (rc == 0 && json_in_has(in, "document"))
         rc = order_document_in(in, &step->document, ret_error);
-    json_array_foreach(step->exempt, index, name) {
+    json_array_foreach(step->exempt, index, name)
+    {
         if (rc == 0 && !json_is_string(name))
             rc = json_in_fail(in, "exempt", ret_error, "has an entry that is no text: give names");
     }

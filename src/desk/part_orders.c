@@ -243,10 +243,9 @@ static int holds_add(struct store *store, const char *id, json_t *json, struct e
         return rc;
     json_t *holds = json_array();
     for (size_t i = 0; i < store_rows_count(rows); i++)
-        json_array_append_new(holds, json_pack("{s:s, s:o, s:o}", "reference",
-                                               store_row_text(rows, i, 0), "until",
-                                               time_json(rows, i, 1), "ended_at",
-                                               time_json(rows, i, 2)));
+        json_array_append_new(
+            holds, json_pack("{s:s, s:o, s:o}", "reference", store_row_text(rows, i, 0), "until",
+                             time_json(rows, i, 1), "ended_at", time_json(rows, i, 2)));
     return json_object_set_new(json, "holds", holds) == 0 ? 0 : -ENOMEM;
 }
 

@@ -24,8 +24,7 @@ bool zone_name_make(const char *label, const char *suffix, uint8_t ret_apex[stat
     char text[4 * NAME_SIZE_MAX];
     uint8_t wire[NAME_SIZE_MAX];
 
-    int size =
-        snprintf(text, sizeof(text), "%s%s%s", label, label[0] != '\0' ? "." : "", suffix);
+    int size = snprintf(text, sizeof(text), "%s%s%s", label, label[0] != '\0' ? "." : "", suffix);
     if (size >= (int)sizeof(text) || knot_dname_from_str(wire, text, sizeof(wire)) == NULL)
         return false;
     name_fold(ret_apex, wire, name_wire_size(wire));
@@ -168,9 +167,10 @@ static int exemptions_order(struct store *store, struct order **ret_order, struc
     const struct order_policy policy = {.unverified = true, .listless = true};
     char text[512], starts[CLOCK_TEXT_SIZE], ends[CLOCK_TEXT_SIZE];
 
-    int rc = store_query(store, &rows, ret_error,
-                         "SELECT MIN(starts_at), MAX(ends_at) FROM orders WHERE state = 'active' AND "
-                         "id IN (SELECT order_id FROM order_exemptions)");
+    int rc =
+        store_query(store, &rows, ret_error,
+                    "SELECT MIN(starts_at), MAX(ends_at) FROM orders WHERE state = 'active' AND "
+                    "id IN (SELECT order_id FROM order_exemptions)");
     if (rc < 0)
         return rc;
     if (store_row_is_null(rows, 0, 0))

@@ -167,7 +167,8 @@ static int catalog_serve(struct zone_publisher *publisher, const char *members, 
                          struct error *ret_error)
 {
     struct zone_data *data = NULL;
-    int rc = zone_build_catalog(&publisher->desk->config->orders, members, serial, &data, ret_error);
+    int rc =
+        zone_build_catalog(&publisher->desk->config->orders, members, serial, &data, ret_error);
     if (rc == 0)
         data_swap(publisher, &publisher->catalog, data, serial);
     return rc;

@@ -133,13 +133,12 @@ static uint8_t request_check(struct exchange *exchange)
 static bool exchange_begin(struct exchange *exchange, struct zone_server *server,
                            const uint8_t *wire, size_t size, bool is_stream)
 {
-    *exchange = (struct exchange){
-        .server = server, .is_stream = is_stream, .begun_ms = monotonic_ms()};
+    *exchange =
+        (struct exchange){.server = server, .is_stream = is_stream, .begun_ms = monotonic_ms()};
     enum request_status status = request_parse(&exchange->request, &exchange->name, wire, size);
     if (status == REQUEST_IGNORE)
         return false;
-    exchange->rcode =
-        status == REQUEST_MALFORMED ? KNOT_RCODE_FORMERR : request_check(exchange);
+    exchange->rcode = status == REQUEST_MALFORMED ? KNOT_RCODE_FORMERR : request_check(exchange);
     if (exchange->rcode != KNOT_RCODE_NOERROR)
         atomic_fetch_add(&server->figures.refused, 1);
     return true;
@@ -150,8 +149,8 @@ static size_t refusal_make(const struct exchange *exchange, uint8_t *message)
     const struct request *request = &exchange->request;
 
     memcpy(message, request->wire, request->question_end);
-    knot_wire_write_u16(message + 2, (uint16_t)(0x8000 | (request->flags & 0x7900) |
-                                                exchange->rcode));
+    knot_wire_write_u16(message + 2,
+                        (uint16_t)(0x8000 | (request->flags & 0x7900) | exchange->rcode));
     knot_wire_set_qdcount(message, request->has_question);
     knot_wire_set_ancount(message, 0);
     knot_wire_set_nscount(message, 0);
@@ -174,8 +173,8 @@ static size_t opt_put(uint8_t *message, size_t size)
 static int exchange_next(struct exchange *exchange, uint8_t *message, size_t message_max)
 {
     bool wants_opt = !exchange->has_begun && exchange->request.has_edns;
-    const size_t reserved = (wants_opt ? OPT_SIZE : 0) +
-                            (exchange->is_signed ? tsig_server_size(&exchange->tsig) : 0);
+    const size_t reserved =
+        (wants_opt ? OPT_SIZE : 0) + (exchange->is_signed ? tsig_server_size(&exchange->tsig) : 0);
     size_t max = exchange->is_stream ? MESSAGE_SIZE : DATAGRAM_SIZE;
     int made = 0;
 
@@ -183,9 +182,9 @@ static int exchange_next(struct exchange *exchange, uint8_t *message, size_t mes
         made = transfer_out_next(exchange->out, exchange->request.wire,
                                  exchange->request.question_end, message, max, reserved);
         if (made == -EMSGSIZE && exchange->is_stream)
-            made = transfer_out_next(exchange->out, exchange->request.wire,
-                                     exchange->request.question_end, message, message_max,
-                                     reserved);
+            made =
+                transfer_out_next(exchange->out, exchange->request.wire,
+                                  exchange->request.question_end, message, message_max, reserved);
     } else if (!exchange->has_begun) {
         made = (int)refusal_make(exchange, message);
     }
@@ -210,8 +209,8 @@ static void datagram_answer(struct zone_server *server, int socket)
     socklen_t from_size = sizeof(from);
     struct exchange exchange;
 
-    ssize_t size = recvfrom(socket, wire, sizeof(wire), MSG_DONTWAIT, (struct sockaddr *)&from,
-                            &from_size);
+    ssize_t size =
+        recvfrom(socket, wire, sizeof(wire), MSG_DONTWAIT, (struct sockaddr *)&from, &from_size);
     if (size < 0 || !exchange_begin(&exchange, server, wire, (size_t)size, false))
         return;
     int made = exchange_next(&exchange, message, sizeof(message));

@@ -275,6 +275,8 @@ def test_a_sealed_order_shows_its_hash_until_it_opens(farm, desk_unstarted):
     made.step("t-1", "notifications", {"delay_until": orders.timestamp(until + 60)}, status=409)
     notified = made.step("t-1", "notifications", {"delay_until": orders.timestamp(until - 60)})
     assert notified["notice_due_at"] == orders.timestamp(until - 60)
+    due = made.desk.sql("SELECT due_at FROM outbox WHERE kind = 'mail'").strip()
+    assert due and orders.timestamp(int(due)) == notified["notice_due_at"]
     made.step("t-1", "approvals", role="approver")
     made.step("t-1", "activations")
     stranger = made.desk.client()
@@ -329,7 +331,7 @@ def test_a_look_up_tells_why_and_how_to_appeal_and_no_more(farm, desk_unstarted)
 
 def test_an_order_whose_time_is_up_stops_with_the_desk_and_without(farm, desk_unstarted):
     made = OrderDesk(farm, desk_unstarted)
-    ends = time.time() + 6
+    ends = time.time() + 5
     made.active("t-1", ["h1.a.example"], ends=orders.timestamp(ends))
     made.active("t-2", ["h2.a.example"])
     made.wait_for_block("h1.a.example")
@@ -399,9 +401,9 @@ def test_zones_are_given_to_the_key_alone(farm, desk_unstarted):
     assert [rrset.rdtype for rrset in reply.answer] == [6]
 
 
-def test_other_peoples_secondary_follows_the_catalog(farm, desk_unstarted):
+def test_other_peoples_secondary_follows_the_catalog(farm, desk_sqlite):
     knot = farm.knot_unstarted()
-    made = OrderDesk(farm, desk_unstarted, others=[knot])
+    made = OrderDesk(farm, desk_sqlite, others=[knot])
     made.active("t-1", ["h1.a.example"])
     knot.run(["knotd", "-c", knot.write("catalog.conf", """\
 server:
