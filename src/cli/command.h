@@ -16,6 +16,21 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
+extern const struct command command_account_create;
+extern const struct command command_account_reset;
+extern const struct command command_account_confirm;
+extern const struct command command_account_login;
+extern const struct command command_account_show;
+extern const struct command command_account_list;
+extern const struct command command_account_suspend;
+extern const struct command command_account_reinstate;
+extern const struct command command_account_role;
+extern const struct command command_account_plan;
+extern const struct command command_account_export;
+extern const struct command command_account_delete;
+extern const struct command command_account_token_list;
+extern const struct command command_account_token_create;
+extern const struct command command_account_token_delete;
 extern const struct command command_zone_check;
 extern const struct command command_zone_dump;
 extern const struct command command_zone_diff;
