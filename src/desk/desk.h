@@ -10,6 +10,7 @@
 #include "desk/clock.h"
 #include "desk/desk_config.h"
 
+struct desk_orders;
 struct dns_updater;
 struct hosts;
 struct accounts;
@@ -30,6 +31,7 @@ struct desk {
     struct accounts *accounts;
     struct jobs *jobs;
     struct hosts *hosts;
+    struct desk_orders *orders;
     struct mailer *mailer;           /* NULL: no section mail */
     struct dns_updater *dns_updater; /* NULL: no server takes updates */
     size_t parts_started;

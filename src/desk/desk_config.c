@@ -26,6 +26,7 @@ static const cyaml_schema_field_t config_fields[] = {
     OPTIONAL_TEXT("state", struct raw_desk_config, state),
     OPTIONAL_LIST("keys", struct raw_desk_config, keys, &desk_key_schema, KEYS_MAX),
     OPTIONAL_LIST("servers", struct raw_desk_config, servers, &desk_server_schema, SERVERS_MAX),
+    OPTIONAL_MAP("orders", struct raw_desk_config, orders, desk_orders_fields),
     OPTIONAL_MAP("hosts", struct raw_desk_config, hosts, desk_hosts_fields),
     OPTIONAL_MAP("reports", struct raw_desk_config, reports, desk_reports_fields),
     OPTIONAL_LIST("zones", struct raw_desk_config, zones, &desk_zone_schema, ZONES_MAX),
@@ -69,6 +70,7 @@ static const struct section {
     {desk_config_check_servers, desk_config_clear_servers},
     {desk_config_check_hosts, desk_config_clear_hosts},
     {desk_config_check_reports, desk_config_clear_reports},
+    {desk_config_check_orders, desk_config_clear_orders},
     {desk_config_check_retention, desk_config_clear_retention},
 };
 

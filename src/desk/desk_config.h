@@ -50,6 +50,30 @@ struct desk_config_server {
     bool update;                       /* takes the UPDATEs: the first that says so */
 };
 
+/* Whom to tell of a changed zone, with which key. */
+struct desk_config_notify {
+    struct config_address address;
+    const struct desk_config_key *key; /* NULL: unsigned */
+};
+
+/* Orders, and the zones by which servers get them. */
+struct desk_config_orders {
+    struct config_address *listen; /* none: orders are kept, and no server gets them */
+    size_t listen_count;
+    char *catalog, *suffix;            /* names as text; NULL without `listen` */
+    const struct desk_config_key *key; /* that transfers are asked for with */
+    struct desk_config_notify *notify;
+    size_t notify_count;
+    unsigned hold_s;                         /* of an order that touches an interest */
+    uint64_t live_max, shared_max, cuts_max; /* above them two people approve; UINT64_MAX: none */
+    unsigned rehearsal_valid_s;              /* an older rehearsal is not approved */
+    char **rehearse_zones;                   /* names as text */
+    size_t rehearse_zone_count;
+    const struct desk_config_server *rehearse_from; /* NULL: there is no server */
+    char *keyring;     /* path of the public keys of signers; NULL: signatures are not judged */
+    char *signing_key; /* path of the desk's own, for zones of documents without one; or NULL */
+};
+
 /* What an account may have. The first plan is that of accounts which name none. */
 struct desk_config_plan {
     char *name;
@@ -81,6 +105,15 @@ struct desk_config_hosts {
     unsigned cache_max;  /* hosts, and sign-ins, that are kept in memory */
     unsigned loaders;    /* threads that fetch what is not */
     unsigned grace_days; /* that an expired host's name is still kept for its owner */
+};
+
+/* For how many days what is kept; 0: for ever. */
+struct desk_config_retention {
+    unsigned unconfirmed_days;     /* accounts that nobody confirmed */
+    unsigned expired_tokens_days;  /* API tokens, after their end */
+    unsigned failed_outbox_days;   /* what could not be delivered */
+    unsigned audit_addresses_days; /* from where something was done */
+    unsigned audit_days;           /* that it was done */
 };
 
 /* Mail that the desk sends. */
@@ -116,15 +149,6 @@ struct desk_config_reports {
     unsigned claim_minutes;      /* that a report is kept for the analyst who took it */
 };
 
-/* For how many days what is kept; 0: for ever. */
-struct desk_config_retention {
-    unsigned unconfirmed_days;     /* accounts that nobody confirmed */
-    unsigned expired_tokens_days;  /* API tokens, after their end */
-    unsigned failed_outbox_days;   /* what could not be delivered */
-    unsigned audit_addresses_days; /* from where something was done */
-    unsigned audit_days;           /* that it was done */
-};
-
 struct desk_config {
     char *path;      /* of the file, absolute */
     char *directory; /* that relative paths are relative to */
@@ -140,6 +164,7 @@ struct desk_config {
     size_t key_count;
     struct desk_config_server *servers;
     size_t server_count;
+    struct desk_config_orders orders;
 };
 
 _must_check_ int desk_config_load(const char *path, struct desk_config **ret_config,

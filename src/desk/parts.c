@@ -8,6 +8,7 @@ const struct desk_part *const desk_parts[] = {
     &part_accounts,
     &part_hosts,
     &part_appeals,
+    &part_orders,
 };
 
 const size_t desk_part_count = sizeof(desk_parts) / sizeof(desk_parts[0]);

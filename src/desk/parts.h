@@ -8,4 +8,5 @@ extern const struct desk_part part_appeals;
 extern const struct desk_part part_dns;
 extern const struct desk_part part_hosts;
 extern const struct desk_part part_mail;
+extern const struct desk_part part_orders;
 extern const struct desk_part part_system;
