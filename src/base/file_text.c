@@ -174,13 +174,12 @@ int file_text_create(const char *path, mode_t mode, const char *text, size_t siz
     return 0;
 }
 
-int file_text_replace(const char *path, const char *text, size_t size, struct error *ret_error)
+/* Writes a file beside `path` and gives it that name. */
+static int put_in_place(const char *path, mode_t mode, const char *text, size_t size,
+                        struct error *ret_error)
 {
     char temporary[PATH_MAX];
-    struct stat status;
 
-    if (stat(path, &status) < 0)
-        return error_set_at(ret_error, -errno, path, 0, "cannot be examined: %s", strerror(errno));
     if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
         return error_set_at(ret_error, -ENAMETOOLONG, path, 0, "is too long a path");
     int fd = mkostemp(temporary, O_CLOEXEC);
@@ -188,7 +187,7 @@ int file_text_replace(const char *path, const char *text, size_t size, struct er
         return error_set_at(ret_error, -errno, temporary, 0, "cannot be created: %s",
                             strerror(errno));
 
-    int rc = fchmod(fd, status.st_mode & 07777) < 0 ? -errno : write_all(fd, text, size);
+    int rc = fchmod(fd, mode) < 0 ? -errno : write_all(fd, text, size);
     if (close(fd) < 0 && rc == 0)
         rc = -errno;
     if (rc == 0 && rename(temporary, path) < 0)
@@ -197,7 +196,31 @@ int file_text_replace(const char *path, const char *text, size_t size, struct er
         unlink(temporary);
         return error_set_at(ret_error, rc, path, 0, "cannot be replaced: %s", strerror(-rc));
     }
+    return 0;
+}
+
+int file_text_replace(const char *path, const char *text, size_t size, struct error *ret_error)
+{
+    struct stat status;
+
+    if (stat(path, &status) < 0)
+        return error_set_at(ret_error, -errno, path, 0, "cannot be examined: %s", strerror(errno));
+    int rc = put_in_place(path, status.st_mode & 07777, text, size, ret_error);
+    if (rc < 0)
+        return rc;
     /* Some file systems cannot sync a folder; there is nothing more to be done then. */
     (void)!folder_sync_of(path);
+    return 0;
+}
+
+int file_text_put(const char *path, mode_t mode, const char *text, size_t size,
+                  struct error *ret_error)
+{
+    int rc = put_in_place(path, mode, text, size, ret_error);
+    if (rc < 0)
+        return rc;
+    rc = folder_sync_of(path);
+    if (rc < 0)
+        return error_set_at(ret_error, rc, path, 0, "cannot be made durable: %s", strerror(-rc));
     return 0;
 }

@@ -38,3 +38,8 @@ _must_check_ int file_text_create(const char *path, mode_t mode, const char *tex
  * Its mode is kept. */
 _must_check_ int file_text_replace(const char *path, const char *text, size_t size,
                                    struct error *ret_error);
+
+/* The same for a file that may not exist yet, with the given mode in any case; fails, too, when its
+ * name cannot be made durable. */
+_must_check_ int file_text_put(const char *path, mode_t mode, const char *text, size_t size,
+                               struct error *ret_error);

@@ -27,6 +27,8 @@ extern const struct command command_order_compile;
 extern const struct command command_order_rehearse;
 extern const struct command command_order_sign;
 extern const struct command command_key_generate;
+extern const struct command command_ledger_key;
+extern const struct command command_ledger_verify;
 extern const struct command command_ctl;
 extern const struct command command_prove;
 extern const struct command command_takeover_plan;

@@ -20,6 +20,8 @@ static const struct command *const commands[] = {
     &command_order_rehearse,
     &command_order_sign,
     &command_key_generate,
+    &command_ledger_key,
+    &command_ledger_verify,
     &command_ctl,
     &command_prove,
     &command_takeover_plan,
