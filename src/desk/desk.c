@@ -89,7 +89,7 @@ int desk_start(struct desk_config *config, struct desk **ret_desk, struct error 
     if (rc == 0)
         rc = outbox_start(desk, &desk->outbox, ret_error);
     if (rc == 0)
-        rc = http_start(desk, &desk->http, ret_error);
+        rc = http_start(desk, ret_error);
     if (rc == 0)
         rc = jobs_start(desk, &desk->jobs, ret_error);
     if (rc < 0) {

@@ -111,7 +111,7 @@ static int daemons_start(struct http *http, struct error *ret_error)
     return rc;
 }
 
-int http_start(struct desk *desk, struct http **ret_http, struct error *ret_error)
+int http_start(struct desk *desk, struct error *ret_error)
 {
     struct http *http = calloc(1, sizeof(*http));
     if (http == NULL)
@@ -128,6 +128,8 @@ int http_start(struct desk *desk, struct http **ret_http, struct error *ret_erro
     http->watches.next = http->watches.previous = &http->watches;
     http->queue_last = &http->queue_first;
 
+    /* Before the first request comes, whose handler may look at it. */
+    desk->http = http;
     int rc = http_workers_start(http, ret_error);
     if (rc == 0)
         rc = http_watch_start(http, ret_error);
@@ -135,9 +137,9 @@ int http_start(struct desk *desk, struct http **ret_http, struct error *ret_erro
         rc = daemons_start(http, ret_error);
     if (rc < 0) {
         http_stop(http);
+        desk->http = NULL;
         return rc;
     }
-    *ret_http = http;
     return 0;
 }
 

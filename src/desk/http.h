@@ -22,8 +22,9 @@ struct http_figures {
     unsigned queued, working, pending, connections;
 };
 
-/* `desk` has its configuration and its router. */
-_must_check_ int http_start(struct desk *desk, struct http **ret_http, struct error *ret_error);
+/* `desk` has its configuration and its router; `desk->http` is set before the first request comes.
+ */
+_must_check_ int http_start(struct desk *desk, struct error *ret_error);
 
 void http_figures_get(struct http *http, struct http_figures *ret_figures);
 
