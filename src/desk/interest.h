@@ -53,6 +53,7 @@ struct interest_occasion {
     const struct principal *who; /* drafts it: the contact of the desk's side; NULL: a job */
     const char *client;
     int64_t now_ms;
+    unsigned hold_s; /* of an overlap that is found: orders.hold-seconds */
 };
 
 /* How an order stands. */
@@ -63,7 +64,7 @@ struct interest_hold {
 };
 
 /* Finds the interests that the names touch and writes an overlap for each that is new: it holds the
- * order for orders.hold-seconds from now on, opens the channel, and tells the partner by mail. In a
+ * order for `hold_s` from now on, opens the channel, and tells the partner by mail. In a
  * transaction. */
 _must_check_ int interest_overlaps(struct store *store, const struct interest_check *check,
                                    const struct interest_occasion *occasion,
