@@ -12,6 +12,7 @@
 
 struct http;
 struct jobs;
+struct ledger_sequencer;
 struct outbox;
 struct router;
 struct store_lock;
@@ -24,6 +25,7 @@ struct desk {
     struct http *http;
     struct outbox *outbox;
     struct jobs *jobs;
+    struct ledger_sequencer *ledger; /* of part_ledger */
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */
 };

@@ -22,6 +22,7 @@ static const cyaml_schema_field_t config_fields[] = {
     OPTIONAL_TEXT("state", struct raw_desk_config, state),
     OPTIONAL_LIST("keys", struct raw_desk_config, keys, &desk_key_schema, KEYS_MAX),
     OPTIONAL_LIST("servers", struct raw_desk_config, servers, &desk_server_schema, SERVERS_MAX),
+    OPTIONAL_MAP("ledger", struct raw_desk_config, ledger, desk_ledger_fields),
     CYAML_FIELD_END,
 };
 
@@ -56,6 +57,7 @@ static const struct section {
     {desk_config_check_database, desk_config_clear_database},
     {desk_config_check_keys, desk_config_clear_keys},
     {desk_config_check_servers, desk_config_clear_servers},
+    {desk_config_check_ledger, desk_config_clear_ledger},
 };
 
 #define SECTION_COUNT (sizeof(sections) / sizeof(sections[0]))

@@ -11,6 +11,7 @@
 #include "base/config_address.h"
 #include "base/error.h"
 #include "desk/store.h"
+#include "ledger/note.h"
 
 struct desk_config_http {
     struct config_address *listen;
@@ -49,6 +50,15 @@ struct desk_config_server {
     bool update;                       /* takes the UPDATEs: the first that says so */
 };
 
+struct desk_config_ledger {
+    char *origin;     /* its URL without the scheme: the name of its key, too */
+    char *key_file;   /* absolute */
+    bool key_is_made; /* nobody named the key's file: the first start makes it */
+    struct note_verifier *witnesses;
+    size_t witness_count;
+    unsigned interval_ms; /* longest wait for company in a batch */
+};
+
 struct desk_config {
     char *path;      /* of the file, absolute */
     char *directory; /* that relative paths are relative to */
@@ -59,6 +69,7 @@ struct desk_config {
     size_t key_count;
     struct desk_config_server *servers;
     size_t server_count;
+    struct desk_config_ledger ledger;
 };
 
 _must_check_ int desk_config_load(const char *path, struct desk_config **ret_config,

@@ -60,6 +60,11 @@ struct raw_desk_server {
     bool *update;
 };
 
+struct raw_ledger {
+    char *origin, *key_file, **witnesses;
+    unsigned witnesses_count, *interval;
+};
+
 struct raw_desk_config {
     struct raw_http *http;
     struct raw_database *database;
@@ -68,10 +73,12 @@ struct raw_desk_config {
     unsigned keys_count;
     struct raw_desk_server *servers;
     unsigned servers_count;
+    struct raw_ledger *ledger;
 };
 
 extern const cyaml_schema_field_t desk_http_fields[];
 extern const cyaml_schema_field_t desk_database_fields[];
+extern const cyaml_schema_field_t desk_ledger_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
 
@@ -156,6 +163,10 @@ void desk_config_clear_keys(struct desk_config *config);
 _must_check_ int desk_config_check_servers(const struct desk_config_source *source,
                                            struct desk_config *config, struct error *ret_error);
 void desk_config_clear_servers(struct desk_config *config);
+/* After `http`, whose address names the ledger. */
+_must_check_ int desk_config_check_ledger(const struct desk_config_source *source,
+                                          struct desk_config *config, struct error *ret_error);
+void desk_config_clear_ledger(struct desk_config *config);
 
 /* The key of a name that stands at `place`. */
 _must_check_ int desk_config_key_find(const struct desk_config_source *source,
