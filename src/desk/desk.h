@@ -10,6 +10,7 @@
 #include "desk/clock.h"
 #include "desk/desk_config.h"
 
+struct dns_updater;
 struct http;
 struct jobs;
 struct ledger_sequencer;
@@ -25,6 +26,7 @@ struct desk {
     struct http *http;
     struct outbox *outbox;
     struct jobs *jobs;
+    struct dns_updater *dns_updater; /* NULL: no server takes updates */
     struct ledger_sequencer *ledger; /* of part_ledger */
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */

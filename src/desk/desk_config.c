@@ -11,6 +11,8 @@
 /* More keys and servers than any provider has. */
 #define KEYS_MAX    1000
 #define SERVERS_MAX 256
+#define ZONES_MAX   1000
+#define PLANS_MAX   100
 
 const cyaml_schema_value_t desk_text_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
@@ -22,6 +24,9 @@ static const cyaml_schema_field_t config_fields[] = {
     OPTIONAL_TEXT("state", struct raw_desk_config, state),
     OPTIONAL_LIST("keys", struct raw_desk_config, keys, &desk_key_schema, KEYS_MAX),
     OPTIONAL_LIST("servers", struct raw_desk_config, servers, &desk_server_schema, SERVERS_MAX),
+    OPTIONAL_MAP("hosts", struct raw_desk_config, hosts, desk_hosts_fields),
+    OPTIONAL_LIST("zones", struct raw_desk_config, zones, &desk_zone_schema, ZONES_MAX),
+    OPTIONAL_LIST("plans", struct raw_desk_config, plans, &desk_plan_schema, PLANS_MAX),
     OPTIONAL_MAP("ledger", struct raw_desk_config, ledger, desk_ledger_fields),
     CYAML_FIELD_END,
 };
@@ -57,6 +62,7 @@ static const struct section {
     {desk_config_check_database, desk_config_clear_database},
     {desk_config_check_keys, desk_config_clear_keys},
     {desk_config_check_servers, desk_config_clear_servers},
+    {desk_config_check_hosts, desk_config_clear_hosts},
     {desk_config_check_ledger, desk_config_clear_ledger},
 };
 

@@ -50,6 +50,39 @@ struct desk_config_server {
     bool update;                       /* takes the UPDATEs: the first that says so */
 };
 
+/* What an account may have. The first plan is that of accounts which name none. */
+struct desk_config_plan {
+    char *name;
+    bool free;                 /* its hosts live in zones that say `free: yes` */
+    unsigned hosts_max;        /* of an account */
+    unsigned updates_per_hour; /* changes of an address family of a host */
+    unsigned expiry_days;      /* without an update until a host expires; 0: never */
+};
+
+/* A zone in which hosts live. */
+struct desk_config_zone {
+    char *name; /* lower case, A-labels, no last dot */
+    unsigned ttl_s;
+    bool free; /* also for free plans */
+};
+
+struct desk_config_hosts {
+    struct desk_config_zone *zones;
+    size_t zone_count;
+    struct desk_config_plan *plans; /* at least one */
+    size_t plan_count;
+    char **reserved; /* labels that nobody may take, beside those that are built in */
+    size_t reserved_count;
+    char **look_alikes; /* names of others that no label may imitate */
+    size_t look_alike_count;
+    bool agent_required; /* an update without User-Agent gets `badagent` */
+    char **agents_refused;
+    size_t agent_refused_count;
+    unsigned cache_max;  /* hosts, and sign-ins, that are kept in memory */
+    unsigned loaders;    /* threads that fetch what is not */
+    unsigned grace_days; /* that an expired host's name is still kept for its owner */
+};
+
 struct desk_config_ledger {
     char *origin;     /* its URL without the scheme: the name of its key, too */
     char *key_file;   /* absolute */
@@ -65,6 +98,7 @@ struct desk_config {
     char *state;     /* absolute folder, made on start when missing */
     struct desk_config_http http;
     struct desk_config_database database;
+    struct desk_config_hosts hosts;
     struct desk_config_key *keys;
     size_t key_count;
     struct desk_config_server *servers;

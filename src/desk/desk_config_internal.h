@@ -60,6 +60,25 @@ struct raw_desk_server {
     bool *update;
 };
 
+struct raw_zone {
+    char *name;
+    unsigned *ttl;
+    bool *free;
+};
+
+struct raw_plan {
+    char *name;
+    bool *free;
+    unsigned *hosts_max, *updates_per_hour, *expiry_days;
+};
+
+struct raw_hosts {
+    char **reserved, **look_alikes, **agents_refused;
+    unsigned reserved_count, look_alikes_count, agents_refused_count;
+    bool *agent_required;
+    unsigned *cache_max, *loaders, *grace_days;
+};
+
 struct raw_ledger {
     char *origin, *key_file, **witnesses;
     unsigned witnesses_count, *interval;
@@ -73,11 +92,19 @@ struct raw_desk_config {
     unsigned keys_count;
     struct raw_desk_server *servers;
     unsigned servers_count;
+    struct raw_hosts *hosts;
+    struct raw_zone *zones;
+    unsigned zones_count;
+    struct raw_plan *plans;
+    unsigned plans_count;
     struct raw_ledger *ledger;
 };
 
 extern const cyaml_schema_field_t desk_http_fields[];
 extern const cyaml_schema_field_t desk_database_fields[];
+extern const cyaml_schema_field_t desk_hosts_fields[];
+extern const cyaml_schema_value_t desk_zone_schema;
+extern const cyaml_schema_value_t desk_plan_schema;
 extern const cyaml_schema_field_t desk_ledger_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
@@ -156,6 +183,9 @@ void desk_config_clear_http(struct desk_config *config);
 _must_check_ int desk_config_check_database(const struct desk_config_source *source,
                                             struct desk_config *config, struct error *ret_error);
 void desk_config_clear_database(struct desk_config *config);
+_must_check_ int desk_config_check_hosts(const struct desk_config_source *source,
+                                         struct desk_config *config, struct error *ret_error);
+void desk_config_clear_hosts(struct desk_config *config);
 _must_check_ int desk_config_check_keys(const struct desk_config_source *source,
                                         struct desk_config *config, struct error *ret_error);
 void desk_config_clear_keys(struct desk_config *config);
