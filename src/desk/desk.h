@@ -12,6 +12,7 @@
 
 struct dns_updater;
 struct http;
+struct interest_keys;
 struct jobs;
 struct ledger_sequencer;
 struct outbox;
@@ -27,6 +28,7 @@ struct desk {
     struct outbox *outbox;
     struct jobs *jobs;
     struct dns_updater *dns_updater; /* NULL: no server takes updates */
+    struct interest_keys *interest_keys; /* of part_interests */
     struct ledger_sequencer *ledger; /* of part_ledger */
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */

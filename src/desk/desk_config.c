@@ -27,6 +27,7 @@ static const cyaml_schema_field_t config_fields[] = {
     OPTIONAL_MAP("hosts", struct raw_desk_config, hosts, desk_hosts_fields),
     OPTIONAL_LIST("zones", struct raw_desk_config, zones, &desk_zone_schema, ZONES_MAX),
     OPTIONAL_LIST("plans", struct raw_desk_config, plans, &desk_plan_schema, PLANS_MAX),
+    OPTIONAL_MAP("interests", struct raw_desk_config, interests, desk_interests_fields),
     OPTIONAL_MAP("ledger", struct raw_desk_config, ledger, desk_ledger_fields),
     CYAML_FIELD_END,
 };
@@ -64,6 +65,7 @@ static const struct section {
     {desk_config_check_servers, desk_config_clear_servers},
     {desk_config_check_hosts, desk_config_clear_hosts},
     {desk_config_check_ledger, desk_config_clear_ledger},
+    {desk_config_check_interests, desk_config_clear_interests},
 };
 
 #define SECTION_COUNT (sizeof(sections) / sizeof(sections[0]))

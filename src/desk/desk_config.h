@@ -92,6 +92,16 @@ struct desk_config_ledger {
     unsigned interval_ms; /* longest wait for company in a batch */
 };
 
+/* Deconfliction (doc/deconfliction.md). */
+struct desk_config_interests {
+    char **key_files; /* absolute, the present key first; none: the first start makes one */
+    size_t key_count;
+    unsigned evaluations_per_day; /* names that a partner may have evaluated */
+    unsigned interests_max;       /* of a partner */
+    char **broad; /* names, beside the zones, in whose whole subtree nobody may be interested */
+    size_t broad_count;
+};
+
 struct desk_config {
     char *path;      /* of the file, absolute */
     char *directory; /* that relative paths are relative to */
@@ -104,6 +114,7 @@ struct desk_config {
     struct desk_config_server *servers;
     size_t server_count;
     struct desk_config_ledger ledger;
+    struct desk_config_interests interests;
 };
 
 _must_check_ int desk_config_load(const char *path, struct desk_config **ret_config,

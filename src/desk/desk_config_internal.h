@@ -84,6 +84,11 @@ struct raw_ledger {
     unsigned witnesses_count, *interval;
 };
 
+struct raw_interests {
+    char **key_files, **broad;
+    unsigned key_files_count, broad_count, *evaluations_per_day, *interests_max;
+};
+
 struct raw_desk_config {
     struct raw_http *http;
     struct raw_database *database;
@@ -98,6 +103,7 @@ struct raw_desk_config {
     struct raw_plan *plans;
     unsigned plans_count;
     struct raw_ledger *ledger;
+    struct raw_interests *interests;
 };
 
 extern const cyaml_schema_field_t desk_http_fields[];
@@ -105,6 +111,7 @@ extern const cyaml_schema_field_t desk_database_fields[];
 extern const cyaml_schema_field_t desk_hosts_fields[];
 extern const cyaml_schema_value_t desk_zone_schema;
 extern const cyaml_schema_value_t desk_plan_schema;
+extern const cyaml_schema_field_t desk_interests_fields[];
 extern const cyaml_schema_field_t desk_ledger_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
@@ -197,6 +204,9 @@ void desk_config_clear_servers(struct desk_config *config);
 _must_check_ int desk_config_check_ledger(const struct desk_config_source *source,
                                           struct desk_config *config, struct error *ret_error);
 void desk_config_clear_ledger(struct desk_config *config);
+_must_check_ int desk_config_check_interests(const struct desk_config_source *source,
+                                             struct desk_config *config, struct error *ret_error);
+void desk_config_clear_interests(struct desk_config *config);
 
 /* The key of a name that stands at `place`. */
 _must_check_ int desk_config_key_find(const struct desk_config_source *source,

@@ -5,6 +5,7 @@ const struct desk_part *const desk_parts[] = {
     &part_system,
     &part_accounts,
     &part_ledger,
+    &part_interests,
 };
 
 const size_t desk_part_count = sizeof(desk_parts) / sizeof(desk_parts[0]);
