@@ -31,6 +31,8 @@ extern const struct command command_interest_place;
 extern const struct command command_interest_withdraw;
 extern const struct command command_key_generate;
 extern const struct command command_ledger_key;
+extern const struct command command_ledger_list;
+extern const struct command command_ledger_show;
 extern const struct command command_ledger_verify;
 extern const struct command command_ctl;
 extern const struct command command_prove;

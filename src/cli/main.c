@@ -25,6 +25,8 @@ static const struct command *const commands[] = {
     &command_interest_withdraw,
     &command_ledger_key,
     &command_ledger_verify,
+    &command_ledger_list,
+    &command_ledger_show,
     &command_ctl,
     &command_prove,
     &command_takeover_plan,

@@ -247,6 +247,33 @@ def test_anybody_can_verify_it_over_http(ledger):
             ledger.wait()
 
 
+def test_entries_are_listed_and_shown_from_url_and_folder(desk_sqlite):
+    ledger = Ledger(desk_sqlite)
+    ledger.desk.start()
+    ledger.queue(300)
+    ledger.wait()
+    ledger.check()
+
+    def run(command, place, *words):
+        done = subprocess.run([tamis_program("tamis"), "ledger", command, "--key", ledger.verifier, "--json", place,
+                               *words], capture_output=True, text=True, timeout=60)
+        assert (done.returncode == 0) == (done.stderr == "")
+        return json.loads(done.stdout) if done.returncode == 0 else done.stderr
+
+    for place in (ledger.folder, "http://%s:%d/ledger" % (LOOPBACK, ledger.desk.port)):
+        assert [item["index"] for item in run("list", place, "--limit", "3")] == [297, 298, 299]
+        assert len(run("list", place)) == 50
+        assert run("list", place, "--kind", "order.lifted") == []
+        found = run("list", place, "--object", "rep_" + ledger.queued[7][4:], "--kind", "report.decided")
+        assert [item["entry"]["id"] for item in found] == [ledger.queued[7]]
+        assert run("show", place, ledger.queued[7]) == run("show", place, "7") == found[0]
+        assert "no" in run("show", place, ledger.id_of(300)) and "300 entries" in run("show", place, "300")
+    with open(os.path.join(ledger.folder, "tile/entries/000"), "r+b") as file:
+        file.seek(100)
+        file.write(b"#")
+    assert "is not the one" in run("list", ledger.folder)
+
+
 def test_witnesses_cosign_the_checkpoint(desk_sqlite):
     one, other, unknown = (tlog.Key(name + ".example", tlog.COSIGNATURE)
                            for name in ("one", "other", "unknown"))
