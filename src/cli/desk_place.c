@@ -154,7 +154,8 @@ static int file_use(const char *folder, bool needs_url, bool needs_token, struct
         (void)snprintf(token_path, sizeof(token_path), "%s%s%s",
                        raw->token_file[0] == '/' ? "" : folder,
                        raw->token_file[0] == '/' ? "" : "/", raw->token_file);
-        rc = token_read(token_path, &place->token, ret_error);
+        if (access(token_path, F_OK) == 0) /* else there is none: sign in by tamis account login */
+            rc = token_read(token_path, &place->token, ret_error);
     }
     yaml_value_free(&place_schema, loaded, 0);
     return rc;

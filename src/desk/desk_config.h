@@ -50,6 +50,30 @@ struct desk_config_server {
     bool update;                       /* takes the UPDATEs: the first that says so */
 };
 
+/* Whom to tell of a changed zone, with which key. */
+struct desk_config_notify {
+    struct config_address address;
+    const struct desk_config_key *key; /* NULL: unsigned */
+};
+
+/* Orders, and the zones by which servers get them. */
+struct desk_config_orders {
+    struct config_address *listen; /* none: orders are kept, and no server gets them */
+    size_t listen_count;
+    char *catalog, *suffix;            /* names as text; NULL without `listen` */
+    const struct desk_config_key *key; /* that transfers are asked for with */
+    struct desk_config_notify *notify;
+    size_t notify_count;
+    unsigned hold_s;                         /* of an order that touches an interest */
+    uint64_t live_max, shared_max, cuts_max; /* above them two people approve; UINT64_MAX: none */
+    unsigned rehearsal_valid_s;              /* an older rehearsal is not approved */
+    char **rehearse_zones;                   /* names as text */
+    size_t rehearse_zone_count;
+    const struct desk_config_server *rehearse_from; /* NULL: there is no server */
+    char *keyring;     /* path of the public keys of signers; NULL: signatures are not judged */
+    char *signing_key; /* path of the desk's own, for zones of documents without one; or NULL */
+};
+
 /* What an account may have. The first plan is that of accounts which name none. */
 struct desk_config_plan {
     char *name;
@@ -83,6 +107,33 @@ struct desk_config_hosts {
     unsigned grace_days; /* that an expired host's name is still kept for its owner */
 };
 
+/* For how many days what is kept; 0: for ever. */
+struct desk_config_retention {
+    unsigned unconfirmed_days;     /* accounts that nobody confirmed */
+    unsigned expired_tokens_days;  /* API tokens, after their end */
+    unsigned failed_outbox_days;   /* what could not be delivered */
+    unsigned audit_addresses_days; /* from where something was done */
+    unsigned audit_days;           /* that it was done */
+};
+
+/* Mail that the desk sends. */
+struct desk_config_mail {
+    char *from; /* NULL: there is no section, and mail waits */
+    char *name; /* of the sender, for people; NULL: none */
+    char *bounces;
+    char *smtp;            /* "smtp://HOST:PORT" or smtps */
+    bool tls;              /* STARTTLS, and no mail without */
+    char *ca_file;         /* NULL: the system's */
+    char *user, *password; /* both or none */
+    unsigned timeout_s;    /* of one answer */
+};
+
+struct desk_config_appeals {
+    struct config_address *resolver; /* NULL: TXT records prove nothing */
+    unsigned prove_hours, decide_hours;
+    unsigned per_address_hourly; /* appeals of one client that has not signed in */
+};
+
 struct desk_config_ledger {
     char *origin;     /* its URL without the scheme: the name of its key, too */
     char *key_file;   /* absolute */
@@ -108,11 +159,15 @@ struct desk_config {
     char *state;     /* absolute folder, made on start when missing */
     struct desk_config_http http;
     struct desk_config_database database;
+    struct desk_config_mail mail;
+    struct desk_config_appeals appeals;
     struct desk_config_hosts hosts;
+    struct desk_config_retention retention;
     struct desk_config_key *keys;
     size_t key_count;
     struct desk_config_server *servers;
     size_t server_count;
+    struct desk_config_orders orders;
     struct desk_config_ledger ledger;
     struct desk_config_interests interests;
 };

@@ -60,6 +60,26 @@ struct raw_desk_server {
     bool *update;
 };
 
+struct raw_order_budget {
+    unsigned *live, *shared, *cuts;
+};
+
+struct raw_rehearse {
+    char **zones;
+    unsigned zones_count;
+    char *server;
+    unsigned *valid_hours;
+};
+
+struct raw_desk_orders {
+    char **listen, **notify;
+    unsigned listen_count, notify_count;
+    char *catalog, *suffix, *key, *keyring, *signing_key;
+    unsigned *hold_seconds;
+    struct raw_order_budget *collateral_budget;
+    struct raw_rehearse *rehearse;
+};
+
 struct raw_zone {
     char *name;
     unsigned *ttl;
@@ -79,6 +99,22 @@ struct raw_hosts {
     unsigned *cache_max, *loaders, *grace_days;
 };
 
+struct raw_retention {
+    unsigned *unconfirmed_days, *expired_tokens_days, *failed_outbox_days;
+    unsigned *audit_addresses_days, *audit_days;
+};
+
+struct raw_mail {
+    char *from, *name, *bounces, *smtp, *ca_file, *user, *password_file, *password_env;
+    bool *tls;
+    unsigned *timeout;
+};
+
+struct raw_appeals {
+    char *resolver;
+    unsigned *prove_hours, *decide_hours, *per_address_hourly;
+};
+
 struct raw_ledger {
     char *origin, *key_file, **witnesses;
     unsigned witnesses_count, *interval;
@@ -92,16 +128,20 @@ struct raw_interests {
 struct raw_desk_config {
     struct raw_http *http;
     struct raw_database *database;
+    struct raw_mail *mail;
+    struct raw_appeals *appeals;
     char *state;
     struct raw_desk_key *keys;
     unsigned keys_count;
     struct raw_desk_server *servers;
     unsigned servers_count;
+    struct raw_desk_orders *orders;
     struct raw_hosts *hosts;
     struct raw_zone *zones;
     unsigned zones_count;
     struct raw_plan *plans;
     unsigned plans_count;
+    struct raw_retention *retention;
     struct raw_ledger *ledger;
     struct raw_interests *interests;
 };
@@ -111,10 +151,14 @@ extern const cyaml_schema_field_t desk_database_fields[];
 extern const cyaml_schema_field_t desk_hosts_fields[];
 extern const cyaml_schema_value_t desk_zone_schema;
 extern const cyaml_schema_value_t desk_plan_schema;
+extern const cyaml_schema_field_t desk_retention_fields[];
+extern const cyaml_schema_field_t desk_mail_fields[];
+extern const cyaml_schema_field_t desk_appeals_fields[];
 extern const cyaml_schema_field_t desk_interests_fields[];
 extern const cyaml_schema_field_t desk_ledger_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
+extern const cyaml_schema_field_t desk_orders_fields[];
 
 /* ---- Checks ---- */
 
@@ -193,6 +237,15 @@ void desk_config_clear_database(struct desk_config *config);
 _must_check_ int desk_config_check_hosts(const struct desk_config_source *source,
                                          struct desk_config *config, struct error *ret_error);
 void desk_config_clear_hosts(struct desk_config *config);
+_must_check_ int desk_config_check_retention(const struct desk_config_source *source,
+                                             struct desk_config *config, struct error *ret_error);
+void desk_config_clear_retention(struct desk_config *config);
+_must_check_ int desk_config_check_mail(const struct desk_config_source *source,
+                                        struct desk_config *config, struct error *ret_error);
+void desk_config_clear_mail(struct desk_config *config);
+_must_check_ int desk_config_check_appeals(const struct desk_config_source *source,
+                                           struct desk_config *config, struct error *ret_error);
+void desk_config_clear_appeals(struct desk_config *config);
 _must_check_ int desk_config_check_keys(const struct desk_config_source *source,
                                         struct desk_config *config, struct error *ret_error);
 void desk_config_clear_keys(struct desk_config *config);
@@ -200,6 +253,10 @@ void desk_config_clear_keys(struct desk_config *config);
 _must_check_ int desk_config_check_servers(const struct desk_config_source *source,
                                            struct desk_config *config, struct error *ret_error);
 void desk_config_clear_servers(struct desk_config *config);
+/* After keys, servers and hosts. */
+_must_check_ int desk_config_check_orders(const struct desk_config_source *source,
+                                          struct desk_config *config, struct error *ret_error);
+void desk_config_clear_orders(struct desk_config *config);
 /* After `http`, whose address names the ledger. */
 _must_check_ int desk_config_check_ledger(const struct desk_config_source *source,
                                           struct desk_config *config, struct error *ret_error);

@@ -17,13 +17,22 @@
 /* Rows that one look takes. */
 #define BATCH_MAX 100
 
-struct outbox {
-    struct desk *desk;
+/* One kind's own thread: an MTA that takes minutes to answer holds up no DNS update. */
+struct lane {
+    struct outbox *outbox;
+    const struct outbox_kind *kind;
     struct store *store;
     pthread_t thread;
+    bool is_running, woken;
+};
+
+struct outbox {
+    struct desk *desk;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool woken, ending;
+    bool ending;
+    size_t lane_count;
+    struct lane lanes[];
 };
 
 int outbox_put(struct store *store, int64_t now_ms, const char *kind, const json_t *payload,
@@ -52,18 +61,10 @@ void outbox_wake(struct desk *desk)
     if (outbox == NULL)
         return;
     pthread_mutex_lock(&outbox->lock);
-    outbox->woken = true;
-    pthread_cond_signal(&outbox->wake);
+    for (size_t i = 0; i < outbox->lane_count; i++)
+        outbox->lanes[i].woken = true;
+    pthread_cond_broadcast(&outbox->wake);
     pthread_mutex_unlock(&outbox->lock);
-}
-
-static const struct outbox_kind *kind_find(const char *name)
-{
-    for (size_t i = 0; i < desk_part_count; i++)
-        for (size_t j = 0; j < desk_parts[i]->outbox_kind_count; j++)
-            if (strcmp(desk_parts[i]->outbox_kinds[j].name, name) == 0)
-                return &desk_parts[i]->outbox_kinds[j];
-    return NULL;
 }
 
 /* Doubles with every attempt, up to the kind's longest. */
@@ -81,17 +82,17 @@ static int done_note(struct store *store, const struct outbox_item *item, struct
                         store_text(item->id));
 }
 
-static int failure_note(struct outbox *outbox, const struct outbox_kind *kind,
-                        const struct outbox_item *item, int code, const struct error *why,
-                        struct error *ret_error)
+static int failure_note(struct lane *lane, const struct outbox_item *item, int code,
+                        const struct error *why, struct error *ret_error)
 {
-    int64_t now_s = clock_now_s(outbox->desk->clock);
+    const struct outbox_kind *kind = lane->kind;
+    int64_t now_s = clock_now_s(lane->outbox->desk->clock);
     bool gives_up =
         code == -ECANCELED || (kind->give_up_s > 0 && now_s - item->created_at >= kind->give_up_s);
     if (gives_up)
         log_event(LOG_ERR, "outbox: %s %s is given up after %u attempts: %s", kind->name, item->id,
                   item->attempt, why->text);
-    return store_change(outbox->store, NULL, ret_error,
+    return store_change(lane->store, NULL, ret_error,
                         "UPDATE outbox SET state = $1, due_at = $2, attempts = $3, last_error = $4 "
                         "WHERE id = $5",
                         store_text(gives_up ? "failed" : "waiting"),
@@ -99,25 +100,22 @@ static int failure_note(struct outbox *outbox, const struct outbox_kind *kind,
                         store_integer(item->attempt), store_text(why->text), store_text(item->id));
 }
 
-static int deliver(struct outbox *outbox, const struct store_rows *rows, size_t row,
+static int deliver(struct lane *lane, const struct store_rows *rows, size_t row,
                    struct error *ret_error)
 {
-    const struct outbox_kind *kind = kind_find(store_row_text(rows, row, 1));
-    const char *text = store_row_text(rows, row, 2);
     struct error why = {.text = "no reason given"};
 
-    if (kind == NULL)
-        return 0; /* of a part that this program lacks: it stays for the one that has it */
-    json_t *payload = json_loads(text, 0, NULL);
+    json_t *payload = json_loads(store_row_text(rows, row, 1), 0, NULL);
     struct outbox_item item = {
         .id = store_row_text(rows, row, 0),
         .payload = payload,
-        .attempt = (unsigned)store_row_integer(rows, row, 3) + 1,
-        .created_at = store_row_integer(rows, row, 4),
+        .attempt = (unsigned)store_row_integer(rows, row, 2) + 1,
+        .created_at = store_row_integer(rows, row, 3),
     };
-    int rc = payload != NULL ? kind->deliver(outbox->desk, outbox->store, &item, &why) : -ECANCELED;
-    rc = rc == 0 ? done_note(outbox->store, &item, ret_error)
-                 : failure_note(outbox, kind, &item, rc, &why, ret_error);
+    int rc = payload != NULL ? lane->kind->deliver(lane->outbox->desk, lane->store, &item, &why)
+                             : -ECANCELED;
+    rc = rc == 0 ? done_note(lane->store, &item, ret_error)
+                 : failure_note(lane, &item, rc, &why, ret_error);
     json_decref(payload);
     return rc;
 }
@@ -130,71 +128,108 @@ static bool is_ending(struct outbox *outbox)
     return ending;
 }
 
+bool outbox_is_ending(const struct desk *desk)
+{
+    return desk->outbox != NULL && is_ending(desk->outbox);
+}
+
 /* Delivers what is due. Returns whether there may be more. */
-static bool round_run(struct outbox *outbox)
+static bool round_run(struct lane *lane)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
     struct error error;
 
-    int rc = store_query(outbox->store, &rows, &error,
-                         "SELECT id, kind, payload, attempts, created_at FROM outbox "
-                         "WHERE state = 'waiting' AND due_at <= $1 ORDER BY due_at, id LIMIT $2",
-                         store_integer(clock_now_s(outbox->desk->clock)), store_integer(BATCH_MAX));
+    int rc = store_query(lane->store, &rows, &error,
+                         "SELECT id, payload, attempts, created_at FROM outbox WHERE "
+                         "state = 'waiting' AND kind = $1 AND due_at <= $2 ORDER BY due_at, id "
+                         "LIMIT $3",
+                         store_text(lane->kind->name),
+                         store_integer(clock_now_s(lane->outbox->desk->clock)),
+                         store_integer(BATCH_MAX));
     size_t count = rc < 0 ? 0 : store_rows_count(rows);
-    for (size_t i = 0; i < count && rc == 0 && !is_ending(outbox); i++)
-        rc = deliver(outbox, rows, i, &error);
+    for (size_t i = 0; i < count && rc == 0 && !is_ending(lane->outbox); i++)
+        rc = deliver(lane, rows, i, &error);
     if (rc < 0)
-        log_event(LOG_WARNING, "outbox: %s", error.text);
+        log_event(LOG_WARNING, "outbox of %s: %s", lane->kind->name, error.text);
     return rc == 0 && count == BATCH_MAX;
 }
 
-static void *outbox_run(void *context)
+static void lane_wait(struct lane *lane)
 {
-    struct outbox *outbox = context;
+    struct outbox *outbox = lane->outbox;
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LOOK_EVERY_S;
+    pthread_mutex_lock(&outbox->lock);
+    while (!lane->woken && !outbox->ending &&
+           pthread_cond_timedwait(&outbox->wake, &outbox->lock, &until) == 0)
+        ;
+    lane->woken = false;
+    pthread_mutex_unlock(&outbox->lock);
+}
+
+static void *lane_run(void *context)
+{
+    struct lane *lane = context;
     bool has_more = true;
 
-    while (!is_ending(outbox)) {
-        if (!has_more) {
-            struct timespec until;
-            clock_gettime(CLOCK_MONOTONIC, &until);
-            until.tv_sec += LOOK_EVERY_S;
-            pthread_mutex_lock(&outbox->lock);
-            while (!outbox->woken && !outbox->ending &&
-                   pthread_cond_timedwait(&outbox->wake, &outbox->lock, &until) == 0)
-                ;
-            outbox->woken = false;
-            pthread_mutex_unlock(&outbox->lock);
-        }
-        has_more = round_run(outbox);
+    while (!is_ending(lane->outbox)) {
+        if (!has_more)
+            lane_wait(lane);
+        has_more = round_run(lane);
     }
     return NULL;
 }
 
-int outbox_start(struct desk *desk, struct outbox **ret_outbox, struct error *ret_error)
+static int lane_start(struct lane *lane, struct error *ret_error)
 {
-    struct outbox *outbox = calloc(1, sizeof(*outbox));
+    int rc = desk_store_open(lane->outbox->desk, &lane->store, ret_error);
+    if (rc < 0)
+        return rc;
+    rc = pthread_create(&lane->thread, NULL, lane_run, lane);
+    if (rc != 0)
+        return error_set(ret_error, -rc, "no thread for the outbox");
+    lane->is_running = true;
+    return 0;
+}
+
+static struct outbox *outbox_make(struct desk *desk)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < desk_part_count; i++)
+        count += desk_parts[i]->outbox_kind_count;
+    struct outbox *outbox = calloc(1, sizeof(*outbox) + count * sizeof(struct lane));
     if (outbox == NULL)
-        return error_set(ret_error, -ENOMEM, "out of memory while starting the outbox");
+        return NULL;
     outbox->desk = desk;
+    for (size_t i = 0; i < desk_part_count; i++)
+        for (size_t j = 0; j < desk_parts[i]->outbox_kind_count; j++)
+            outbox->lanes[outbox->lane_count++] =
+                (struct lane){.outbox = outbox, .kind = &desk_parts[i]->outbox_kinds[j]};
     pthread_condattr_t clock;
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_mutex_init(&outbox->lock, NULL);
     pthread_cond_init(&outbox->wake, &clock);
     pthread_condattr_destroy(&clock);
-    int rc = desk_store_open(desk, &outbox->store, ret_error);
-    if (rc == 0) {
-        rc = pthread_create(&outbox->thread, NULL, outbox_run, outbox);
-        if (rc != 0)
-            rc = error_set(ret_error, -rc, "no thread for the outbox");
-    }
+    return outbox;
+}
+
+int outbox_start(struct desk *desk, struct outbox **ret_outbox, struct error *ret_error)
+{
+    struct outbox *outbox = outbox_make(desk);
+    if (outbox == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory while starting the outbox");
+    *ret_outbox = outbox; /* before the threads, which ask outbox_is_ending() */
+    int rc = 0;
+    for (size_t i = 0; i < outbox->lane_count && rc == 0; i++)
+        rc = lane_start(&outbox->lanes[i], ret_error);
     if (rc < 0) {
-        store_close(outbox->store);
-        free(outbox);
-        return rc;
+        outbox_stop(outbox);
+        *ret_outbox = NULL;
     }
-    *ret_outbox = outbox;
-    return 0;
+    return rc;
 }
 
 void outbox_stop(struct outbox *outbox)
@@ -203,10 +238,13 @@ void outbox_stop(struct outbox *outbox)
         return;
     pthread_mutex_lock(&outbox->lock);
     outbox->ending = true;
-    pthread_cond_signal(&outbox->wake);
+    pthread_cond_broadcast(&outbox->wake);
     pthread_mutex_unlock(&outbox->lock);
-    pthread_join(outbox->thread, NULL);
-    store_close(outbox->store);
+    for (size_t i = 0; i < outbox->lane_count; i++) {
+        if (outbox->lanes[i].is_running)
+            pthread_join(outbox->lanes[i].thread, NULL);
+        store_close(outbox->lanes[i].store);
+    }
     pthread_mutex_destroy(&outbox->lock);
     pthread_cond_destroy(&outbox->wake);
     free(outbox);

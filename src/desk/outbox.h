@@ -1,7 +1,7 @@
 /* What has to leave the house: mails, DNS updates, policy zones. A row is written in the
- * transaction of the change that causes it, and delivered afterwards by one thread, again and again
- * with longer and longer waits until it succeeds or its kind gives up. Delivery is at least once:
- * whoever delivers makes twice the same as once, by the item's id. */
+ * transaction of the change that causes it, and delivered afterwards by a thread of its kind, again
+ * and again with longer and longer waits until it succeeds or its kind gives up. Delivery is at
+ * least once: whoever delivers makes twice the same as once, by the item's id. */
 #pragma once
 
 #include <jansson.h>
@@ -23,7 +23,8 @@ struct outbox_item {
 };
 
 /* Delivers one. 0: done. -ECANCELED: never try again (logged). Other errors: later. Runs in the
- * outbox's thread, with its store, outside of a transaction. */
+ * kind's own thread, one item after the other, with a store of its own, outside of a transaction.
+ */
 typedef int outbox_deliver_fn(struct desk *desk, struct store *store,
                               const struct outbox_item *item, struct error *ret_error);
 
@@ -40,9 +41,12 @@ _must_check_ int outbox_put(struct store *store, int64_t now_ms, const char *kin
                             const json_t *payload, int64_t due_s, char ret_id[static ID_SIZE],
                             struct error *ret_error);
 
-/* Tells the thread that something may be due, after the commit: saves the wait for its next look.
+/* Tells the threads that something may be due, after the commit: saves the wait for its next look.
  * Any thread. */
 void outbox_wake(struct desk *desk);
+
+/* Whether stop has begun: a delivery that may wait long looks at this and ends as "later". */
+bool outbox_is_ending(const struct desk *desk);
 
 struct outbox;
 

@@ -3,7 +3,9 @@
 
 const struct desk_part *const desk_parts[] = {
     &part_system,
+    &part_mail,
     &part_accounts,
+    &part_orders,
     &part_ledger,
     &part_interests,
 };

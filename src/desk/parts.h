@@ -4,6 +4,8 @@
 #include "desk/part.h"
 
 extern const struct desk_part part_accounts;
+extern const struct desk_part part_orders;
+extern const struct desk_part part_mail;
 extern const struct desk_part part_interests;
 extern const struct desk_part part_ledger;
 extern const struct desk_part part_system;
