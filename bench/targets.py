@@ -21,6 +21,7 @@ UPDATES_PER_S_MIN = 50_000
 UPDATES_BIND_RATIO_MIN = 20
 UPDATE_COST_MAX = 0.05  # of a query's CPU time, beside 10,000 updates a second
 UPDATE_LATER_MS_MAX = 1.0
+LEDGER_PEAK_MIB_MAX = 64  # however many entries there are
 ACTIVE_S_MAX = {18_472: 0.1, 1_000_000: 1.5, 5_000_000: 5.0}
 
 PASS, SHORT, UNSURE = "PASS", "short", "unsure"

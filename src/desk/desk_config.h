@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "desk/report_class.h"
 #include "desk/store.h"
+#include "ledger/note.h"
 
 struct desk_config_http {
     struct config_address *listen;
@@ -149,6 +150,25 @@ struct desk_config_reports {
     unsigned claim_minutes;      /* that a report is kept for the analyst who took it */
 };
 
+struct desk_config_ledger {
+    char *origin;     /* its URL without the scheme: the name of its key, too */
+    char *key_file;   /* absolute */
+    bool key_is_made; /* nobody named the key's file: the first start makes it */
+    struct note_verifier *witnesses;
+    size_t witness_count;
+    unsigned interval_ms; /* longest wait for company in a batch */
+};
+
+/* Deconfliction (doc/deconfliction.md). */
+struct desk_config_interests {
+    char **key_files; /* absolute, the present key first; none: the first start makes one */
+    size_t key_count;
+    unsigned evaluations_per_day; /* names that a partner may have evaluated */
+    unsigned interests_max;       /* of a partner */
+    char **broad; /* names, beside the zones, in whose whole subtree nobody may be interested */
+    size_t broad_count;
+};
+
 struct desk_config {
     char *path;      /* of the file, absolute */
     char *directory; /* that relative paths are relative to */
@@ -165,6 +185,8 @@ struct desk_config {
     struct desk_config_server *servers;
     size_t server_count;
     struct desk_config_orders orders;
+    struct desk_config_ledger ledger;
+    struct desk_config_interests interests;
 };
 
 _must_check_ int desk_config_load(const char *path, struct desk_config **ret_config,

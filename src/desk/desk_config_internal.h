@@ -128,6 +128,16 @@ struct raw_reports {
     unsigned *duplicate_hours, *per_address_hourly, *answers_daily, *claim_minutes;
 };
 
+struct raw_ledger {
+    char *origin, *key_file, **witnesses;
+    unsigned witnesses_count, *interval;
+};
+
+struct raw_interests {
+    char **key_files, **broad;
+    unsigned key_files_count, broad_count, *evaluations_per_day, *interests_max;
+};
+
 struct raw_desk_config {
     struct raw_http *http;
     struct raw_database *database;
@@ -146,6 +156,8 @@ struct raw_desk_config {
     struct raw_plan *plans;
     unsigned plans_count;
     struct raw_retention *retention;
+    struct raw_ledger *ledger;
+    struct raw_interests *interests;
 };
 
 extern const cyaml_schema_field_t desk_http_fields[];
@@ -157,6 +169,8 @@ extern const cyaml_schema_value_t desk_plan_schema;
 extern const cyaml_schema_field_t desk_mail_fields[];
 extern const cyaml_schema_field_t desk_appeals_fields[];
 extern const cyaml_schema_field_t desk_retention_fields[];
+extern const cyaml_schema_field_t desk_interests_fields[];
+extern const cyaml_schema_field_t desk_ledger_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
 extern const cyaml_schema_field_t desk_orders_fields[];
@@ -261,6 +275,13 @@ void desk_config_clear_servers(struct desk_config *config);
 _must_check_ int desk_config_check_orders(const struct desk_config_source *source,
                                           struct desk_config *config, struct error *ret_error);
 void desk_config_clear_orders(struct desk_config *config);
+/* After `http`, whose address names the ledger. */
+_must_check_ int desk_config_check_ledger(const struct desk_config_source *source,
+                                          struct desk_config *config, struct error *ret_error);
+void desk_config_clear_ledger(struct desk_config *config);
+_must_check_ int desk_config_check_interests(const struct desk_config_source *source,
+                                             struct desk_config *config, struct error *ret_error);
+void desk_config_clear_interests(struct desk_config *config);
 
 /* The key of a name that stands at `place`. */
 _must_check_ int desk_config_key_find(const struct desk_config_source *source,
