@@ -1,4 +1,5 @@
-/* Appeals over HTTP: whoever is blocked submits, proves and looks; staff look and decide. */
+/* Appeals and figures over HTTP: whoever is blocked submits, proves and looks; staff look and
+ * decide. */
 #include "desk/appeal_routes.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include "desk/appeal_keys.h"
 #include "desk/audit.h"
 #include "desk/desk.h"
+#include "desk/figures.h"
 #include "desk/host_names.h"
 #include "desk/json_in.h"
 #include "desk/mail_internal.h"
@@ -391,4 +393,6 @@ const struct route appeal_routes[APPEAL_ROUTE_COUNT] = {
     {"POST", "/v1/appeals/{id}/decisions", ROLE_DECIDES, SCOPE_APPEALS_WRITE, decide,
      .body_max = SMALL_BODY_MAX},
     {"POST", "/v1/appeal-keys", ROLE_PUBLIC, 0, appeal_key_add, .body_max = SMALL_BODY_MAX},
+    {"GET", "/v1/figures", ROLE_LOOKS, SCOPE_REPORTS_READ, figures_show},
+    {"GET", "/figures/{month}", ROLE_PUBLIC, 0, figures_month_show},
 };

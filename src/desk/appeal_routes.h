@@ -3,5 +3,5 @@
 
 #include "desk/router.h"
 
-#define APPEAL_ROUTE_COUNT 6
+#define APPEAL_ROUTE_COUNT 8
 extern const struct route appeal_routes[APPEAL_ROUTE_COUNT];
