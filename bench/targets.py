@@ -29,6 +29,7 @@ FRONT_ORIGIN_RATE_MAX = 1.0  # of what the origin is to get
 DESK_FULL_SIZE = 1_000_000  # hosts that the rates of the desk are meant for
 DESK_NOCHG_PER_S_MIN = 15_000
 DESK_GOOD_PER_S_MIN = 5_000
+LEDGER_PEAK_MIB_MAX = 64  # however many entries there are
 ACTIVE_S_MAX = {18_472: 0.1, 1_000_000: 1.5, 5_000_000: 5.0}
 
 PASS, SHORT, UNSURE = "PASS", "short", "unsure"

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
-#include "cli/ledger_url.h"
+#include "cli/ledger_place.h"
 #include "cli/quantity.h"
 #include "ledger/ledger_verify.h"
 
@@ -119,8 +119,7 @@ const struct command command_ledger_key = {
 
 struct verification {
     const char *place; /* URL or folder */
-    struct ledger_source source;
-    struct ledger_url *url;
+    struct ledger_place from;
     struct note_verifier log;
     struct note_verifier witnesses[WITNESSES_MAX];
     size_t witness_count;
@@ -179,11 +178,11 @@ static int check_log(struct verification *verification, struct error *error)
     const struct checkpoint *checkpoint = &verification->claim.checkpoint;
     if (verification->is_quick || verification->has_entry)
         return verification->has_old
-                   ? ledger_verify_consistency(&verification->source, &verification->old,
+                   ? ledger_verify_consistency(&verification->from.source, &verification->old,
                                                checkpoint, error)
                    : 0;
     const struct ledger_audit audit = {
-        .source = &verification->source,
+        .source = &verification->from.source,
         .checkpoint = checkpoint,
         .old = verification->has_old ? &verification->old : NULL,
         .entry = count_entry,
@@ -241,8 +240,9 @@ static void print_text(const struct verification *verification, const uint8_t *e
 
 static int verify(struct verification *verification, struct error *error)
 {
-    int rc = ledger_claim_read(&verification->source, &verification->log, verification->witnesses,
-                               verification->witness_count, &verification->claim, error);
+    int rc =
+        ledger_claim_read(&verification->from.source, &verification->log, verification->witnesses,
+                          verification->witness_count, &verification->claim, error);
     if (rc == 0 && verification->claim.witnesses < verification->witnesses_min)
         rc = error_set(error, -EBADMSG, "%u of the witnesses have signed, %u are asked for",
                        verification->claim.witnesses, verification->witnesses_min);
@@ -256,7 +256,7 @@ static int verify(struct verification *verification, struct error *error)
     uint8_t *entry = NULL;
     size_t size = 0;
     if (verification->has_entry) {
-        rc = ledger_verify_entry(&verification->source, &verification->claim.checkpoint,
+        rc = ledger_verify_entry(&verification->from.source, &verification->claim.checkpoint,
                                  verification->entry, &entry, &size, error);
         if (rc < 0)
             return rc;
@@ -267,43 +267,6 @@ static int verify(struct verification *verification, struct error *error)
         print_text(verification, entry, size);
     free(entry);
     return write_state(verification, error);
-}
-
-static int open_source(struct verification *verification, struct error *error)
-{
-    const char *place = verification->place;
-    if (strncmp(place, "http://", 7) != 0 && strncmp(place, "https://", 8) != 0) {
-        verification->source =
-            (struct ledger_source){.read = ledger_folder_read, .context = (void *)place};
-        return 0;
-    }
-    int rc = ledger_url_open(place, &verification->url, error);
-    if (rc < 0)
-        return rc;
-    verification->source =
-        (struct ledger_source){.read = ledger_url_read, .context = verification->url};
-    return 0;
-}
-
-/* A verifier key, or a file with one in its first line. */
-static int key_option(const char *argument, struct note_verifier *ret_verifier)
-{
-    struct error error;
-    struct file_text text;
-    int rc;
-    if (access(argument, F_OK) == 0) {
-        rc = file_text_read(argument, NOTE_SIZE_MAX, &text, &error);
-        if (rc == 0) {
-            text.octets[strcspn(text.octets, "\r\n")] = '\0';
-            rc = note_verifier_parse(text.octets, ret_verifier, &error);
-            file_text_clear(&text);
-        }
-    } else {
-        rc = note_verifier_parse(argument, ret_verifier, &error);
-    }
-    if (rc < 0)
-        error_print(stderr, "tamis", &error);
-    return rc;
 }
 
 static bool number_option(const char *argument, uint64_t max, uint64_t *ret_value)
@@ -324,12 +287,12 @@ static int take_option(struct verification *verification, int option, bool *has_
     switch (option) {
     case OPTION_KEY:
         *has_key = true;
-        return key_option(optarg, &verification->log) < 0 ? EXIT_USAGE : 0;
+        return ledger_key_take(optarg, &verification->log) < 0 ? EXIT_USAGE : 0;
     case OPTION_WITNESS:
         if (verification->witness_count == WITNESSES_MAX)
             return command_usage_error(&command_ledger_verify, "more than %d witnesses",
                                        WITNESSES_MAX);
-        return key_option(optarg, &verification->witnesses[verification->witness_count++]) < 0
+        return ledger_key_take(optarg, &verification->witnesses[verification->witness_count++]) < 0
                    ? EXIT_USAGE
                    : 0;
     case OPTION_WITNESSES_MIN:
@@ -403,13 +366,13 @@ static int verify_run(int argc, char **argv)
     if (exit_code == 0) {
         struct error error;
         verification->shows_progress = isatty(STDERR_FILENO) != 0;
-        int rc = open_source(verification, &error);
+        int rc = ledger_place_open(verification->place, &verification->from, &error);
         if (rc == 0)
             rc = verify(verification, &error);
         if (rc < 0)
             error_print(stderr, "tamis", &error);
         exit_code = rc < 0 ? EXIT_FINDING : EXIT_OK;
-        ledger_url_close(verification->url);
+        ledger_place_close(&verification->from);
     }
     free(verification);
     return exit_code;

@@ -10,12 +10,15 @@
 #include "desk/clock.h"
 #include "desk/desk_config.h"
 
+struct desk_orders;
 struct dns_updater;
 struct hosts;
 struct accounts;
 struct http;
+struct interest_keys;
 struct jobs;
 struct mailer;
+struct ledger_sequencer;
 struct outbox;
 struct router;
 struct store_lock;
@@ -30,8 +33,11 @@ struct desk {
     struct accounts *accounts;
     struct jobs *jobs;
     struct hosts *hosts;
-    struct mailer *mailer;           /* NULL: no section mail */
-    struct dns_updater *dns_updater; /* NULL: no server takes updates */
+    struct desk_orders *orders;
+    struct mailer *mailer;               /* NULL: no section mail */
+    struct dns_updater *dns_updater;     /* NULL: no server takes updates */
+    struct interest_keys *interest_keys; /* of part_interests */
+    struct ledger_sequencer *ledger;     /* of part_ledger */
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */
 };

@@ -26,11 +26,14 @@ static const cyaml_schema_field_t config_fields[] = {
     OPTIONAL_TEXT("state", struct raw_desk_config, state),
     OPTIONAL_LIST("keys", struct raw_desk_config, keys, &desk_key_schema, KEYS_MAX),
     OPTIONAL_LIST("servers", struct raw_desk_config, servers, &desk_server_schema, SERVERS_MAX),
+    OPTIONAL_MAP("orders", struct raw_desk_config, orders, desk_orders_fields),
     OPTIONAL_MAP("hosts", struct raw_desk_config, hosts, desk_hosts_fields),
     OPTIONAL_MAP("reports", struct raw_desk_config, reports, desk_reports_fields),
     OPTIONAL_LIST("zones", struct raw_desk_config, zones, &desk_zone_schema, ZONES_MAX),
     OPTIONAL_LIST("plans", struct raw_desk_config, plans, &desk_plan_schema, PLANS_MAX),
     OPTIONAL_MAP("retention", struct raw_desk_config, retention, desk_retention_fields),
+    OPTIONAL_MAP("interests", struct raw_desk_config, interests, desk_interests_fields),
+    OPTIONAL_MAP("ledger", struct raw_desk_config, ledger, desk_ledger_fields),
     CYAML_FIELD_END,
 };
 
@@ -69,7 +72,10 @@ static const struct section {
     {desk_config_check_servers, desk_config_clear_servers},
     {desk_config_check_hosts, desk_config_clear_hosts},
     {desk_config_check_reports, desk_config_clear_reports},
+    {desk_config_check_orders, desk_config_clear_orders},
     {desk_config_check_retention, desk_config_clear_retention},
+    {desk_config_check_ledger, desk_config_clear_ledger},
+    {desk_config_check_interests, desk_config_clear_interests},
 };
 
 #define SECTION_COUNT (sizeof(sections) / sizeof(sections[0]))

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "desk/report_class.h"
 #include "desk/store.h"
+#include "ledger/note.h"
 
 struct desk_config_http {
     struct config_address *listen;
@@ -50,6 +51,30 @@ struct desk_config_server {
     bool update;                       /* takes the UPDATEs: the first that says so */
 };
 
+/* Whom to tell of a changed zone, with which key. */
+struct desk_config_notify {
+    struct config_address address;
+    const struct desk_config_key *key; /* NULL: unsigned */
+};
+
+/* Orders, and the zones by which servers get them. */
+struct desk_config_orders {
+    struct config_address *listen; /* none: orders are kept, and no server gets them */
+    size_t listen_count;
+    char *catalog, *suffix;            /* names as text; NULL without `listen` */
+    const struct desk_config_key *key; /* that transfers are asked for with */
+    struct desk_config_notify *notify;
+    size_t notify_count;
+    unsigned hold_s;                         /* of an order that touches an interest */
+    uint64_t live_max, shared_max, cuts_max; /* above them two people approve; UINT64_MAX: none */
+    unsigned rehearsal_valid_s;              /* an older rehearsal is not approved */
+    char **rehearse_zones;                   /* names as text */
+    size_t rehearse_zone_count;
+    const struct desk_config_server *rehearse_from; /* NULL: there is no server */
+    char *keyring;     /* path of the public keys of signers; NULL: signatures are not judged */
+    char *signing_key; /* path of the desk's own, for zones of documents without one; or NULL */
+};
+
 /* What an account may have. The first plan is that of accounts which name none. */
 struct desk_config_plan {
     char *name;
@@ -81,6 +106,15 @@ struct desk_config_hosts {
     unsigned cache_max;  /* hosts, and sign-ins, that are kept in memory */
     unsigned loaders;    /* threads that fetch what is not */
     unsigned grace_days; /* that an expired host's name is still kept for its owner */
+};
+
+/* For how many days what is kept; 0: for ever. */
+struct desk_config_retention {
+    unsigned unconfirmed_days;     /* accounts that nobody confirmed */
+    unsigned expired_tokens_days;  /* API tokens, after their end */
+    unsigned failed_outbox_days;   /* what could not be delivered */
+    unsigned audit_addresses_days; /* from where something was done */
+    unsigned audit_days;           /* that it was done */
 };
 
 /* Mail that the desk sends. */
@@ -116,13 +150,23 @@ struct desk_config_reports {
     unsigned claim_minutes;      /* that a report is kept for the analyst who took it */
 };
 
-/* For how many days what is kept; 0: for ever. */
-struct desk_config_retention {
-    unsigned unconfirmed_days;     /* accounts that nobody confirmed */
-    unsigned expired_tokens_days;  /* API tokens, after their end */
-    unsigned failed_outbox_days;   /* what could not be delivered */
-    unsigned audit_addresses_days; /* from where something was done */
-    unsigned audit_days;           /* that it was done */
+struct desk_config_ledger {
+    char *origin;     /* its URL without the scheme: the name of its key, too */
+    char *key_file;   /* absolute */
+    bool key_is_made; /* nobody named the key's file: the first start makes it */
+    struct note_verifier *witnesses;
+    size_t witness_count;
+    unsigned interval_ms; /* longest wait for company in a batch */
+};
+
+/* Deconfliction (doc/deconfliction.md). */
+struct desk_config_interests {
+    char **key_files; /* absolute, the present key first; none: the first start makes one */
+    size_t key_count;
+    unsigned evaluations_per_day; /* names that a partner may have evaluated */
+    unsigned interests_max;       /* of a partner */
+    char **broad; /* names, beside the zones, in whose whole subtree nobody may be interested */
+    size_t broad_count;
 };
 
 struct desk_config {
@@ -140,6 +184,9 @@ struct desk_config {
     size_t key_count;
     struct desk_config_server *servers;
     size_t server_count;
+    struct desk_config_orders orders;
+    struct desk_config_ledger ledger;
+    struct desk_config_interests interests;
 };
 
 _must_check_ int desk_config_load(const char *path, struct desk_config **ret_config,

@@ -60,6 +60,26 @@ struct raw_desk_server {
     bool *update;
 };
 
+struct raw_order_budget {
+    unsigned *live, *shared, *cuts;
+};
+
+struct raw_rehearse {
+    char **zones;
+    unsigned zones_count;
+    char *server;
+    unsigned *valid_hours;
+};
+
+struct raw_desk_orders {
+    char **listen, **notify;
+    unsigned listen_count, notify_count;
+    char *catalog, *suffix, *key, *keyring, *signing_key;
+    unsigned *hold_seconds;
+    struct raw_order_budget *collateral_budget;
+    struct raw_rehearse *rehearse;
+};
+
 struct raw_zone {
     char *name;
     unsigned *ttl;
@@ -77,6 +97,11 @@ struct raw_hosts {
     unsigned reserved_count, look_alikes_count, agents_refused_count;
     bool *agent_required;
     unsigned *cache_max, *loaders, *grace_days;
+};
+
+struct raw_retention {
+    unsigned *unconfirmed_days, *expired_tokens_days, *failed_outbox_days;
+    unsigned *audit_addresses_days, *audit_days;
 };
 
 struct raw_mail {
@@ -103,9 +128,14 @@ struct raw_reports {
     unsigned *duplicate_hours, *per_address_hourly, *answers_daily, *claim_minutes;
 };
 
-struct raw_retention {
-    unsigned *unconfirmed_days, *expired_tokens_days, *failed_outbox_days;
-    unsigned *audit_addresses_days, *audit_days;
+struct raw_ledger {
+    char *origin, *key_file, **witnesses;
+    unsigned witnesses_count, *interval;
+};
+
+struct raw_interests {
+    char **key_files, **broad;
+    unsigned key_files_count, broad_count, *evaluations_per_day, *interests_max;
 };
 
 struct raw_desk_config {
@@ -118,6 +148,7 @@ struct raw_desk_config {
     unsigned keys_count;
     struct raw_desk_server *servers;
     unsigned servers_count;
+    struct raw_desk_orders *orders;
     struct raw_hosts *hosts;
     struct raw_reports *reports;
     struct raw_zone *zones;
@@ -125,6 +156,8 @@ struct raw_desk_config {
     struct raw_plan *plans;
     unsigned plans_count;
     struct raw_retention *retention;
+    struct raw_ledger *ledger;
+    struct raw_interests *interests;
 };
 
 extern const cyaml_schema_field_t desk_http_fields[];
@@ -136,8 +169,11 @@ extern const cyaml_schema_value_t desk_plan_schema;
 extern const cyaml_schema_field_t desk_mail_fields[];
 extern const cyaml_schema_field_t desk_appeals_fields[];
 extern const cyaml_schema_field_t desk_retention_fields[];
+extern const cyaml_schema_field_t desk_interests_fields[];
+extern const cyaml_schema_field_t desk_ledger_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
+extern const cyaml_schema_field_t desk_orders_fields[];
 
 /* ---- Checks ---- */
 
@@ -216,6 +252,9 @@ void desk_config_clear_database(struct desk_config *config);
 _must_check_ int desk_config_check_hosts(const struct desk_config_source *source,
                                          struct desk_config *config, struct error *ret_error);
 void desk_config_clear_hosts(struct desk_config *config);
+_must_check_ int desk_config_check_retention(const struct desk_config_source *source,
+                                             struct desk_config *config, struct error *ret_error);
+void desk_config_clear_retention(struct desk_config *config);
 _must_check_ int desk_config_check_mail(const struct desk_config_source *source,
                                         struct desk_config *config, struct error *ret_error);
 void desk_config_clear_mail(struct desk_config *config);
@@ -225,9 +264,6 @@ void desk_config_clear_appeals(struct desk_config *config);
 _must_check_ int desk_config_check_reports(const struct desk_config_source *source,
                                            struct desk_config *config, struct error *ret_error);
 void desk_config_clear_reports(struct desk_config *config);
-_must_check_ int desk_config_check_retention(const struct desk_config_source *source,
-                                             struct desk_config *config, struct error *ret_error);
-void desk_config_clear_retention(struct desk_config *config);
 _must_check_ int desk_config_check_keys(const struct desk_config_source *source,
                                         struct desk_config *config, struct error *ret_error);
 void desk_config_clear_keys(struct desk_config *config);
@@ -235,6 +271,17 @@ void desk_config_clear_keys(struct desk_config *config);
 _must_check_ int desk_config_check_servers(const struct desk_config_source *source,
                                            struct desk_config *config, struct error *ret_error);
 void desk_config_clear_servers(struct desk_config *config);
+/* After keys, servers and hosts. */
+_must_check_ int desk_config_check_orders(const struct desk_config_source *source,
+                                          struct desk_config *config, struct error *ret_error);
+void desk_config_clear_orders(struct desk_config *config);
+/* After `http`, whose address names the ledger. */
+_must_check_ int desk_config_check_ledger(const struct desk_config_source *source,
+                                          struct desk_config *config, struct error *ret_error);
+void desk_config_clear_ledger(struct desk_config *config);
+_must_check_ int desk_config_check_interests(const struct desk_config_source *source,
+                                             struct desk_config *config, struct error *ret_error);
+void desk_config_clear_interests(struct desk_config *config);
 
 /* The key of a name that stands at `place`. */
 _must_check_ int desk_config_key_find(const struct desk_config_source *source,

@@ -24,10 +24,10 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "desk/change.h"
 #include "desk/ids.h"
 #include "desk/store.h"
 
+struct change; /* desk/change.h */
 struct desk;
 
 #define DESK_ORDER_NAME_SIZE 64 /* the document's id, with its NUL */
@@ -36,7 +36,7 @@ struct desk;
 struct desk_order_draft {
     const char *document; /* YAML of tamis-order(5), or JSON of the same; no names-file */
     size_t document_size;
-    const char *path;       /* what errors call it, as "#/document" */
+    const char *path;       /* what errors call it, as "/document" */
     const json_t *contacts; /* array of mail addresses beside the provider's, or NULL */
     const char *report;     /* id of what led to it, or NULL */
     int64_t sealed_until_s; /* 0: not sealed */

@@ -20,6 +20,7 @@
 #define ID_REPORT   "rep"
 #define ID_TOKEN    "tok"
 #define ID_DECISION "dec"
+#define ID_EVENT    "evt"
 #define ID_OVERLAP  "ovl"
 
 /* Makes one: 48 bits of time, 52 of chance. It names, it does not prove: secrets are made by

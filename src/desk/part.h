@@ -25,6 +25,9 @@ struct desk_part {
     int (*start)(struct desk *desk, struct error *ret_error);
     void (*stop)(struct desk *desk);
 
+    /* Adds a text to `alarms` for whatever is wrong by now; /healthz shows them. Any thread. */
+    void (*health)(struct desk *desk, json_t *alarms);
+
     /* Adds lines in Prometheus' text form. Any thread. */
     void (*metrics)(struct desk *desk, FILE *stream);
 };

@@ -25,8 +25,14 @@ static int health_get(struct request *request, struct reply *reply, struct error
     if (rc < 0)
         return rc;
     http_figures_get(request_desk(request)->http, &figures);
+    json_t *alarms = json_array();
+    for (size_t i = 0; i < desk_part_count; i++)
+        if (desk_parts[i]->health != NULL)
+            desk_parts[i]->health(request_desk(request), alarms);
     return reply_json(reply, 200,
-                      json_pack("{s:s, s:i}", "status", "ok", "queued", (int)figures.queued));
+                      json_pack("{s:s, s:i, s:o}", "status",
+                                json_array_size(alarms) == 0 ? "ok" : "degraded", "queued",
+                                (int)figures.queued, "alarms", alarms));
 }
 
 static bool is_loopback(const struct sockaddr *client)

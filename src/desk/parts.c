@@ -7,6 +7,10 @@ const struct desk_part *const desk_parts[] = {
     &part_mail,
     &part_accounts,
     &part_hosts,
+    &part_appeals,
+    &part_orders,
+    &part_ledger,
+    &part_interests,
 };
 
 const size_t desk_part_count = sizeof(desk_parts) / sizeof(desk_parts[0]);

@@ -35,7 +35,7 @@ struct ledger_entry {
 /* Appends entries, durable and signed for, all or none. After a failure the same entries must come
  * next, in the same order, whatever follows them: the checkpoint that counts them may have become
  * visible though it is not known to be durable. Returns the first one's index in `ret_index`. Costs
- * a few fsyncs, however many entries. */
+ * a few fsyncs for the checkpoint and for every 256 entries. */
 _must_check_ int ledger_log_append(struct ledger_log *log, const struct ledger_entry *entries,
                                    size_t count, uint64_t *ret_index, struct error *ret_error);
 

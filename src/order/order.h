@@ -80,6 +80,7 @@ struct order_policy {
     bool strict;     /* any finding refuses the order */
     bool unverified; /* signatures are not looked at: for tools that show or sign an order */
     bool listless;   /* the document has no lists: who loads it adds them, and then verifies */
+    bool one_piece;  /* a names-file refuses the order: what others sent must not name our files */
     const struct order_keyring_entry *keyring;
     size_t keyring_count;
     unsigned signatures_min; /* valid signatures by different signers; subtrees need at least 2 */

@@ -34,7 +34,7 @@ struct loading {
     const struct order_document *document;
     struct order *order;
     struct error *error;
-    bool listless;
+    bool listless, one_piece;
 };
 
 #define REFUSE(loading, place, ...)                                  \
@@ -357,6 +357,9 @@ static int load_lists(struct loading *loading)
 
     if (loading->listless)
         return 0;
+    if (loading->one_piece && document->names_file != NULL)
+        return REFUSE(loading, "names-file",
+                      "'names-file' is no part of the document: list its names under 'names'");
     if (document->names == NULL && document->names_file == NULL && document->subtrees == NULL)
         return error_set_at(loading->error, -EINVAL, loading->source->path, 0,
                             "lists nothing; add 'names-file', 'names' or 'subtrees'");
@@ -446,6 +449,7 @@ static int load_source(const struct yaml_source *source, const struct order_poli
         .order = order,
         .error = ret_error,
         .listless = policy->listless,
+        .one_piece = policy->one_piece,
     };
     rc = order != NULL ? load_document(&loading) : out_of_memory(&loading);
     yaml_value_free(&order_document_schema, document, 0);

@@ -90,9 +90,10 @@ CREATE TABLE order_holds (
     PRIMARY KEY (order_id, reference)
 );
 
--- The zones that are no order's own: the catalog, and the exemptions from signed orders.
+-- The zones that are no order's own: the catalog, and the exemptions from all orders.
 CREATE TABLE order_zones (
     zone TEXT PRIMARY KEY, -- catalog or exemptions
-    serial BIGINT NOT NULL
+    serial BIGINT NOT NULL,
+    members TEXT NOT NULL -- of the catalog: what it lists at this serial
 );
-INSERT INTO order_zones (zone, serial) VALUES ('catalog', 0), ('exemptions', 0);
+INSERT INTO order_zones (zone, serial, members) VALUES ('catalog', 0, ''), ('exemptions', 0, '');
