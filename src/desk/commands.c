@@ -119,6 +119,7 @@ static int staff(const struct desk_config *config, int count, char **words)
 }
 
 const struct desk_command desk_commands[] = {
+    {"deliver", command_deliver, true},
     {"migrate", migrate, true},
     {"routes", routes, false},
     {"staff", staff, true},
