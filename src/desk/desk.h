@@ -11,6 +11,7 @@
 #include "desk/desk_config.h"
 
 struct dns_updater;
+struct accounts;
 struct http;
 struct jobs;
 struct outbox;
@@ -24,6 +25,7 @@ struct desk {
     struct router *router;
     struct http *http;
     struct outbox *outbox;
+    struct accounts *accounts;
     struct jobs *jobs;
     struct dns_updater *dns_updater; /* NULL: no server takes updates */
     size_t parts_started;

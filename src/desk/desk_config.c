@@ -28,6 +28,7 @@ static const cyaml_schema_field_t config_fields[] = {
     OPTIONAL_MAP("reports", struct raw_desk_config, reports, desk_reports_fields),
     OPTIONAL_LIST("zones", struct raw_desk_config, zones, &desk_zone_schema, ZONES_MAX),
     OPTIONAL_LIST("plans", struct raw_desk_config, plans, &desk_plan_schema, PLANS_MAX),
+    OPTIONAL_MAP("retention", struct raw_desk_config, retention, desk_retention_fields),
     CYAML_FIELD_END,
 };
 
@@ -64,6 +65,7 @@ static const struct section {
     {desk_config_check_servers, desk_config_clear_servers},
     {desk_config_check_hosts, desk_config_clear_hosts},
     {desk_config_check_reports, desk_config_clear_reports},
+    {desk_config_check_retention, desk_config_clear_retention},
 };
 
 #define SECTION_COUNT (sizeof(sections) / sizeof(sections[0]))

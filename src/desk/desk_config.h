@@ -98,6 +98,15 @@ struct desk_config_reports {
     unsigned claim_minutes;      /* that a report is kept for the analyst who took it */
 };
 
+/* For how many days what is kept; 0: for ever. */
+struct desk_config_retention {
+    unsigned unconfirmed_days;     /* accounts that nobody confirmed */
+    unsigned expired_tokens_days;  /* API tokens, after their end */
+    unsigned failed_outbox_days;   /* what could not be delivered */
+    unsigned audit_addresses_days; /* from where something was done */
+    unsigned audit_days;           /* that it was done */
+};
+
 struct desk_config {
     char *path;      /* of the file, absolute */
     char *directory; /* that relative paths are relative to */
@@ -106,6 +115,7 @@ struct desk_config {
     struct desk_config_database database;
     struct desk_config_hosts hosts;
     struct desk_config_reports reports;
+    struct desk_config_retention retention;
     struct desk_config_key *keys;
     size_t key_count;
     struct desk_config_server *servers;

@@ -92,6 +92,11 @@ struct raw_reports {
     unsigned *duplicate_hours, *per_address_hourly, *answers_daily, *claim_minutes;
 };
 
+struct raw_retention {
+    unsigned *unconfirmed_days, *expired_tokens_days, *failed_outbox_days;
+    unsigned *audit_addresses_days, *audit_days;
+};
+
 struct raw_desk_config {
     struct raw_http *http;
     struct raw_database *database;
@@ -106,6 +111,7 @@ struct raw_desk_config {
     unsigned zones_count;
     struct raw_plan *plans;
     unsigned plans_count;
+    struct raw_retention *retention;
 };
 
 extern const cyaml_schema_field_t desk_http_fields[];
@@ -114,6 +120,7 @@ extern const cyaml_schema_field_t desk_hosts_fields[];
 extern const cyaml_schema_field_t desk_reports_fields[];
 extern const cyaml_schema_value_t desk_zone_schema;
 extern const cyaml_schema_value_t desk_plan_schema;
+extern const cyaml_schema_field_t desk_retention_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
 
@@ -197,6 +204,9 @@ void desk_config_clear_hosts(struct desk_config *config);
 _must_check_ int desk_config_check_reports(const struct desk_config_source *source,
                                            struct desk_config *config, struct error *ret_error);
 void desk_config_clear_reports(struct desk_config *config);
+_must_check_ int desk_config_check_retention(const struct desk_config_source *source,
+                                             struct desk_config *config, struct error *ret_error);
+void desk_config_clear_retention(struct desk_config *config);
 _must_check_ int desk_config_check_keys(const struct desk_config_source *source,
                                         struct desk_config *config, struct error *ret_error);
 void desk_config_clear_keys(struct desk_config *config);

@@ -19,7 +19,7 @@ static const struct word scopes[] = {
     {SCOPE_REPORTS_READ, "reports:read"},   {SCOPE_REPORTS_WRITE, "reports:write"},
     {SCOPE_APPEALS_WRITE, "appeals:write"}, {SCOPE_ORDERS_READ, "orders:read"},
     {SCOPE_ORDERS_WRITE, "orders:write"},   {SCOPE_INTERESTS, "interests"},
-    {SCOPE_LEDGER_WRITE, "ledger:write"},
+    {SCOPE_LEDGER_WRITE, "ledger:write"},   {SCOPE_ACCOUNTS_READ, "accounts:read"},
 };
 
 #define ROLE_COUNT  (sizeof(roles) / sizeof(roles[0]))

@@ -36,6 +36,7 @@ enum scope {
     SCOPE_ORDERS_WRITE = 1 << 8,
     SCOPE_INTERESTS = 1 << 9,
     SCOPE_LEDGER_WRITE = 1 << 10,
+    SCOPE_ACCOUNTS_READ = 1 << 11, /* other accounts */
 };
 
 /* "customer", ...; NULL for what is not exactly one role. */

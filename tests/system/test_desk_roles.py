@@ -27,7 +27,8 @@ def test_every_route_refuses_whoever_the_table_does_not_name(serving):
         # Ending its own session would end the test.
         client = serving.signed_in(role)
         for route in serving.routes():
-            if route["own_credentials"] or route["path"] == "/v1/sessions/current":
+            if route["own_credentials"] or route["method"] == "DELETE" and route["path"] in (
+                    "/v1/sessions/current", "/v1/sessions"):
                 continue
             reply = ask(client, route)
             allowed = role in route["roles"] or "public" in route["roles"]
