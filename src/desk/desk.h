@@ -14,6 +14,7 @@ struct dns_updater;
 struct accounts;
 struct http;
 struct jobs;
+struct mailer;
 struct outbox;
 struct router;
 struct store_lock;
@@ -27,6 +28,7 @@ struct desk {
     struct outbox *outbox;
     struct accounts *accounts;
     struct jobs *jobs;
+    struct mailer *mailer;           /* NULL: no section mail */
     struct dns_updater *dns_updater; /* NULL: no server takes updates */
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */

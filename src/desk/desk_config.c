@@ -21,6 +21,8 @@ const cyaml_schema_value_t desk_text_schema = {
 static const cyaml_schema_field_t config_fields[] = {
     OPTIONAL_MAP("http", struct raw_desk_config, http, desk_http_fields),
     OPTIONAL_MAP("database", struct raw_desk_config, database, desk_database_fields),
+    OPTIONAL_MAP("mail", struct raw_desk_config, mail, desk_mail_fields),
+    OPTIONAL_MAP("appeals", struct raw_desk_config, appeals, desk_appeals_fields),
     OPTIONAL_TEXT("state", struct raw_desk_config, state),
     OPTIONAL_LIST("keys", struct raw_desk_config, keys, &desk_key_schema, KEYS_MAX),
     OPTIONAL_LIST("servers", struct raw_desk_config, servers, &desk_server_schema, SERVERS_MAX),
@@ -61,6 +63,8 @@ static const struct section {
     {state_check, state_clear},
     {desk_config_check_http, desk_config_clear_http},
     {desk_config_check_database, desk_config_clear_database},
+    {desk_config_check_mail, desk_config_clear_mail},
+    {desk_config_check_appeals, desk_config_clear_appeals},
     {desk_config_check_keys, desk_config_clear_keys},
     {desk_config_check_servers, desk_config_clear_servers},
     {desk_config_check_hosts, desk_config_clear_hosts},

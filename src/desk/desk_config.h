@@ -83,6 +83,22 @@ struct desk_config_hosts {
     unsigned grace_days; /* that an expired host's name is still kept for its owner */
 };
 
+/* Mail that the desk sends. */
+struct desk_config_mail {
+    char *from; /* NULL: there is no section, and mail waits */
+    char *name; /* of the sender, for people; NULL: none */
+    char *bounces;
+    char *smtp;            /* "smtp://HOST:PORT" or smtps */
+    bool tls;              /* STARTTLS, and no mail without */
+    char *ca_file;         /* NULL: the system's */
+    char *user, *password; /* both or none */
+    unsigned timeout_s;    /* of one answer */
+};
+
+struct desk_config_appeals {
+    struct config_address *resolver; /* NULL: TXT records prove nothing */
+    unsigned prove_hours, decide_hours;
+    unsigned per_address_hourly; /* appeals of one client that has not signed in */
 /* Reports of abuse. */
 struct desk_config_reports {
     struct { /* by the class's place in report_classes */
@@ -113,6 +129,8 @@ struct desk_config {
     char *state;     /* absolute folder, made on start when missing */
     struct desk_config_http http;
     struct desk_config_database database;
+    struct desk_config_mail mail;
+    struct desk_config_appeals appeals;
     struct desk_config_hosts hosts;
     struct desk_config_reports reports;
     struct desk_config_retention retention;

@@ -79,6 +79,17 @@ struct raw_hosts {
     unsigned *cache_max, *loaders, *grace_days;
 };
 
+struct raw_mail {
+    char *from, *name, *bounces, *smtp, *ca_file, *user, *password_file, *password_env;
+    bool *tls;
+    unsigned *timeout;
+};
+
+struct raw_appeals {
+    char *resolver;
+    unsigned *prove_hours, *decide_hours, *per_address_hourly;
+};
+
 struct raw_report_class {
     char *name;
     unsigned *decide_hours, *notice_hours;
@@ -100,6 +111,8 @@ struct raw_retention {
 struct raw_desk_config {
     struct raw_http *http;
     struct raw_database *database;
+    struct raw_mail *mail;
+    struct raw_appeals *appeals;
     char *state;
     struct raw_desk_key *keys;
     unsigned keys_count;
@@ -121,6 +134,8 @@ extern const cyaml_schema_field_t desk_reports_fields[];
 extern const cyaml_schema_value_t desk_zone_schema;
 extern const cyaml_schema_value_t desk_plan_schema;
 extern const cyaml_schema_field_t desk_retention_fields[];
+extern const cyaml_schema_field_t desk_mail_fields[];
+extern const cyaml_schema_field_t desk_appeals_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
 
@@ -201,6 +216,12 @@ void desk_config_clear_database(struct desk_config *config);
 _must_check_ int desk_config_check_hosts(const struct desk_config_source *source,
                                          struct desk_config *config, struct error *ret_error);
 void desk_config_clear_hosts(struct desk_config *config);
+_must_check_ int desk_config_check_mail(const struct desk_config_source *source,
+                                        struct desk_config *config, struct error *ret_error);
+void desk_config_clear_mail(struct desk_config *config);
+_must_check_ int desk_config_check_appeals(const struct desk_config_source *source,
+                                           struct desk_config *config, struct error *ret_error);
+void desk_config_clear_appeals(struct desk_config *config);
 _must_check_ int desk_config_check_reports(const struct desk_config_source *source,
                                            struct desk_config *config, struct error *ret_error);
 void desk_config_clear_reports(struct desk_config *config);

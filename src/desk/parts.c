@@ -3,6 +3,7 @@
 
 const struct desk_part *const desk_parts[] = {
     &part_system,
+    &part_mail,
     &part_accounts,
 };
 

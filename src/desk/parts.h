@@ -4,4 +4,5 @@
 #include "desk/part.h"
 
 extern const struct desk_part part_accounts;
+extern const struct desk_part part_mail;
 extern const struct desk_part part_system;

@@ -2,6 +2,7 @@
 
 CREATE TABLE mails (
     id TEXT PRIMARY KEY, -- the part of the Message-ID before the '@': the receiver alone knows it
+    outbox TEXT NOT NULL, -- id of the row that sends it
     address TEXT NOT NULL,
     object TEXT, -- id of what it was about
     subject TEXT NOT NULL,
