@@ -12,6 +12,7 @@
 
 struct dns_updater;
 struct accounts;
+struct hosts;
 struct http;
 struct jobs;
 struct mailer;
@@ -29,6 +30,7 @@ struct desk {
     struct accounts *accounts;
     struct jobs *jobs;
     struct mailer *mailer;           /* NULL: no section mail */
+    struct hosts *hosts;
     struct dns_updater *dns_updater; /* NULL: no server takes updates */
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */

@@ -88,6 +88,9 @@ struct dns_change {
 #define DNS_CHANGE_SETS_MAX   16
 #define DNS_CHANGE_OCTETS_MAX 8192
 
+/* Whether it could be submitted at all: 0, or -EINVAL. */
+_must_check_ int dns_change_check(const struct dns_change *change, struct error *ret_error);
+
 /* Submits a change. 0: `done` is or will be called. Otherwise it is not: -EAGAIN too much waits,
  * -EIO the server is down, or there is none, or the desk ends; -EINVAL a name or value that cannot
  * be; -ENOMEM. Any thread; `updater` may be NULL, as it is when no server takes updates. */

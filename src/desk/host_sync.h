@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "desk/outbox.h"
 #include "desk/store.h"
 
 struct desk;
@@ -23,3 +24,7 @@ _must_check_ int host_sync_put(struct store *store, int64_t now_ms, const char *
 /* After that transaction, whatever came of it: drops what is cached of the name and all below it,
  * and has the outbox look at once. Any thread. */
 void host_sync_settle(struct desk *desk, const char *name);
+
+/* The outbox's handler of the kind. */
+int host_sync_deliver(struct desk *desk, struct store *store, const struct outbox_item *item,
+                      struct error *ret_error);

@@ -4,7 +4,9 @@
 const struct desk_part *const desk_parts[] = {
     &part_system,
     &part_mail,
+    &part_dns,
     &part_accounts,
+    &part_hosts,
 };
 
 const size_t desk_part_count = sizeof(desk_parts) / sizeof(desk_parts[0]);
