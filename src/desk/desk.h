@@ -15,6 +15,7 @@ struct accounts;
 struct hosts;
 struct http;
 struct jobs;
+struct lmtp;
 struct mailer;
 struct outbox;
 struct router;
@@ -31,6 +32,7 @@ struct desk {
     struct jobs *jobs;
     struct mailer *mailer;           /* NULL: no section mail */
     struct hosts *hosts;
+    struct lmtp *lmtp; /* NULL: no mail is taken in */
     struct dns_updater *dns_updater; /* NULL: no server takes updates */
     size_t parts_started;
     atomic_bool must_end; /* set by whoever finds that the process cannot go on; main() looks */

@@ -99,6 +99,8 @@ struct desk_config_appeals {
     struct config_address *resolver; /* NULL: TXT records prove nothing */
     unsigned prove_hours, decide_hours;
     unsigned per_address_hourly; /* appeals of one client that has not signed in */
+};
+
 /* Reports of abuse. */
 struct desk_config_reports {
     struct { /* by the class's place in report_classes */

@@ -7,6 +7,7 @@ const struct desk_part *const desk_parts[] = {
     &part_dns,
     &part_accounts,
     &part_hosts,
+    &part_reports,
 };
 
 const size_t desk_part_count = sizeof(desk_parts) / sizeof(desk_parts[0]);

@@ -7,4 +7,5 @@ extern const struct desk_part part_accounts;
 extern const struct desk_part part_mail;
 extern const struct desk_part part_dns;
 extern const struct desk_part part_hosts;
+extern const struct desk_part part_reports;
 extern const struct desk_part part_system;

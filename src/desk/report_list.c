@@ -90,7 +90,7 @@ static int queue_cursor_read(const char *cursor, int64_t *ret_due, const char **
 int report_queue_get(struct request *request, struct reply *reply, struct error *ret_error)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
-    const char *cursor, *after, *mine = request_query(request, "mine");
+    const char *cursor, *after = "", *mine = request_query(request, "mine");
     char next[64] = "";
     unsigned limit;
     int64_t due = 0;

@@ -80,7 +80,7 @@ int report_public_json(struct store *store, const char *id, json_t **ret_json,
                        struct error *ret_error)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
-    json_t *names;
+    json_t *names = NULL;
 
     /* What came of a duplicate is what came of the report that it counts on. */
     int rc = store_query(

@@ -428,12 +428,13 @@ static int identity_read(struct json_in *in, struct report_intake *intake, struc
 
 static int options_read(struct json_in *in, struct report_intake *intake, struct error *ret_error)
 {
+    static const char *const legacy[] = {"3", NULL};
     static const struct xarf_member options[] = {
         {"source_identifier", XARF_TEXT, .is_required = true, .names_host = true},
         {"source_port", XARF_INTEGER, .min = 1, .max = 65535},
         {"evidence_source", XARF_TEXT},
         {"confidence", XARF_NUMBER, .max = 1},
-        {"legacy_version", XARF_WORD, .words = (const char *const[]){"3", NULL}},
+        {"legacy_version", XARF_WORD, .words = legacy},
         {0},
     };
     const char *text;
@@ -495,9 +496,9 @@ static int smtp_check(struct json_in *in, const struct xarf_type *type, struct e
 
 static int v4_read(const json_t *json, struct report_intake *intake, struct error *ret_error)
 {
-    const struct xarf_type *type;
+    const struct xarf_type *type = NULL;
     struct json_in in;
-    bool is_tagged;
+    bool is_tagged = false;
 
     int rc = json_in_open(json, "", &in, ret_error);
     if (rc == 0)
