@@ -1,12 +1,21 @@
 #include "desk/mail_in.h"
 
 #include <errno.h>
+#include <gmime/gmime.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <string.h>
 
 #include "desk/desk.h"
 #include "desk/mail.h"
 #include "desk/outbox.h"
+
+static pthread_once_t gmime_once = PTHREAD_ONCE_INIT;
+
+void mail_in_start(void)
+{
+    pthread_once(&gmime_once, g_mime_init);
+}
 
 static int report_in_take(const struct desk *desk, struct store *store, const char *sender,
                           const void *octets, size_t size, struct report_receipt *ret_receipt,
@@ -38,7 +47,10 @@ int mail_in_take(const struct desk *desk, struct store *store, const char *sende
                          desk->config->reports.mail_kib_max);
     if (size == 0)
         return error_set(ret_error, -EINVAL, "the mail is empty");
-    int rc = mail_bounce_take(store, clock_now_ms(desk->clock), octets, size, ret_error);
+    mail_in_start();
+    int rc = mail_is_too_deep(octets, size)
+                 ? 0
+                 : mail_bounce_take(store, clock_now_ms(desk->clock), octets, size, ret_error);
     if (rc < 0)
         return rc;
     if (rc > 0) {

@@ -32,7 +32,7 @@ int report_mail_acknowledge(struct store *store, const struct report_taking *tak
     };
     if (ours == NULL) {
         notice.text = MAIL_REPORT_OUTCOME;
-        notice.name = names->count > 0 ? names->list[0] : NULL;
+        notice.name = names->count > 0 ? names->list[0] : "an unnamed host";
         notice.outcome = names->count > 0 ? "not one of our names" : "no name found";
         notice.detail =
             names->count > 0

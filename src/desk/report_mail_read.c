@@ -2,7 +2,6 @@
  * The mail is kept whole as evidence, so whatever is not understood here is not lost. */
 #include <errno.h>
 #include <gmime/gmime.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,14 +26,8 @@ struct reading {
     GMimeObject *feedback; /* a message/feedback-report, borrowed */
     GString *json;        /* XARF */
     size_t scanned;
+    bool is_cut; /* parts lie deeper than is looked */
 };
-
-static pthread_once_t gmime_once = PTHREAD_ONCE_INIT;
-
-static void gmime_start(void)
-{
-    g_mime_init();
-}
 
 /* ---- Texts of parts ---- */
 
@@ -114,6 +107,8 @@ static void leaf_visit(struct reading *reading, GMimeObject *part, unsigned dept
 
 static void part_visit(struct reading *reading, GMimeObject *part, unsigned depth)
 {
+    if (depth > DEPTH_MAX)
+        reading->is_cut = true;
     if (part == NULL || depth > DEPTH_MAX)
         return;
     if (GMIME_IS_MULTIPART(part)) {
@@ -135,8 +130,7 @@ static void part_visit(struct reading *reading, GMimeObject *part, unsigned dept
     }
 }
 
-/* Whether so many parts may be in it that it is better not taken apart. */
-static bool is_too_deep(const char *octets, size_t size)
+bool mail_is_too_deep(const char *octets, size_t size)
 {
     size_t count = 0;
     for (const char *at = octets; (at = memchr(at, '/', size - (size_t)(at - octets))) != NULL;
@@ -322,7 +316,6 @@ static void message_read(struct reading *reading, GMimeMessage *message, const c
 static void structure_read(struct reading *reading, const char *sender, const void *octets,
                            size_t size)
 {
-    pthread_once(&gmime_once, gmime_start);
     GMimeStream *stream = g_mime_stream_mem_new_with_buffer(octets, size);
     GMimeParser *parser = g_mime_parser_new_with_stream(stream);
     GMimeMessage *message = g_mime_parser_construct_message(parser, NULL);
@@ -343,13 +336,14 @@ void report_mail_read(const struct desk_config *config, const char *sender, cons
 {
     struct reading reading = {.config = config, .intake = intake};
 
-    if (!is_too_deep(octets, size)) {
+    if (!mail_is_too_deep(octets, size)) {
         structure_read(&reading, sender, octets, size);
     } else {
-        intake->is_automatic = true;
+        intake->is_automatic = reading.is_cut = true;
         report_intake_describe(intake, "A mail with too many parts to be taken apart.", 45);
-        scan(&reading, octets, size);
     }
+    if (reading.is_cut)
+        scan(&reading, octets, size);
     void *copy = malloc(size);
     if (copy != NULL)
         memcpy(copy, octets, size);

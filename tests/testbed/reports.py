@@ -3,10 +3,13 @@
 import base64
 import copy
 import hashlib
+import os
+import smtplib
 import socket
+import tempfile
 import uuid
 
-from testbed.process import LOOPBACK, free_port
+from testbed.process import LOOPBACK, ServerProcess, free_port
 
 ZONES = [{"name": "dyn.example", "ttl": 60}, {"name": "free.example", "ttl": 60}]
 
@@ -164,3 +167,83 @@ class ReportsDesk:
         reply = client.post("/v1/hosts", {"name": name})
         assert reply.status == 201, reply.text
         return client
+
+
+EXIM = """
+exim_user = %(user)s
+exim_group = %(group)s
+spool_directory = %(folder)s/spool
+log_file_path = %(folder)s/%%slog
+pid_file_path = %(folder)s/exim.pid
+primary_hostname = mta.example
+local_interfaces = 127.0.0.1.%(port)d
+daemon_smtp_ports = %(port)d
+acl_smtp_rcpt = check_rcpt
+never_users =
+keep_environment =
+tls_advertise_hosts =
+host_lookup =
+rfc1413_hosts =
+message_size_limit = 50M
+begin acl
+check_rcpt:
+  accept domains = desk.example
+  deny   message = 5.7.1 relaying denied
+begin routers
+by_pipe:
+  driver = accept
+  local_parts = pipe
+  transport = pipe
+by_lmtp:
+  driver = manualroute
+  route_list = * 127.0.0.1
+  self = send
+  transport = lmtp
+begin transports
+pipe:
+  driver = pipe
+  command = %(program)s -c %(config)s deliver
+  user = %(user)s
+  group = %(group)s
+  temp_errors = 75
+  return_fail_output
+lmtp:
+  driver = smtp
+  protocol = lmtp
+  port = %(lmtp)d
+  allow_localhost
+begin retry
+* * F,1h,1s
+begin rewrite
+begin authenticators
+"""
+
+
+class EximToDesk:
+    """Debian's MTA, unprivileged, that hands in what comes for pipe@ and lmtp@desk.example."""
+
+    def __init__(self, folder, user, group, program, config, lmtp_port):
+        self.folder = folder
+        self.port = free_port()
+        self.config = os.path.join(folder, "exim.conf")
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(EXIM % {"folder": folder, "port": self.port, "user": user, "group": group,
+                               "program": program, "config": config, "lmtp": lmtp_port})
+        os.chmod(self.config, 0o644)
+        self.process = ServerProcess("exim4", ["/usr/sbin/exim4", "-C", self.config, "-bdf", "-q1s"],
+                                     tempfile.mkdtemp(prefix="tamis-exim-log-"))
+        self.process.wait_until(self._answers, "greeting")
+
+    def _answers(self):
+        try:
+            with socket.create_connection((LOOPBACK, self.port), timeout=5) as connection:
+                return connection.recv(4).startswith(b"220")
+        except OSError:
+            return False
+
+    def send(self, to, octets, sender="fbl@reporter.example"):
+        with smtplib.SMTP(LOOPBACK, self.port, local_hostname="reporter.example", timeout=60) as client:
+            client.sendmail(sender, [to], octets)
+
+    def stop(self):
+        self.process.kill()
