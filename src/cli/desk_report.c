@@ -27,10 +27,12 @@ enum {
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct desk_column list_columns[] = {
-    {"REPORT", "id", false},           {"CLASS", "class", false},     {"STATE", "state", false},
-    {"NAME", "name", false},           {"NAMES", "names", true},      {"SEEN", "seen", true},
-    {"DECIDE BY", "decide_by", false}, {"OVERDUE", "overdue", false}, {"TAKEN BY", "claimed_by", false},
-    {"REPORTER", "reporter", false},   {"UPHELD", "share_upheld", true},
+    {"REPORT", "id", false},           {"CLASS", "class", false},
+    {"STATE", "state", false},         {"NAME", "name", false},
+    {"NAMES", "names", true},          {"SEEN", "seen", true},
+    {"DECIDE BY", "decide_by", false}, {"OVERDUE", "overdue", false},
+    {"TAKEN BY", "claimed_by", false}, {"REPORTER", "reporter", false},
+    {"UPHELD", "share_upheld", true},
 };
 
 static const struct desk_column report_columns[] = {
@@ -57,9 +59,12 @@ static const struct desk_column report_columns[] = {
 };
 
 static const struct desk_column name_columns[] = {
-    {"NAME", "name", false},       {"OURS", "ours", false},
-    {"HOST", "host_name", false},  {"ACCOUNT", "account", false},
-    {"BLOCKED SINCE", "blocked_since", false}, {"FOR", "blocked_reason", false},
+    {"NAME", "name", false},
+    {"OURS", "ours", false},
+    {"HOST", "host_name", false},
+    {"ACCOUNT", "account", false},
+    {"BLOCKED SINCE", "blocked_since", false},
+    {"FOR", "blocked_reason", false},
 };
 
 static const struct desk_column evidence_columns[] = {
@@ -70,23 +75,19 @@ static const struct desk_column evidence_columns[] = {
 };
 
 static const struct desk_column decision_columns[] = {
-    {"DECISION", "action", false},   {"REASON", "reason", false}, {"BY", "by", false},
-    {"AT", "at", false},             {"STATE", "state", false},   {"EFFECT", "act_at", false},
+    {"DECISION", "action", false}, {"REASON", "reason", false}, {"BY", "by", false},
+    {"AT", "at", false},           {"STATE", "state", false},   {"EFFECT", "act_at", false},
     {"NOTE", "note", false},
 };
 
 static const struct desk_column related_columns[] = {
-    {"RELATED", "id", false},
-    {"CLASS", "class", false},
-    {"STATE", "state", false},
-    {"RECEIVED", "received_at", false},
-    {"DECISION", "action", false},
+    {"RELATED", "id", false},           {"CLASS", "class", false},     {"STATE", "state", false},
+    {"RECEIVED", "received_at", false}, {"DECISION", "action", false},
 };
 
 static const struct desk_column receipt_columns[] = {
-    {"report", "id", false},          {"token", "token", false},       {"state", "state", false},
-    {"class", "class", false},        {"decide by", "decide_by", false},
-    {"counts on", "first", false},
+    {"report", "id", false},   {"token", "token", false},         {"state", "state", false},
+    {"class", "class", false}, {"decide by", "decide_by", false}, {"counts on", "first", false},
 };
 
 static const struct desk_column bulk_columns[] = {
@@ -97,11 +98,8 @@ static const struct desk_column bulk_columns[] = {
 };
 
 static const struct desk_column decided_columns[] = {
-    {"decision", "id", false},
-    {"report", "report", false},
-    {"action", "action", false},
-    {"reason", "reason", false},
-    {"takes effect", "act_at", false},
+    {"decision", "id", false},   {"report", "report", false},       {"action", "action", false},
+    {"reason", "reason", false}, {"takes effect", "act_at", false},
 };
 
 /* ---- The command line ---- */
@@ -216,9 +214,8 @@ static int receipt_print(const struct arguments *arguments, const json_t *json)
         return desk_object_print(json, receipt_columns, COUNT(receipt_columns));
     else if (desk_table_print(items, bulk_columns, COUNT(bulk_columns)) < 0)
         return -ENOMEM;
-    json_array_foreach((json_t *)items, i, item)
-        if (json_object_get(item, "problem") != NULL)
-            return EXIT_FINDING;
+    json_array_foreach((json_t *)items, i,
+                       item) if (json_object_get(item, "problem") != NULL) return EXIT_FINDING;
     return EXIT_OK;
 }
 
@@ -260,8 +257,8 @@ const struct command command_report_submit = {
             "Options:\n"
             "  --bulk             FILE is CSV: its first line names the columns name, class, and\n"
             "                     where there are any description and observed_at; for reporters\n"
-            "                     whom the desk trusts. Exit code 1 tells of wrong lines\n"
-            DESK_OPTIONS_HELP "\n"
+            "                     whom the desk trusts. Exit code 1 tells of wrong "
+            "lines\n" DESK_OPTIONS_HELP "\n"
             "Example: tamis report submit phishing.json --desk https://desk.example\n",
     .run = submit_run,
 };
@@ -456,9 +453,9 @@ static int decide_work(struct desk_client *client, const struct arguments *argum
 {
     struct desk_path path;
     json_t *decision = NULL;
-    json_t *body = json_pack("{s:s, s:s, s:s*, s:s*}", "action", arguments->words[1], "reason",
-                             arguments->words[2], "note", arguments->note, "order",
-                             arguments->order);
+    json_t *body =
+        json_pack("{s:s, s:s, s:s*, s:s*}", "action", arguments->words[1], "reason",
+                  arguments->words[2], "note", arguments->note, "order", arguments->order);
     if (body == NULL)
         return error_set(ret_error, -EINVAL, "the decision is no UTF-8: type it anew");
     int rc = desk_path(&path, ret_error, "/v1/reports/{}/decisions", arguments->words[0]);

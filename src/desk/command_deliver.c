@@ -50,8 +50,8 @@ static int take(const struct desk *desk, const char *sender, struct error *ret_e
     if (rc == 0)
         rc = evidence_folder_make(desk->config->state, ret_error);
     if (rc == 0)
-        rc = input_read((size_t)desk->config->reports.mail_kib_max << 10, &octets, &size,
-                        ret_error);
+        rc =
+            input_read((size_t)desk->config->reports.mail_kib_max << 10, &octets, &size, ret_error);
     if (rc == 0)
         rc = mail_in_take(desk, store, sender, octets, size, &receipt, ret_error);
     free(octets);

@@ -110,7 +110,7 @@ struct desk_config_reports {
     unsigned mail_kib_max;       /* of a mail or another report */
     unsigned evidence_item_kib_max, evidence_mib_max; /* of one piece, and of all that is kept */
     unsigned evidence_days;                           /* kept after the decision */
-    unsigned duplicate_hours; /* in which the same report of the same reporter counts as one */
+    unsigned duplicate_hours;    /* in which the same report of the same reporter counts as one */
     unsigned per_address_hourly; /* reports of one client that has not signed in */
     unsigned answers_daily;      /* mails to one address that nobody has confirmed */
     unsigned claim_minutes;      /* that a report is kept for the analyst who took it */

@@ -182,11 +182,11 @@ static int message_take(struct session *session, const struct message *message)
     struct error error = {0};
     char text[256];
 
-    int rc = message->is_large            ? -EMSGSIZE
-             : message->is_short_of_memory ? -ENOMEM
-                                           : mail_in_take(session->lmtp->desk, session->store,
-                                                          session->sender, message->octets,
-                                                          message->size, &receipt, &error);
+    int rc = message->is_large ? -EMSGSIZE
+             : message->is_short_of_memory
+                 ? -ENOMEM
+                 : mail_in_take(session->lmtp->desk, session->store, session->sender,
+                                message->octets, message->size, &receipt, &error);
     if (rc == -EMSGSIZE)
         return replies_say(session, "552 5.3.4 the message is too large\r\n");
     if (rc == -EINVAL)
@@ -203,8 +203,8 @@ static int message_take(struct session *session, const struct message *message)
 
 static int data(struct session *session)
 {
-    struct message message = {
-        .max = (size_t)session->lmtp->desk->config->reports.mail_kib_max << 10};
+    struct message message = {.max = (size_t)session->lmtp->desk->config->reports.mail_kib_max
+                                     << 10};
     if (session->recipients == 0)
         return say(session, "503 5.5.1 no recipient yet\r\n");
     int rc = say(session, "354 end with a dot\r\n");
@@ -379,9 +379,9 @@ static int listener_open(const struct desk *desk, int *ret_fd, struct error *ret
         return error_set(ret_error, -errno, "LMTP: no socket: %s", strerror(errno));
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (bind(fd, where, size) < 0 || listen(fd, LISTEN_MAX) < 0) {
-        int rc = error_set(ret_error, -errno,
-                           "LMTP cannot be served at the address of reports: lmtp: %s",
-                           strerror(errno));
+        int rc =
+            error_set(ret_error, -errno,
+                      "LMTP cannot be served at the address of reports: lmtp: %s", strerror(errno));
         close(fd);
         return rc;
     }

@@ -13,15 +13,15 @@
 /* Makes GMime ready; before anything reads a mail, and any number of times. Any thread. */
 void mail_in_start(void);
 
-/* Takes in one. `sender` is the envelope's (""or NULL: the null sender), to whom the acknowledgement
- * goes only when the mail itself names nobody. The receipt's id is "" for what is no report.
- * -EMSGSIZE: too large. -EINVAL: no mail at all. Other errors: try again later. */
+/* Takes in one. `sender` is the envelope's (""or NULL: the null sender), to whom the
+ * acknowledgement goes only when the mail itself names nobody. The receipt's id is "" for what is
+ * no report. -EMSGSIZE: too large. -EINVAL: no mail at all. Other errors: try again later. */
 _must_check_ int mail_in_take(const struct desk *desk, struct store *store, const char *sender,
                               const void *octets, size_t size, struct report_receipt *ret_receipt,
                               struct error *ret_error);
 
-/* Whether a mail has more parts than anybody's: then it is better not taken apart, since those who do
- * go down by recursion. */
+/* Whether a mail has more parts than anybody's: then it is better not taken apart, since those who
+ * do go down by recursion. */
 bool mail_is_too_deep(const char *octets, size_t size);
 
 /* Reads a mail into `intake`, whatever its form. Any octets at all are some mail. */

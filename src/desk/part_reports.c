@@ -151,13 +151,12 @@ static int decision_post(struct request *request, struct reply *reply, struct er
         reply, 201,
         json_pack("{s:s, s:s, s:s, s:s, s:s?}", "id", decision.id, "report", decision.report,
                   "action", triage_actions[decision.action], "reason", decision.reason->code,
-                  "act_at",
-                  decision.act_at_s != 0 ? clock_text(decision.act_at_s, act_at) : NULL));
+                  "act_at", decision.act_at_s != 0 ? clock_text(decision.act_at_s, act_at) : NULL));
 }
 
 /* ---- The part ---- */
 
-#define READERS (ROLE_ANALYST | ROLE_APPROVER | ROLE_AUDITOR | ROLE_OPERATOR)
+#define READERS  (ROLE_ANALYST | ROLE_APPROVER | ROLE_AUDITOR | ROLE_OPERATOR)
 #define ANALYSTS (ROLE_ANALYST | ROLE_OPERATOR)
 
 static const struct route routes[] = {

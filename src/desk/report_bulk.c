@@ -113,8 +113,9 @@ static int text_read(char *text, struct bulk *bulk, struct error *ret_error)
     csv_open(&csv, text);
     int more = csv_next(&csv, &record);
     int rc = more > 0 ? head_read(&record, &columns, ret_error)
-                      : error_set(ret_error, -EINVAL, "there is no CSV: name the columns in the "
-                                                      "first line");
+                      : error_set(ret_error, -EINVAL,
+                                  "there is no CSV: name the columns in the "
+                                  "first line");
     while (rc == 0 && (more = csv_next(&csv, &record)) > 0) {
         if (bulk->count == RECORDS_MAX)
             return error_set(ret_error, -EMSGSIZE,
@@ -153,12 +154,12 @@ static int bulk_reply(const struct bulk *bulk, struct reply *reply)
         json_int_t line = entry->line;
         taken += entry->intake != NULL;
         json_array_append_new(
-            items, entry->intake == NULL
-                       ? json_pack("{s:I, s:s}", "line", line, "problem", entry->problem)
-                       : json_pack("{s:I, s:s, s:s, s:s, s:s?}", "line", line, "id",
-                                   entry->receipt.id, "token", entry->receipt.token, "state",
-                                   entry->receipt.state, "first",
-                                   entry->receipt.first[0] != '\0' ? entry->receipt.first : NULL));
+            items,
+            entry->intake == NULL
+                ? json_pack("{s:I, s:s}", "line", line, "problem", entry->problem)
+                : json_pack("{s:I, s:s, s:s, s:s, s:s?}", "line", line, "id", entry->receipt.id,
+                            "token", entry->receipt.token, "state", entry->receipt.state, "first",
+                            entry->receipt.first[0] != '\0' ? entry->receipt.first : NULL));
     }
     return reply_json(reply, 200, json_pack("{s:I, s:o}", "taken", taken, "items", items));
 }

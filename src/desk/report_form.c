@@ -1,4 +1,5 @@
-/* The form for people: HTML without script and style, which the policy of content forbids anyway. */
+/* The form for people: HTML without script and style, which the policy of content forbids anyway.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,10 +8,9 @@
 #include "desk/desk.h"
 #include "desk/reports_internal.h"
 
-static const char page_head[] =
-    "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-    "<meta name=\"viewport\" content=\"width=device-width\">"
-    "<title>Report abuse</title></head><body><h1>Report abuse</h1>\n";
+static const char page_head[] = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                                "<meta name=\"viewport\" content=\"width=device-width\">"
+                                "<title>Report abuse</title></head><body><h1>Report abuse</h1>\n";
 static const char page_foot[] = "</body></html>\n";
 
 /* ---- HTML ---- */

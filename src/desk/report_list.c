@@ -151,8 +151,8 @@ int report_get(struct request *request, struct reply *reply, struct error *ret_e
     int rc;
 
     if (is_staff(request)) {
-        rc = report_staff_json(request_store(request), id, request_now_s(request), &json,
-                               ret_error);
+        rc =
+            report_staff_json(request_store(request), id, request_now_s(request), &json, ret_error);
     } else {
         rc = reporter_check(request, id, ret_error);
         if (rc == 0)
@@ -185,8 +185,8 @@ static json_t *reporter_json(const struct store_rows *rows, size_t row)
     int64_t decided = upheld + dismissed;
     return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:o}", "id",
                      store_row_text(rows, row, 0), "kind", store_row_text(rows, row, 1), "identity",
-                     store_row_text(rows, row, 2), "label", store_row_text(rows, row, 3),
-                     "trusted", store_row_integer(rows, row, 4) != 0, "reports",
+                     store_row_text(rows, row, 2), "label", store_row_text(rows, row, 3), "trusted",
+                     store_row_integer(rows, row, 4) != 0, "reports",
                      (json_int_t)store_row_integer(rows, row, 5), "upheld", (json_int_t)upheld,
                      "dismissed", (json_int_t)dismissed, "share_upheld",
                      decided > 0 ? json_real((double)upheld / (double)decided) : json_null());
@@ -228,12 +228,12 @@ static int trust_set(struct store *store, void *context, struct error *ret_error
     char id[ID_SIZE];
 
     id_make(ID_REPORTER, request_now_ms(request), id);
-    int rc = store_change(store, NULL, ret_error,
-                          "INSERT INTO reporters (id, kind, identity, label, created_at) "
-                          "SELECT $1, 'account', id, email, $2 FROM accounts WHERE id = $3 "
-                          "ON CONFLICT (identity) DO NOTHING",
-                          store_text(id), store_integer(request_now_s(request)),
-                          store_text(trust->id));
+    int rc =
+        store_change(store, NULL, ret_error,
+                     "INSERT INTO reporters (id, kind, identity, label, created_at) "
+                     "SELECT $1, 'account', id, email, $2 FROM accounts WHERE id = $3 "
+                     "ON CONFLICT (identity) DO NOTHING",
+                     store_text(id), store_integer(request_now_s(request)), store_text(trust->id));
     if (rc == 0)
         rc = store_query(store, &rows, ret_error,
                          "UPDATE reporters SET trusted = $1 WHERE (id = $2 OR identity = $3) AND "

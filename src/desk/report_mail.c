@@ -73,11 +73,12 @@ int report_mail_customers(const struct desk *desk, struct store *store, int64_t 
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
 
-    int rc = store_query(store, &rows, ret_error,
-                         "SELECT DISTINCT h.name, a.email FROM report_names n "
-                         "JOIN hosts h ON h.name = n.owner_name JOIN accounts a ON a.id = h.account "
-                         "WHERE n.report = $1 AND a.state <> 'closed' ORDER BY h.name",
-                         store_text(notice->report));
+    int rc =
+        store_query(store, &rows, ret_error,
+                    "SELECT DISTINCT h.name, a.email FROM report_names n "
+                    "JOIN hosts h ON h.name = n.owner_name JOIN accounts a ON a.id = h.account "
+                    "WHERE n.report = $1 AND a.state <> 'closed' ORDER BY h.name",
+                    store_text(notice->report));
     for (size_t i = 0; rc == 0 && i < store_rows_count(rows); i++)
         rc = notice_put(desk, store, now_ms,
                         &(struct mail_notice){.text = notice->deadline_s != 0

@@ -18,9 +18,9 @@ _must_check_ int report_mail_outcome(const struct desk *desk, struct store *stor
 /* What the customers of a report's names are told. */
 struct report_customer_notice {
     const char *report;
-    const char *reason;  /* a code */
-    const char *detail;  /* what to do, or NULL */
-    int64_t deadline_s;  /* until when it has to be put right; 0: it is blocked now */
+    const char *reason; /* a code */
+    const char *detail; /* what to do, or NULL */
+    int64_t deadline_s; /* until when it has to be put right; 0: it is blocked now */
 };
 _must_check_ int report_mail_customers(const struct desk *desk, struct store *store, int64_t now_ms,
                                        const struct report_customer_notice *notice,

@@ -22,9 +22,9 @@
 struct reading {
     const struct desk_config *config;
     struct report_intake *intake;
-    GString *text;        /* the first text of the letter, for people */
+    GString *text;         /* the first text of the letter, for people */
     GMimeObject *feedback; /* a message/feedback-report, borrowed */
-    GString *json;        /* XARF */
+    GString *json;         /* XARF */
     size_t scanned;
     bool is_cut; /* parts lie deeper than is looked */
 };
@@ -147,7 +147,7 @@ bool mail_is_too_deep(const char *octets, size_t size)
 static const struct {
     const char *feedback, *report_class;
 } feedback_types[] = {
-    {"abuse", "spam"},  {"fraud", "phishing"},     {"virus", "malware"},
+    {"abuse", "spam"},  {"fraud", "phishing"}, {"virus", "malware"},
     {"other", "other"}, {"not-spam", "other"}, {"auth-failure", "phishing"},
 };
 
@@ -231,11 +231,20 @@ static void xarf_take(struct reading *reading)
 static const struct {
     const char *word, *report_class;
 } subject_words[] = {
-    {"phish", "phishing"},  {"fraud", "phishing"},       {"botnet", "malware-controller"},
-    {"c2", "malware-controller"}, {"malware", "malware"}, {"virus", "malware"},
-    {"spam", "spam"},       {"copyright", "copyright"}, {"dmca", "copyright"},
-    {"trademark", "copyright"}, {"attack", "attack"}, {"scan", "attack"},
-    {"child", "csam"}, {"csam", "csam"},
+    {"phish", "phishing"},
+    {"fraud", "phishing"},
+    {"botnet", "malware-controller"},
+    {"c2", "malware-controller"},
+    {"malware", "malware"},
+    {"virus", "malware"},
+    {"spam", "spam"},
+    {"copyright", "copyright"},
+    {"dmca", "copyright"},
+    {"trademark", "copyright"},
+    {"attack", "attack"},
+    {"scan", "attack"},
+    {"child", "csam"},
+    {"csam", "csam"},
 };
 
 static void subject_classify(struct report_intake *intake, const char *subject)
@@ -281,9 +290,10 @@ static bool contact_take(struct report_intake *intake, InternetAddressList *list
     char email[EMAIL_SIZE_MAX + 1];
     for (int i = 0; list != NULL && i < internet_address_list_length(list); i++) {
         InternetAddress *address = internet_address_list_get_address(list, i);
-        const char *text = INTERNET_ADDRESS_IS_MAILBOX(address)
-                               ? internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address))
-                               : NULL;
+        const char *text =
+            INTERNET_ADDRESS_IS_MAILBOX(address)
+                ? internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address))
+                : NULL;
         if (text != NULL && email_normalize(text, email)) {
             memcpy(intake->contact, email, sizeof(email));
             return true;

@@ -48,13 +48,12 @@ json_t *report_receipt_json(const struct desk_config *config, const struct repor
         bool is_ours = report_name_owner(&config->hosts, name, owner);
         json_array_append_new(names, json_pack("{s:s, s:b}", "name", name, "ours", (int)is_ours));
     }
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s?, s:o, s:I, s:s?}", "id", receipt->id, "token",
-        receipt->token, "state", receipt->state, "class", intake->report_class->name,
-        "acknowledged_at", clock_text(now_s, acknowledged), "decide_by",
-        receipt->decide_by_s != 0 ? clock_text(receipt->decide_by_s, decide_by) : NULL, "names",
-        names, "names_left_out", (json_int_t)intake->names.left_out, "first",
-        receipt->first[0] != '\0' ? receipt->first : NULL);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:o, s:I, s:s?}", "id", receipt->id, "token",
+                     receipt->token, "state", receipt->state, "class", intake->report_class->name,
+                     "acknowledged_at", clock_text(now_s, acknowledged), "decide_by",
+                     receipt->decide_by_s != 0 ? clock_text(receipt->decide_by_s, decide_by) : NULL,
+                     "names", names, "names_left_out", (json_int_t)intake->names.left_out, "first",
+                     receipt->first[0] != '\0' ? receipt->first : NULL);
 }
 
 /* ---- For the reporter ---- */
@@ -143,17 +142,15 @@ static int evidence_get(struct store *store, const char *id, json_t *json, struc
         return rc;
     json_t *list = json_array();
     for (size_t i = 0; i < store_rows_count(rows); i++)
-        json_array_append_new(list,
-                              json_pack("{s:o, s:I, s:s, s:s}", "hash", text_json(rows, i, 0),
-                                        "size", (json_int_t)store_row_integer(rows, i, 1), "type",
-                                        store_row_text(rows, i, 2), "label",
-                                        store_row_text(rows, i, 3)));
+        json_array_append_new(list, json_pack("{s:o, s:I, s:s, s:s}", "hash", text_json(rows, i, 0),
+                                              "size", (json_int_t)store_row_integer(rows, i, 1),
+                                              "type", store_row_text(rows, i, 2), "label",
+                                              store_row_text(rows, i, 3)));
     json_object_set_new(json, "evidence", list);
     return 0;
 }
 
-static int decisions_get(struct store *store, const char *id, json_t *json,
-                         struct error *ret_error)
+static int decisions_get(struct store *store, const char *id, json_t *json, struct error *ret_error)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
     int rc = store_query(store, &rows, ret_error,
@@ -203,13 +200,12 @@ static json_t *reporter_json(const struct store_rows *rows, size_t from)
 {
     int64_t upheld = store_row_integer(rows, 0, from + 5);
     int64_t dismissed = store_row_integer(rows, 0, from + 6);
-    return json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:o}", "id",
-                     store_row_text(rows, 0, from), "kind", store_row_text(rows, 0, from + 1),
-                     "label", store_row_text(rows, 0, from + 2), "trusted",
-                     store_row_integer(rows, 0, from + 3) != 0, "reports",
-                     (json_int_t)store_row_integer(rows, 0, from + 4), "upheld",
-                     (json_int_t)upheld, "dismissed", (json_int_t)dismissed, "share_upheld",
-                     share_json(upheld, dismissed));
+    return json_pack(
+        "{s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:o}", "id", store_row_text(rows, 0, from), "kind",
+        store_row_text(rows, 0, from + 1), "label", store_row_text(rows, 0, from + 2), "trusted",
+        store_row_integer(rows, 0, from + 3) != 0, "reports",
+        (json_int_t)store_row_integer(rows, 0, from + 4), "upheld", (json_int_t)upheld, "dismissed",
+        (json_int_t)dismissed, "share_upheld", share_json(upheld, dismissed));
 }
 
 static json_t *staff_head_json(const struct store_rows *rows, int64_t now_s)

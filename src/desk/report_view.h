@@ -22,10 +22,10 @@ _must_check_ int report_staff_json(struct store *store, const char *id, int64_t 
                                    json_t **ret_json, struct error *ret_error);
 
 /* A row of a list, in the order of REPORT_LIST_COLUMNS. */
-#define REPORT_LIST_COLUMNS                                                                  \
-    "r.id, r.class, r.state, r.seen, r.received_at, r.decide_by, r.claimed_by, "             \
-    "r.claimed_until, r.trusted, "                                                           \
-    "(SELECT MIN(n.name) FROM report_names n WHERE n.report = r.id), "                       \
-    "(SELECT COUNT(*) FROM report_names n WHERE n.report = r.id), p.label, p.upheld, "       \
+#define REPORT_LIST_COLUMNS                                                            \
+    "r.id, r.class, r.state, r.seen, r.received_at, r.decide_by, r.claimed_by, "       \
+    "r.claimed_until, r.trusted, "                                                     \
+    "(SELECT MIN(n.name) FROM report_names n WHERE n.report = r.id), "                 \
+    "(SELECT COUNT(*) FROM report_names n WHERE n.report = r.id), p.label, p.upheld, " \
     "p.dismissed"
 _must_check_ json_t *report_row_json(const struct store_rows *rows, size_t row, int64_t now_s);

@@ -19,14 +19,13 @@
 /* A warning without any time to put things right would be none. */
 #define WARNING_HOURS_MIN 24
 
-const char *const triage_actions[] = {"dismiss", "warn", "suspend-host", "suspend-account",
-                                      "escalate", NULL};
+const char *const triage_actions[] = {"dismiss",         "warn",     "suspend-host",
+                                      "suspend-account", "escalate", NULL};
 
 /* ---- Reasons ---- */
 
 #define DISMISSES (1U << TRIAGE_DISMISS)
-#define ACTS \
-    (1U << TRIAGE_WARN | 1U << TRIAGE_SUSPEND_HOST | 1U << TRIAGE_SUSPEND_ACCOUNT)
+#define ACTS      (1U << TRIAGE_WARN | 1U << TRIAGE_SUSPEND_HOST | 1U << TRIAGE_SUSPEND_ACCOUNT)
 #define ESCALATES (1U << TRIAGE_ESCALATE)
 
 /* The codes of what is acted on are the classes of reports, as staff found it to be: by it goes how
@@ -120,7 +119,8 @@ static int standing_find(struct store *store, const struct triage_decision *deci
                                       .received_at = store_row_integer(rows, 0, 6)};
     snprintf(ret_standing->class, sizeof(ret_standing->class), "%s", store_row_text(rows, 0, 4));
     snprintf(ret_standing->reporter, ID_SIZE, "%s", store_row_text(rows, 0, 5));
-    snprintf(ret_standing->before, sizeof(ret_standing->before), "%s", before != NULL ? before : "");
+    snprintf(ret_standing->before, sizeof(ret_standing->before), "%s",
+             before != NULL ? before : "");
     for (size_t i = 0; before != NULL && i < REASON_COUNT; i++)
         if (strcmp(reasons[i].code, store_row_text(rows, 0, 8)) == 0)
             ret_standing->before_upheld = reasons[i].upholds;
@@ -306,10 +306,10 @@ static int decision_publish(struct store *store, const struct triage_decision *d
                             const struct standing *standing, struct error *ret_error)
 {
     char received[CLOCK_TEXT_SIZE], id[ID_SIZE];
-    json_t *content = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s}", "report", decision->report, "decision", decision->id,
-        "class", standing->class, "action", triage_actions[decision->action], "reason",
-        decision->reason->code, "received_at", clock_text(standing->received_at, received));
+    json_t *content = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "report", decision->report,
+                                "decision", decision->id, "class", standing->class, "action",
+                                triage_actions[decision->action], "reason", decision->reason->code,
+                                "received_at", clock_text(standing->received_at, received));
     if (content == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory for the ledger");
     int rc = ledger_queue_put(store, decision->change.now_ms, "report.decided", decision->report,

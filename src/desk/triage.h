@@ -69,9 +69,9 @@ struct triage_decision {
 };
 
 /* Decides: writes decision, audit and ledger rows, tells customer and reporter, and blocks at once
- * or when the customer's time is up. A later decision takes the place of an earlier one that has not
- * taken effect; a dismissal lifts what the report has blocked. A store_work_fn. -ENOENT; -EEXIST: it
- * is somebody else's, or not a report to decide on. */
+ * or when the customer's time is up. A later decision takes the place of an earlier one that has
+ * not taken effect; a dismissal lifts what the report has blocked. A store_work_fn. -ENOENT;
+ * -EEXIST: it is somebody else's, or not a report to decide on. */
 _must_check_ int triage_decide(struct store *store, void *context, struct error *ret_error);
 
 /* After its transaction: what is cached of the report's names and accounts is dropped. */

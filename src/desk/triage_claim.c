@@ -9,9 +9,9 @@
 static int refusal(struct store *store, const struct triage_claim *claim, struct error *ret_error)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
-    int rc = store_query(store, &rows, ret_error,
-                         "SELECT state, claimed_by FROM reports WHERE id = $1",
-                         store_text(claim->report));
+    int rc =
+        store_query(store, &rows, ret_error, "SELECT state, claimed_by FROM reports WHERE id = $1",
+                    store_text(claim->report));
     if (rc < 0)
         return rc;
     if (store_rows_count(rows) == 0)

@@ -311,8 +311,7 @@ static int hash_check(struct json_in *in, const char *text, const uint8_t *octet
         crypto_hash_sha512(hash, octets, size);
     sodium_bin2hex(hex, sizeof(hex), hash, length);
     if (strcasecmp(hex, digits) != 0)
-        return json_in_fail(in, "hash", ret_error,
-                            "is not the payload's: send what was hashed");
+        return json_in_fail(in, "hash", ret_error, "is not the payload's: send what was hashed");
     return 0;
 }
 
@@ -412,7 +411,8 @@ static int identity_read(struct json_in *in, struct report_intake *intake, struc
     const char *text;
     int rc = json_in_text(in, "xarf_version", 1, 32, &text, ret_error);
     if (rc == 0 && !is_version(text))
-        rc = json_in_fail(in, "xarf_version", ret_error, "is no version that is known: write 4.0.0");
+        rc =
+            json_in_fail(in, "xarf_version", ret_error, "is no version that is known: write 4.0.0");
     if (rc == 0)
         rc = json_in_text(in, "report_id", 1, 64, &text, ret_error);
     if (rc == 0 && !is_uuid(text))
@@ -447,8 +447,7 @@ static int options_read(struct json_in *in, struct report_intake *intake, struct
     return rc;
 }
 
-static int type_find(struct json_in *in, const struct xarf_type **ret_type,
-                     struct error *ret_error)
+static int type_find(struct json_in *in, const struct xarf_type **ret_type, struct error *ret_error)
 {
     const char *type;
     size_t category;
@@ -476,10 +475,12 @@ static bool member_is(const struct json_in *in, const char *name, const char *wa
 /* A name that malware asks for orders, in whichever of its ways the format can say that. */
 static bool is_controller(const struct json_in *in, const struct xarf_type *type)
 {
-    return (strcmp(type->type, "botnet") == 0 && json_object_get(in->object, "c2_server") != NULL) ||
+    return (strcmp(type->type, "botnet") == 0 &&
+            json_object_get(in->object, "c2_server") != NULL) ||
            (strcmp(type->type, "remote_compromise") == 0 &&
             member_is(in, "compromise_type", "c2_server")) ||
-           (strcmp(type->category, "reputation") == 0 && member_is(in, "threat_type", "malware_c2"));
+           (strcmp(type->category, "reputation") == 0 &&
+            member_is(in, "threat_type", "malware_c2"));
 }
 
 /* Protocol "smtp" brings two members that are required. */

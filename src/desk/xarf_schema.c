@@ -1,13 +1,14 @@
 #include "desk/xarf_schema.h"
 
-#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define WORDS(...)   ((const char *const[]){__VA_ARGS__, NULL})
 #define MEMBERS(...) ((const struct xarf_member[]){__VA_ARGS__, {0}})
 
 #define PORT_MAX 65535
 #define ASN_MAX  4294967295
 
-const char *const xarf_categories[] = {"messaging",     "content",        "copyright",  "connection",
-                                       "vulnerability", "infrastructure", "reputation", NULL};
+const char *const xarf_categories[] = {
+    "messaging",     "content",        "copyright",  "connection",
+    "vulnerability", "infrastructure", "reputation", NULL};
 
 /* ---- Content: what a web server of the host shows ---- */
 
@@ -17,8 +18,8 @@ static const struct xarf_member content_base[] = {
     {"registrar", XARF_TEXT},
     {"nameservers", XARF_TEXTS},
     {"dns_records", XARF_OBJECT,
-     .members = MEMBERS({"a", XARF_TEXTS}, {"aaaa", XARF_TEXTS}, {"mx", XARF_TEXTS},
-                        {"txt", XARF_TEXTS})},
+     .members =
+         MEMBERS({"a", XARF_TEXTS}, {"aaaa", XARF_TEXTS}, {"mx", XARF_TEXTS}, {"txt", XARF_TEXTS})},
     {"screenshot_url", XARF_URI},
     {"verified_at", XARF_TIME},
     {"verification_method", XARF_WORD,
@@ -55,9 +56,9 @@ static const struct xarf_member phishing[] = {
      .words = WORDS("geo_blocking", "user_agent_filtering", "referrer_checking", "captcha",
                     "time_based_display", "ip_blacklisting", "obfuscation", "other")},
     {"lure_type", XARF_WORD,
-     .words = WORDS("account_suspension", "security_alert", "payment_issue", "prize_notification",
-                    "document_share", "password_reset", "shipping_notification", "tax_refund",
-                    "other")},
+     .words =
+         WORDS("account_suspension", "security_alert", "payment_issue", "prize_notification",
+               "document_share", "password_reset", "shipping_notification", "tax_refund", "other")},
     {0},
 };
 
@@ -78,15 +79,15 @@ static const struct xarf_member malware[] = {
      .words = WORDS("direct_download", "drive_by_download", "email_attachment", "malvertising",
                     "exploit_kit", "watering_hole", "supply_chain", "social_engineering", "other")},
     {"c2_servers", XARF_OBJECTS,
-     .members = MEMBERS({"address", XARF_TEXT, .names_host = true},
-                        {"port", XARF_INTEGER, .min = 1, .max = PORT_MAX},
-                        {"protocol", XARF_WORD,
-                         .words = WORDS("http", "https", "tcp", "udp", "dns", "other")})},
+     .members = MEMBERS(
+         {"address", XARF_TEXT, .names_host = true},
+         {"port", XARF_INTEGER, .min = 1, .max = PORT_MAX},
+         {"protocol", XARF_WORD, .words = WORDS("http", "https", "tcp", "udp", "dns", "other")})},
     {"sandbox_analysis", XARF_OBJECT,
-     .members = MEMBERS({"sandbox_name", XARF_TEXT}, {"analysis_url", XARF_URI},
-                        {"verdict", XARF_WORD,
-                         .words = WORDS("malicious", "suspicious", "clean", "unknown")},
-                        {"score", XARF_NUMBER, .max = 100})},
+     .members = MEMBERS(
+         {"sandbox_name", XARF_TEXT}, {"analysis_url", XARF_URI},
+         {"verdict", XARF_WORD, .words = WORDS("malicious", "suspicious", "clean", "unknown")},
+         {"score", XARF_NUMBER, .max = 100})},
     {"exploit_cve", XARF_TEXTS},
     {"persistence_mechanism", XARF_WORDS,
      .words = WORDS("registry", "scheduled_task", "service", "startup_folder", "dll_hijacking",
@@ -98,17 +99,16 @@ static const struct xarf_member malware[] = {
 
 static const struct xarf_member fraud[] = {
     {"fraud_type", XARF_WORD, .is_required = true,
-     .words = WORDS("investment", "romance", "tech_support", "lottery", "advance_fee",
-                    "cryptocurrency", "shopping", "charity", "employment",
-                    "government_impersonation", "other")},
+     .words =
+         WORDS("investment", "romance", "tech_support", "lottery", "advance_fee", "cryptocurrency",
+               "shopping", "charity", "employment", "government_impersonation", "other")},
     {"payment_methods", XARF_WORDS,
      .words = WORDS("credit_card", "bank_transfer", "cryptocurrency", "gift_cards", "wire_transfer",
                     "paypal", "western_union", "moneygram", "cashapp", "venmo", "other")},
     {"cryptocurrency_addresses", XARF_OBJECTS,
-     .members =
-         MEMBERS({"currency", XARF_WORD, .is_required = true,
-                  .words = WORDS("bitcoin", "ethereum", "usdt", "bnb", "monero", "other")},
-                 {"address", XARF_TEXT, .is_required = true})},
+     .members = MEMBERS({"currency", XARF_WORD, .is_required = true,
+                         .words = WORDS("bitcoin", "ethereum", "usdt", "bnb", "monero", "other")},
+                        {"address", XARF_TEXT, .is_required = true})},
     {"claimed_entity", XARF_TEXT},
     {0},
 };
@@ -159,16 +159,15 @@ static const struct xarf_member exposed_data[] = {
 
 static const struct xarf_member remote_compromise[] = {
     {"compromise_type", XARF_WORD, .is_required = true,
-     .words =
-         WORDS("webshell", "backdoor", "defacement", "malicious_redirect", "seo_spam",
-               "cryptominer", "phishing_kit", "malware_host", "c2_server", "proxy", "scanner",
-               "other")},
+     .words = WORDS("webshell", "backdoor", "defacement", "malicious_redirect", "seo_spam",
+                    "cryptominer", "phishing_kit", "malware_host", "c2_server", "proxy", "scanner",
+                    "other")},
     {"compromise_indicators", XARF_OBJECTS,
-     .members = MEMBERS({"type", XARF_WORD, .is_required = true,
-                         .words = WORDS("file_path", "process", "network_connection",
-                                        "user_account", "scheduled_task", "registry_key",
-                                        "service")},
-                        {"value", XARF_TEXT, .is_required = true}, {"description", XARF_TEXT})},
+     .members =
+         MEMBERS({"type", XARF_WORD, .is_required = true,
+                  .words = WORDS("file_path", "process", "network_connection", "user_account",
+                                 "scheduled_task", "registry_key", "service")},
+                 {"value", XARF_TEXT, .is_required = true}, {"description", XARF_TEXT})},
     {"cleanup_status", XARF_WORD,
      .words = WORDS("not_cleaned", "partially_cleaned", "cleaned", "reinfected", "unknown")},
     {0},
@@ -189,9 +188,9 @@ static const struct xarf_member suspicious_registration[] = {
 
 static const struct xarf_member brand_infringement[] = {
     {"infringement_type", XARF_WORD, .is_required = true,
-     .words = WORDS("counterfeit", "typosquatting", "lookalike", "homograph",
-                    "unauthorized_reseller", "trademark_violation", "brand_impersonation",
-                    "logo_misuse", "other")},
+     .words =
+         WORDS("counterfeit", "typosquatting", "lookalike", "homograph", "unauthorized_reseller",
+               "trademark_violation", "brand_impersonation", "logo_misuse", "other")},
     {"legitimate_site", XARF_URI, .is_required = true},
     {"similarity_score", XARF_NUMBER, .max = 1},
     {0},
@@ -229,9 +228,12 @@ static const struct xarf_member bulk_messaging[] = {
     {0},
 };
 
-#define COPYRIGHT_MEMBERS                                                        \
-    {"infringing_url", XARF_URI, .is_required = true, .names_host = true},       \
-        {"work_title", XARF_TEXT, .max = 500}, {"rights_holder", XARF_TEXT, .max = 200}
+#define COPYRIGHT_MEMBERS                                                  \
+    {"infringing_url", XARF_URI, .is_required = true, .names_host = true}, \
+        {"work_title", XARF_TEXT, .max = 500},                             \
+    {                                                                      \
+        "rights_holder", XARF_TEXT, .max = 200                             \
+    }
 
 static const struct xarf_member copyright[] = {
     COPYRIGHT_MEMBERS,

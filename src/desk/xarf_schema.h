@@ -28,11 +28,11 @@ struct xarf_member {
     const char *name;
     enum xarf_form form;
     bool is_required;
-    bool names_host;   /* what it holds (a URL, or a name or address) is reported */
-    bool is_closed;    /* an object takes no members beside `members` */
+    bool names_host; /* what it holds (a URL, or a name or address) is reported */
+    bool is_closed;  /* an object takes no members beside `members` */
     int64_t min, max;
-    const char *const *words;           /* NULL ends them */
-    const struct xarf_member *members;  /* a NULL name ends them */
+    const char *const *words;          /* NULL ends them */
+    const struct xarf_member *members; /* a NULL name ends them */
 };
 
 struct xarf_type {

@@ -189,7 +189,8 @@ static void type_fill(const struct v3 *v3, json_t *json)
         set(json, "infringing_url", url);
     if (strcmp(v3->type->category, "messaging") == 0) {
         json_t *port = json_object_get(report, "SourcePort");
-        json_object_set_new(json, "source_port", port != NULL ? json_incref(port) : json_integer(25));
+        json_object_set_new(json, "source_port",
+                            port != NULL ? json_incref(port) : json_integer(25));
         set(json, "protocol", from != NULL ? "smtp" : "other");
         set(json, "smtp_from", from);
     }
