@@ -392,9 +392,10 @@ static int orders_prepare(struct desk *desk, struct error *ret_error)
 
 static void orders_stop(struct desk *desk)
 {
-    struct desk_orders *orders = TAKE(desk->orders);
+    struct desk_orders *orders = desk->orders;
 
-    zone_publisher_stop(orders->publisher);
+    zone_publisher_stop(orders->publisher); /* a zone that is being made still needs the rest */
+    desk->orders = NULL;
     keyring_free(orders->keyring);
     signing_key_clear(&orders->signing_key);
     pthread_mutex_destroy(&orders->rehearsing);

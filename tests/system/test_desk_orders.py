@@ -466,3 +466,26 @@ zone:
     eventually(lambda: not has("t-1.orders.example."), "the lift at Knot")
     reply = ask(knot, "h2.a.example.t-2.orders.example.")
     assert [one.address for one in reply.answer[0]] == [orders.SINKHOLE_A]
+
+
+def test_the_desk_ends_in_order_while_it_makes_a_long_zone(farm, desk_sqlite):
+    made = OrderDesk(farm, desk_sqlite)
+    made.active("t-1", ["n%d.a.example" % number for number in range(18472)])
+    assert made.desk.process.stop() == 0
+    made.desk.start()
+    made.wait_for("n18471.a.example", orders.SINKHOLE_A)
+    names = made.as_("analyst").get("/v1/orders/t-1/names?limit=200").json
+    assert len(names["items"]) == 200 and names["next"] == names["items"][-1]["name"]
+    assert made.get("t-1")["names"] == 18472
+
+
+def test_a_lift_does_not_wait_for_a_zone_that_is_made(farm, desk_sqlite):
+    made = OrderDesk(farm, desk_sqlite)
+    made.active("short", ["h1.a.example"])
+    made.wait_for_block("h1.a.example")
+    made.draft("long", ["n%d.a.example" % number for number in range(18472)])
+    made.until_approved("long")
+    made.step("long", "activations")
+    made.lift("short")
+    made.wait_for("h1.a.example", TRUE_ADDRESS)
+    made.wait_for("n1.a.example", orders.SINKHOLE_A)
