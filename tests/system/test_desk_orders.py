@@ -1,7 +1,10 @@
 """Orders from draft to their end: what has to be passed, who may, and what servers then answer."""
 
 import hashlib
+import http.client
 import json
+import random
+import threading
 import time
 
 import dns.exception
@@ -14,7 +17,7 @@ import pytest
 import yaml
 
 from testbed import orders
-from testbed.desk_orders import CATALOG, KEYRING, OrderDesk
+from testbed.desk_orders import CATALOG, DESK_KEYS, KEYRING, OrderDesk
 from testbed.order_answers import active, address, ask, eventually
 
 TRUE_ADDRESS = "198.51.100.1"  # of h1.a.example
@@ -489,3 +492,63 @@ def test_a_lift_does_not_wait_for_a_zone_that_is_made(farm, desk_sqlite):
     made.lift("short")
     made.wait_for("h1.a.example", TRUE_ADDRESS)
     made.wait_for("n1.a.example", orders.SINKHOLE_A)
+
+
+def test_a_kill_in_the_middle_of_a_step_leaves_it_done_or_not_done(farm, desk_unstarted):
+    made = OrderDesk(farm, desk_unstarted)
+    seed = random.SystemRandom().randrange(2 ** 32)
+    print("seed", seed)
+    chance = random.Random(seed)
+
+    def kill_during(order_id, step, body, before, after, event):
+        """Kills the desk while it takes a step; has it taken in the end."""
+        seen = []
+
+        def ask_once():
+            try:
+                seen.append(made.as_("analyst").post("/v1/orders/%s/%s" % (order_id, step), body).status)
+            except (OSError, http.client.HTTPException):
+                pass  # the desk died before it answered
+
+        asking = threading.Thread(target=ask_once)
+        asking.start()
+        asking.join(chance.random() * 0.03)
+        made.desk.kill()
+        asking.join()
+        made.desk.start()
+        row = made.get(order_id)
+        done = row["state"] == after
+        assert done or (row["state"] == before and not seen)
+        assert len([one for one in row["events"] if one["action"] == event]) == done
+        if not done:
+            made.step(order_id, step, body)
+
+    for number in range(3):
+        order_id = "t-%d" % number
+        made.draft(order_id, ["h1.a.example"])
+        made.until_approved(order_id)
+        assert made.get(order_id)["state"] == "approved"
+        kill_during(order_id, "activations", None, "approved", "active", "order.activated")
+        made.wait_for_block("h1.a.example")
+        kill_during(order_id, "lifts", {"reason": "Over."}, "active", "lifted",
+                    "order.lifted")
+        made.wait_for("h1.a.example", TRUE_ADDRESS)
+
+
+@pytest.mark.parametrize("changes, problem", [
+    ({"key": None}, "add catalog, suffix and key"),
+    ({"key": "nothing"}, "there is no key nothing"),
+    ({"catalog": "a..b"}, "no domain name"),
+    ({"notify": ["192.0.2.1@53 key nothing"]}, "there is no key nothing"),
+    ({"rehearse": {"server": "ns9"}}, "there is no server ns9"),
+    ({"keyring": "missing.yaml"}, "missing.yaml"),
+    ({"lsiten": []}, "listen"),
+])
+def test_a_wrong_section_of_the_configuration_is_named_by_line(desk_sqlite, changes, problem):
+    section = {"listen": ["127.0.0.1@5354"], "catalog": CATALOG, "suffix": "orders.example", "key": "xfr",
+               **changes}
+    desk_sqlite.write_config({"keys": DESK_KEYS,
+                              "orders": {key: value for key, value in section.items() if value is not None}})
+    result = desk_sqlite.run("--check", check=False)
+    assert result.returncode == 1 and problem in result.stderr, result.stderr
+    assert "tamis-desk.yaml:" in result.stderr
