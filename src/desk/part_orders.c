@@ -146,6 +146,10 @@ static int patch_do(struct store *store, void *context, struct error *ret_error)
                          "the order is %s: one that was approved is amended, or lifted and drafted "
                          "anew",
                          row.state);
+    if (drafting->document == NULL && order_row_is(&row, "notified"))
+        return error_set(ret_error, -EEXIST,
+                         "the notice is on its way as it was: only another document changes the "
+                         "order, which then begins anew");
     if (drafting->document != NULL)
         rc = order_document_replace(request_desk(request), store, &change, &row, &drafting->draft,
                                     ret_error);
