@@ -16,7 +16,11 @@
 struct zone_publisher;
 
 #define ORDER_REASON_SIZE_MAX 400 /* of a lift or an amendment */
-#define ORDER_NAME_TEXT_SIZE  254 /* RFC 1035, 3.1, and NUL */
+
+/* Orders in force at a time: with the exemptions' zone what a catalog may list (tamisd.conf(5)). */
+#define ORDERS_ACTIVE_MAX 4095
+
+#define ORDER_NAME_TEXT_SIZE 254 /* RFC 1035, 3.1, and NUL */
 
 /* What the part keeps in `struct desk`. */
 struct desk_orders {

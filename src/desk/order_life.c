@@ -354,6 +354,7 @@ static int may_be_active(struct store *store, const struct order_row *row, int64
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
     char until[CLOCK_TEXT_SIZE];
+    int64_t count = 0;
 
     if (!order_row_is(row, "approved"))
         return refuse(row,
@@ -363,10 +364,17 @@ static int may_be_active(struct store *store, const struct order_row *row, int64
                       ret_error);
     if (row->ends_s <= now_s)
         return error_set(ret_error, -EEXIST, "the order's time is over: draft a new one");
-    int rc = store_query(store, &rows, ret_error,
-                         "SELECT reference, until_at FROM order_holds WHERE order_id = $1 AND "
-                         "ended_at IS NULL AND until_at > $2 ORDER BY until_at DESC LIMIT 1",
-                         store_text(row->id), store_integer(now_s));
+    int rc = count_get(store, "SELECT COUNT(*) FROM orders WHERE state = 'active'", NULL, 0, &count,
+                       ret_error);
+    if (rc == 0 && count >= ORDERS_ACTIVE_MAX)
+        rc = error_set(ret_error, -EEXIST, "%d orders are in force: lift one first",
+                       ORDERS_ACTIVE_MAX);
+    if (rc < 0)
+        return rc;
+    rc = store_query(store, &rows, ret_error,
+                     "SELECT reference, until_at FROM order_holds WHERE order_id = $1 AND "
+                     "ended_at IS NULL AND until_at > $2 ORDER BY until_at DESC LIMIT 1",
+                     store_text(row->id), store_integer(now_s));
     if (rc == 0 && store_rows_count(rows) > 0)
         rc =
             error_set(ret_error, -EEXIST,

@@ -24,9 +24,6 @@
 /* After a zone could not be made. */
 #define RETRY_MS 5000
 
-/* More orders in force than tamisd takes of a catalog. */
-#define ORDERS_MAX 4095
-
 struct zone_publisher {
     struct desk *desk;
     struct store *store; /* of the publisher's thread */
@@ -260,7 +257,7 @@ static int orders_want(struct zone_publisher *publisher, struct error *ret_error
     int rc = store_query(publisher->store, &rows, ret_error,
                          "SELECT id, name, serial FROM orders WHERE state = 'active' "
                          "ORDER BY activated_at LIMIT $1",
-                         store_integer(ORDERS_MAX));
+                         store_integer(ORDERS_ACTIVE_MAX));
     if (rc == 0)
         rc = store_query(publisher->store, &exempt, ret_error,
                          "SELECT serial FROM order_zones WHERE zone = 'exemptions' AND EXISTS "

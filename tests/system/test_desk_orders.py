@@ -1,7 +1,10 @@
 """Orders from draft to their end: what has to be passed, who may, and what servers then answer."""
 
 import hashlib
+import http.client
 import json
+import random
+import threading
 import time
 
 import dns.exception
@@ -14,7 +17,7 @@ import pytest
 import yaml
 
 from testbed import orders
-from testbed.desk_orders import CATALOG, KEYRING, OrderDesk
+from testbed.desk_orders import CATALOG, DESK_KEYS, KEYRING, OrderDesk
 from testbed.order_answers import active, address, ask, eventually
 
 TRUE_ADDRESS = "198.51.100.1"  # of h1.a.example
@@ -60,8 +63,10 @@ def test_an_order_lives_from_draft_to_lift_on_two_servers(farm, desk_unstarted):
     to_lift = made.wait_for("h1.a.example", TRUE_ADDRESS, began)
     print("activation to the first sinkholed answer %.3f s, lift to the first right answer %.3f s"
           % (to_block, to_lift))
-    assert [one["state"] for one in
-            made.as_("auditor").get("/v1/orders/t-1/servers").json["items"]] == ["absent"] * 2
+    # The order is out of force first, its zone goes then.
+    eventually(lambda: [one["state"] for one in
+                        made.as_("auditor").get("/v1/orders/t-1/servers").json["items"]] == ["absent"] * 2,
+               "the zone gone")
     actions = [event["action"] for event in made.get("t-1")["events"]]
     assert actions == ["order." + word for word in
                        ["drafted", "rehearsed", "notified", "approved", "activated", "lifted"]]
@@ -95,7 +100,10 @@ def test_another_document_begins_anew(farm, desk_unstarted):
     made = OrderDesk(farm, desk_unstarted)
     made.draft("t-1", ["h1.a.example"])
     made.step("t-1", "rehearsals")
+    assert made.as_("analyst").patch("/v1/orders/t-1", {"contacts": ["a@provider.example"]}).status == 200
+    assert made.as_("analyst").patch("/v1/orders/t-1", {"contacts": ["nobody"]}).status == 400
     made.step("t-1", "notifications", {})
+    assert made.as_("analyst").patch("/v1/orders/t-1", {"contacts": []}).status == 409
     reply = made.as_("analyst").patch("/v1/orders/t-1", {
         "document": {**orders.order("t-1"), "names": ["h2.a.example", "h3.a.example"]}})
     assert reply.status == 200 and reply.json["state"] == "draft" and reply.json["version"] == 2
@@ -466,3 +474,86 @@ zone:
     eventually(lambda: not has("t-1.orders.example."), "the lift at Knot")
     reply = ask(knot, "h2.a.example.t-2.orders.example.")
     assert [one.address for one in reply.answer[0]] == [orders.SINKHOLE_A]
+
+
+def test_the_desk_ends_in_order_while_it_makes_a_long_zone(farm, desk_sqlite):
+    made = OrderDesk(farm, desk_sqlite)
+    made.active("t-1", ["n%d.a.example" % number for number in range(18472)])
+    assert made.desk.process.stop() == 0
+    made.desk.start()
+    made.wait_for("n18471.a.example", orders.SINKHOLE_A)
+    names = made.as_("analyst").get("/v1/orders/t-1/names?limit=200").json
+    assert len(names["items"]) == 200 and names["next"] == names["items"][-1]["name"]
+    assert made.get("t-1")["names"] == 18472
+
+
+def test_a_lift_does_not_wait_for_a_zone_that_is_made(farm, desk_sqlite):
+    made = OrderDesk(farm, desk_sqlite)
+    made.active("short", ["h1.a.example"])
+    made.wait_for_block("h1.a.example")
+    made.draft("long", ["n%d.a.example" % number for number in range(18472)])
+    made.until_approved("long")
+    made.step("long", "activations")
+    made.lift("short")
+    made.wait_for("h1.a.example", TRUE_ADDRESS)
+    made.wait_for("n1.a.example", orders.SINKHOLE_A)
+
+
+def test_a_kill_in_the_middle_of_a_step_leaves_it_done_or_not_done(farm, desk_unstarted):
+    made = OrderDesk(farm, desk_unstarted)
+    seed = random.SystemRandom().randrange(2 ** 32)
+    print("seed", seed)
+    chance = random.Random(seed)
+
+    def kill_during(order_id, step, body, before, after, event):
+        """Kills the desk while it takes a step; has it taken in the end."""
+        seen = []
+
+        def ask_once():
+            try:
+                seen.append(made.as_("analyst").post("/v1/orders/%s/%s" % (order_id, step), body).status)
+            except (OSError, http.client.HTTPException):
+                pass  # the desk died before it answered
+
+        asking = threading.Thread(target=ask_once)
+        asking.start()
+        asking.join(chance.random() * 0.03)
+        made.desk.kill()
+        asking.join()
+        made.desk.start()
+        row = made.get(order_id)
+        done = row["state"] == after
+        assert done or (row["state"] == before and not seen)
+        assert len([one for one in row["events"] if one["action"] == event]) == done
+        if not done:
+            made.step(order_id, step, body)
+
+    for number in range(3):
+        order_id = "t-%d" % number
+        made.draft(order_id, ["h1.a.example"])
+        made.until_approved(order_id)
+        assert made.get(order_id)["state"] == "approved"
+        kill_during(order_id, "activations", None, "approved", "active", "order.activated")
+        made.wait_for_block("h1.a.example")
+        kill_during(order_id, "lifts", {"reason": "Over."}, "active", "lifted",
+                    "order.lifted")
+        made.wait_for("h1.a.example", TRUE_ADDRESS)
+
+
+@pytest.mark.parametrize("changes, problem", [
+    ({"key": None}, "add catalog, suffix and key"),
+    ({"key": "nothing"}, "there is no key nothing"),
+    ({"catalog": "a..b"}, "no domain name"),
+    ({"notify": ["192.0.2.1@53 key nothing"]}, "there is no key nothing"),
+    ({"rehearse": {"server": "ns9"}}, "there is no server ns9"),
+    ({"keyring": "missing.yaml"}, "missing.yaml"),
+    ({"lsiten": []}, "listen"),
+])
+def test_a_wrong_section_of_the_configuration_is_named_by_line(desk_sqlite, changes, problem):
+    section = {"listen": ["127.0.0.1@5354"], "catalog": CATALOG, "suffix": "orders.example", "key": "xfr",
+               **changes}
+    desk_sqlite.write_config({"keys": DESK_KEYS,
+                              "orders": {key: value for key, value in section.items() if value is not None}})
+    result = desk_sqlite.run("--check", check=False)
+    assert result.returncode == 1 and problem in result.stderr, result.stderr
+    assert "tamis-desk.yaml:" in result.stderr

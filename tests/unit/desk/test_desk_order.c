@@ -61,9 +61,8 @@ struct work {
 static int draft_do(struct store *at, void *context, struct error *ret_error)
 {
     struct work *work = context;
-    const struct desk_order_draft draft = {.document = work->document,
-                                           .document_size = strlen(work->document),
-                                           .path = "/document"};
+    const struct desk_order_draft draft = {
+        .document = work->document, .document_size = strlen(work->document), .path = "/document"};
     return desk_order_draft(&desk, at, &change, &draft, work->made, ret_error);
 }
 
