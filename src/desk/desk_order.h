@@ -29,6 +29,7 @@
 
 struct change; /* desk/change.h */
 struct desk;
+struct order;
 
 #define DESK_ORDER_NAME_SIZE 64 /* the document's id, with its NUL */
 
@@ -37,6 +38,7 @@ struct desk_order_draft {
     const char *document; /* YAML of tamis-order(5), or JSON of the same; no names-file */
     size_t document_size;
     const char *path;       /* what errors call it, as "/document" */
+    struct order *loaded;   /* the same, loaded ahead of the transaction; borrowed; NULL: not */
     const json_t *contacts; /* array of mail addresses beside the provider's, or NULL */
     const char *report;     /* id of what led to it, or NULL */
     int64_t sealed_until_s; /* 0: not sealed */

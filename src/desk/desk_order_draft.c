@@ -12,8 +12,9 @@
 #include "desk/zone_publisher.h"
 #include "order/name_text.h"
 
-/* Names that one INSERT takes: more gain little beside the way to the database. */
-#define NAMES_PER_INSERT 100
+/* Names that one INSERT takes, beside the order's id and the list: about what a statement may have.
+ */
+#define NAMES_PER_INSERT 32
 
 #define CONTACTS_MAX 50
 
@@ -107,18 +108,23 @@ static void lower_id(const struct order *order, char ret_name[static DESK_ORDER_
 
 /* ---- Names ---- */
 
-/* "INSERT ... VALUES ($1, $2, $3), ($1, $2, $4), ..." with `count` names. */
+#define INSERT "INSERT INTO order_names (order_id, list, name) VALUES "
+#define ROW(n) "($1, $2, $" #n ")"
+#define ROWS(a, b, c, d, e, f, g, h) \
+    ROW(a) ", " ROW(b) ", " ROW(c) ", " ROW(d) ", " ROW(e) ", " ROW(f) ", " ROW(g) ", " ROW(h)
+
 static int names_insert_some(struct store *store, const struct store_value *values, size_t count,
                              struct error *ret_error)
 {
-    char sql[64 + NAMES_PER_INSERT * 24];
-    size_t size = (size_t)snprintf(sql, sizeof(sql),
-                                   "INSERT INTO order_names (order_id, list, name) VALUES ");
+    /* clang-format off */
+    static const char all[] = INSERT ROWS(3, 4, 5, 6, 7, 8, 9, 10) ", "
+        ROWS(11, 12, 13, 14, 15, 16, 17, 18) ", " ROWS(19, 20, 21, 22, 23, 24, 25, 26) ", "
+        ROWS(27, 28, 29, 30, 31, 32, 33, 34);
+    /* clang-format on */
+    static const char one[] = INSERT ROW(3);
 
-    for (size_t i = 0; i < count; i++)
-        size += (size_t)snprintf(sql + size, sizeof(sql) - size, "%s($1, $2, $%zu)",
-                                 i == 0 ? "" : ", ", i + 3);
-    return store_statement(store, sql, values, count + 2, NULL, NULL, ret_error);
+    assert(count == 1 || count == NAMES_PER_INSERT);
+    return store_statement(store, count == 1 ? one : all, values, count + 2, NULL, NULL, ret_error);
 }
 
 static int names_insert(struct store *store, const char *id, const char *list,
@@ -140,7 +146,7 @@ static int names_insert(struct store *store, const char *id, const char *list,
         rc = names_insert_some(store, values, count, ret_error);
         count = 0;
     }
-    /* One by one: each number of rows would be a statement of its own to prepare. */
+    /* One by one: each number of rows would be a statement of its own. */
     for (size_t i = 0; i < count && rc == 0; i++) {
         values[2] = store_text(texts[i]);
         rc = names_insert_some(store, values, 1, ret_error);
@@ -204,6 +210,19 @@ static int draft_check(const struct desk_order_draft *draft, const struct order 
     return desk_order_draft_check(draft, now_s, ret_error);
 }
 
+/* The document of a draft: loaded ahead, or now. */
+static int draft_order(const struct desk *desk, const struct desk_order_draft *draft,
+                       struct order **ret_own, const struct order **ret_order,
+                       struct error *ret_error)
+{
+    int rc = 0;
+    if (draft->loaded == NULL)
+        rc = order_document_load(desk, draft->path, draft->document, draft->document_size, ret_own,
+                                 ret_error);
+    *ret_order = draft->loaded != NULL ? draft->loaded : *ret_own;
+    return rc;
+}
+
 static int order_insert(struct store *store, const struct change *change,
                         const struct desk_order_draft *draft, const struct order *order,
                         const char *id, struct error *ret_error)
@@ -247,13 +266,13 @@ int desk_order_draft(struct desk *desk, struct store *store, const struct change
                      const struct desk_order_draft *draft, char ret_id[static ID_SIZE],
                      struct error *ret_error)
 {
-    _cleanup_(order_freep) struct order *order = NULL;
+    _cleanup_(order_freep) struct order *own = NULL;
+    const struct order *order;
     struct order_row row;
     char id[ID_SIZE];
 
     assert(store_in_transaction(store));
-    int rc = order_document_load(desk, draft->path, draft->document, draft->document_size, &order,
-                                 ret_error);
+    int rc = draft_order(desk, draft, &own, &order, ret_error);
     if (rc == 0)
         rc = draft_check(draft, order, change->now_ms / 1000, ret_error);
     if (rc < 0)
@@ -302,10 +321,10 @@ int order_document_replace(struct desk *desk, struct store *store, const struct 
                            const struct order_row *row, const struct desk_order_draft *draft,
                            struct error *ret_error)
 {
-    _cleanup_(order_freep) struct order *order = NULL;
+    _cleanup_(order_freep) struct order *own = NULL;
+    const struct order *order;
 
-    int rc = order_document_load(desk, draft->path, draft->document, draft->document_size, &order,
-                                 ret_error);
+    int rc = draft_order(desk, draft, &own, &order, ret_error);
     if (rc == 0)
         rc = draft_check(draft, order, change->now_ms / 1000, ret_error);
     if (rc == 0)
@@ -357,10 +376,10 @@ int order_document_narrow(struct desk *desk, struct store *store, const struct c
                           const struct order_row *row, const struct desk_order_draft *draft,
                           const char *reason, struct error *ret_error)
 {
-    _cleanup_(order_freep) struct order *before = NULL, *next = NULL;
+    _cleanup_(order_freep) struct order *before = NULL, *own = NULL;
+    const struct order *next;
 
-    int rc = order_document_load(desk, draft->path, draft->document, draft->document_size, &next,
-                                 ret_error);
+    int rc = draft_order(desk, draft, &own, &next, ret_error);
     if (rc == 0)
         rc = order_stored_load(desk, store, row->id, &before, ret_error);
     if (rc < 0)

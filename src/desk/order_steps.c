@@ -18,6 +18,7 @@ struct step {
     const char *reason, *reference;
     const json_t *exempt;
     char *document;
+    struct order *loaded; /* the document */
     size_t count;
     const char *name;
     int (*work)(struct step *step, struct store *store, struct error *ret_error);
@@ -161,7 +162,8 @@ static int amended_work(struct step *step, struct store *store, struct error *re
     if (step->document != NULL) {
         const struct desk_order_draft draft = {.document = step->document,
                                                .document_size = strlen(step->document),
-                                               .path = "/document"};
+                                               .path = "/document",
+                                               .loaded = step->loaded};
         rc = order_document_narrow(request_desk(step->request), store, &step->change, &step->row,
                                    &draft, step->reason, ret_error);
     }
@@ -208,8 +210,12 @@ int order_amendments_post(struct request *request, struct reply *reply, struct e
     int rc = request_json_in(request, &in, ret_error);
     if (rc == 0)
         rc = amendment_read(&in, &step, ret_error);
+    if (rc == 0 && step.document != NULL)
+        rc = order_document_load(request_desk(request), "/document", step.document,
+                                 strlen(step.document), &step.loaded, ret_error);
     if (rc == 0)
         rc = step_run(&step, reply, ret_error);
+    order_free(step.loaded);
     free(step.document);
     return rc;
 }

@@ -68,8 +68,17 @@ static int drafting_read(struct drafting *drafting, bool is_new, struct error *r
         draft->document = drafting->document;
         draft->document_size = strlen(drafting->document);
         draft->path = "/document";
+        /* Other writers do not wait while a long list is read. */
+        rc = order_document_load(request_desk(drafting->request), draft->path, draft->document,
+                                 draft->document_size, &draft->loaded, ret_error);
     }
     return rc;
+}
+
+static void drafting_clear(struct drafting *drafting)
+{
+    order_free(drafting->draft.loaded);
+    free(drafting->document);
 }
 
 static int draft_do(struct store *store, void *context, struct error *ret_error)
@@ -88,7 +97,7 @@ static int orders_post(struct request *request, struct reply *reply, struct erro
     int rc = drafting_read(&drafting, true, ret_error);
     if (rc == 0)
         rc = request_transact(request, draft_do, &drafting, ret_error);
-    free(drafting.document);
+    drafting_clear(&drafting);
     if (rc < 0)
         return rc;
     snprintf(location, sizeof(location), "/v1/orders/%s", drafting.id);
@@ -156,7 +165,7 @@ static int order_patch(struct request *request, struct reply *reply, struct erro
     int rc = drafting_read(&drafting, false, ret_error);
     if (rc == 0)
         rc = request_transact(request, patch_do, &drafting, ret_error);
-    free(drafting.document);
+    drafting_clear(&drafting);
     return rc < 0 ? rc : order_reply(request, reply, 200, drafting.id, ret_error);
 }
 

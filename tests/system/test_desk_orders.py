@@ -42,8 +42,9 @@ def test_an_order_lives_from_draft_to_lift_on_two_servers(farm, desk_unstarted):
     assert made.step("t-1", "approvals", role="approver")["state"] == "approved"
     assert made.answers("h1.a.example") == [TRUE_ADDRESS] * 2
 
+    began = time.monotonic()
     made.step("t-1", "activations")
-    to_block = made.wait_for_block("h1.a.example")
+    to_block = made.wait_for_block("h1.a.example", began)
     assert blocked_by(made.edges[0], "h1.a.example") == ["t-1 https://desk.example/orders/t-1"]
     assert made.answers("h2.a.example") == ["198.51.100.2"] * 2
 
@@ -53,8 +54,10 @@ def test_an_order_lives_from_draft_to_lift_on_two_servers(farm, desk_unstarted):
         assert one["state"] == "current" and one["sample"]["blocked"], one
         assert one["sample"]["addresses"] == [orders.SINKHOLE_A]
 
+    made.as_("analyst", 2)
+    began = time.monotonic()
     made.lift("t-1", role="analyst", number=2)
-    to_lift = made.wait_for("h1.a.example", TRUE_ADDRESS)
+    to_lift = made.wait_for("h1.a.example", TRUE_ADDRESS, began)
     print("activation to the first sinkholed answer %.3f s, lift to the first right answer %.3f s"
           % (to_block, to_lift))
     assert [one["state"] for one in
@@ -198,10 +201,11 @@ def test_an_exemption_lets_a_name_go_everywhere(farm, desk_unstarted):
     made.wait_for_block("h2.a.example")
     eventually(lambda: all("t-2" in active(edge) for edge in made.edges), "the second order")
 
+    began = time.monotonic()
     reply = made.as_("analyst").post("/v1/names/H1.a.example/exemptions",
                                      {"reason": "The appeal was granted.", "reference": "apl_1"})
     assert reply.status == 200 and reply.json["orders"] == 2
-    print("exemption to the first right answer %.3f s" % made.wait_for("h1.a.example", TRUE_ADDRESS))
+    print("exemption to the first right answer %.3f s" % made.wait_for("h1.a.example", TRUE_ADDRESS, began))
     assert made.answers("h2.a.example") == [orders.SINKHOLE_A] * 2
     again = made.as_("analyst").post("/v1/names/h1.a.example/exemptions", {"reason": "Again."})
     assert again.json["orders"] == 0

@@ -102,15 +102,15 @@ class OrderDesk:
     def answers(self, name):
         return [address(edge, name) for edge in self.edges]
 
-    def wait_for(self, name, answer):
-        """Waits until every edge answers so; returns how long that took."""
-        began = time.monotonic()
+    def wait_for(self, name, answer, began=None):
+        """Waits until every edge answers so; returns how long that took, from `began` on."""
+        began = began or time.monotonic()
         eventually(lambda: all(one == answer for one in self.answers(name)),
                    "%s is %s everywhere" % (name, answer))
         return time.monotonic() - began
 
-    def wait_for_block(self, name):
-        return self.wait_for(name, SINKHOLE_A)
+    def wait_for_block(self, name, began=None):
+        return self.wait_for(name, SINKHOLE_A, began)
 
     # ---- Questions to the desk itself ----
 
