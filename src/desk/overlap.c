@@ -5,6 +5,7 @@
 
 #include "desk/audit.h"
 #include "desk/desk.h"
+#include "desk/interest.h"
 #include "desk/interest_pages.h"
 #include "desk/json_in.h"
 #include "desk/ledger_queue.h"
@@ -253,6 +254,10 @@ static int override_do(struct store *store, void *context, struct error *ret_err
         "$4",
         store_integer(request_now_s(request)), store_text(released ? "released" : "overridden"),
         store_text(override->reason), store_text(request_param(request, "id")));
+    const struct change change = change_of_request(request);
+    if (rc == 0)
+        rc = interest_hold_end(store, &change, store_row_text(rows, 0, COLUMN_ORDER),
+                               request_param(request, "id"), ret_error);
     if (rc == 0 && !released)
         rc = override_tell(store, override, rows, ret_error);
     json_t *detail =
