@@ -141,6 +141,8 @@ def test_two_sides_talk_and_an_approver_overrides_in_public(desk, partner):
 
     assert partner.post("/v1/overlaps/%s/messages" % name, {"text": "We watch it.\nWait a day?"}).status == 201
     assert approver.post("/v1/overlaps/%s/messages" % name, {"text": "<b>No</b>"}).status == 201
+    mails = desk.sql("SELECT payload FROM outbox WHERE kind = 'mail'")
+    assert "cert@partner.example" in mails and name in mails and "<b>" not in mails
     messages = partner.get("/v1/overlaps/" + name).json["messages"]
     assert [(message["side"], message["text"]) for message in messages] == [
         ("partner", "We watch it.\nWait a day?"), ("desk", "<b>No</b>")]
