@@ -47,6 +47,7 @@ struct match {
 struct interest_check {
     struct match *matches;
     size_t count, room;
+    char **names; /* those of the matches, when they are the check's own; as many */
 };
 
 static int out_of_memory(struct error *error)
@@ -284,8 +285,27 @@ void interest_check_free(struct interest_check *check)
 {
     if (check == NULL)
         return;
+    for (size_t i = 0; check->names != NULL && i < check->count; i++)
+        free(check->names[i]);
+    free(check->names);
     free(check->matches);
     free(check);
+}
+
+int interest_check_own(struct interest_check *check, struct error *ret_error)
+{
+    if (check->names != NULL || check->count == 0)
+        return 0;
+    check->names = calloc(check->count, sizeof(*check->names));
+    if (check->names == NULL)
+        return out_of_memory(ret_error);
+    for (size_t i = 0; i < check->count; i++) {
+        check->names[i] = strdup(check->matches[i].name);
+        if (check->names[i] == NULL)
+            return out_of_memory(ret_error);
+        check->matches[i].name = check->names[i];
+    }
+    return 0;
 }
 
 /* ---- Overlaps ---- */

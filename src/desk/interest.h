@@ -1,21 +1,9 @@
 /* Deconfliction: the interests that partners have placed without telling what they are about, and
  * the orders that touch them. doc/deconfliction.md tells the protocol and its limits.
  *
- * What stands here is for who drafts, amends and activates orders:
- *
- *     struct interest_check *check;
- *     interest_check_make(desk, store, names, count, &check, error);  // slow, no transaction
- *     ... in the transaction of the draft, of an amendment, and again of the activation:
- *     interest_overlaps(store, check, &occasion, &hold, error);
- *     interest_check_free(check);
- *     ... before it becomes active, in the transaction:
- *     interest_hold_find(store, order, now_s, &hold, error);          // hold.until_s > now_s:
- * refuse
- *     ... and after a commit that found something:
- *     outbox_wake(desk);
- *
- * Interests may be placed between draft and activation: so the overlaps are looked for again, and
- * what was found before is not found twice.
+ * Orders are compared by interest_order_check(): when one is drafted or changed, when it is
+ * rehearsed, and before it becomes active, since interests may be placed meanwhile. What was
+ * compared is not compared again. The rest of the header is what that is made of.
  */
 #pragma once
 
@@ -24,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "desk/change.h"
 #include "desk/ids.h"
 #include "desk/principal.h"
 #include "desk/store.h"
@@ -46,6 +35,8 @@ _must_check_ int interest_check_make(struct desk *desk, struct store *store,
                                      const struct interest_name *names, size_t count,
                                      struct interest_check **ret_check, struct error *ret_error);
 void interest_check_free(struct interest_check *check);
+/* Copies what it borrows, so that the names may go before it. */
+_must_check_ int interest_check_own(struct interest_check *check, struct error *ret_error);
 DEFINE_FREEP(struct interest_check, interest_check_free)
 
 struct interest_occasion {
@@ -64,8 +55,7 @@ struct interest_hold {
 };
 
 /* Finds the interests that the names touch and writes an overlap for each that is new: it holds the
- * order for `hold_s` from now on, opens the channel, and tells the partner by mail. In a
- * transaction. */
+ * order for `hold_s` from now on. In a transaction. */
 _must_check_ int interest_overlaps(struct store *store, const struct interest_check *check,
                                    const struct interest_occasion *occasion,
                                    struct interest_hold *ret_hold, struct error *ret_error);
@@ -73,3 +63,16 @@ _must_check_ int interest_overlaps(struct store *store, const struct interest_ch
 /* Whether overlaps hold the order now; in a transaction or not. */
 _must_check_ int interest_hold_find(struct store *store, const char *order, int64_t now_s,
                                     struct interest_hold *ret_hold, struct error *ret_error);
+
+/* Compares an order that never was in force with the interests that it was not compared with yet:
+ * about 0.1 ms for each of its names, and nothing while nobody is interested in anything. Each new
+ * overlap holds the order (desk_order_hold()) for orders.hold-seconds, opens a channel and tells
+ * its partner by mail. Outside of a transaction; opens its own. Whatever goes wrong is to stop the
+ * order. */
+_must_check_ int interest_order_check(struct desk *desk, struct store *store,
+                                      const struct change *change, const char *order,
+                                      struct error *ret_error);
+
+/* Has an overlap hold the order no more; nothing when it does not. In a transaction. */
+_must_check_ int interest_hold_end(struct store *store, const struct change *change,
+                                   const char *order, const char *overlap, struct error *ret_error);

@@ -2,6 +2,7 @@
  * overlap.c. */
 #pragma once
 
+#include "desk/change.h"
 #include "desk/router.h"
 
 /* Names of one request for evaluation, tokens of one interest, letters of a text of the channel. */
@@ -20,5 +21,5 @@ int overlap_message(struct request *request, struct reply *reply, struct error *
 int overlap_override(struct request *request, struct reply *reply, struct error *ret_error);
 
 /* Ends an interest: its tokens go, and what it holds is held no more. In a transaction. */
-_must_check_ int interest_end(struct store *store, const char *id, int64_t now_s,
+_must_check_ int interest_end(struct store *store, const struct change *change, const char *id,
                               struct error *ret_error);

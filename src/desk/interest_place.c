@@ -7,6 +7,7 @@
 #include "desk/audit.h"
 #include "desk/change.h"
 #include "desk/desk.h"
+#include "desk/interest.h"
 #include "desk/interest_keys.h"
 #include "desk/interest_pages.h"
 #include "desk/interest_token.h"
@@ -298,14 +299,32 @@ int interest_list(struct request *request, struct reply *reply, struct error *re
 
 /* ---- Withdrawing ---- */
 
-int interest_end(struct store *store, const char *id, int64_t now_s, struct error *ret_error)
+static int holds_end(struct store *store, const struct change *change, const char *interest,
+                     struct error *ret_error)
 {
+    _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
+    int rc = store_query(store, &rows, ret_error,
+                         "SELECT order_id, id FROM interest_overlaps WHERE interest = $1 AND "
+                         "ended_at IS NULL",
+                         store_text(interest));
+    for (size_t i = 0; rc == 0 && i < store_rows_count(rows); i++)
+        rc = interest_hold_end(store, change, store_row_text(rows, i, 0),
+                               store_row_text(rows, i, 1), ret_error);
+    return rc;
+}
+
+int interest_end(struct store *store, const struct change *change, const char *id,
+                 struct error *ret_error)
+{
+    const int64_t now_s = change->now_ms / 1000;
     int rc = store_change(store, NULL, ret_error, "DELETE FROM interest_tokens WHERE interest = $1",
                           store_text(id));
     if (rc == 0)
         rc = store_change(store, NULL, ret_error,
                           "UPDATE interests SET withdrawn_at = $1, reference = NULL WHERE id = $2",
                           store_integer(now_s), store_text(id));
+    if (rc == 0)
+        rc = holds_end(store, change, id, ret_error);
     if (rc == 0)
         rc = store_change(store, NULL, ret_error,
                           "UPDATE interest_overlaps SET ended_at = $1, ended_how = 'withdrawn' "
@@ -326,8 +345,9 @@ static int withdraw_do(struct store *store, void *context, struct error *ret_err
                          store_text(id), store_text(request_principal(request)->account));
     if (rc == 0 && store_rows_count(rows) == 0)
         rc = error_set(ret_error, -ENOENT, "there is no such interest");
+    const struct change change = change_of_request(request);
     if (rc == 0)
-        rc = interest_end(store, id, request_now_s(request), ret_error);
+        rc = interest_end(store, &change, id, ret_error);
     if (rc == 0)
         rc = audit(store, request, "interest.withdraw", id, NULL, ret_error);
     return rc;

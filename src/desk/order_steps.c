@@ -5,6 +5,7 @@
 
 #include "desk/change.h"
 #include "desk/desk_order_internal.h"
+#include "desk/interest.h"
 
 #define EXEMPT_MAX 1000 /* names of one amendment */
 
@@ -44,6 +45,18 @@ static int step_run(struct step *step, struct reply *reply, struct error *ret_er
     return order_reply(request, reply, 200, step->row.id, ret_error);
 }
 
+/* Before the step, and kept whatever comes of it: who is interested in the order's names. */
+static int step_compare(struct step *step, struct error *ret_error)
+{
+    struct request *request = step->request;
+    const struct change change = change_of_request(request);
+    struct store *store = request_store(request);
+    int rc = order_row_get(store, request_param(request, "id"), &step->row, ret_error);
+    return rc < 0 ? rc
+                  : interest_order_check(request_desk(request), store, &change, step->row.id,
+                                         ret_error);
+}
+
 /* ---- Rehearsals ---- */
 
 static int rehearsed_work(struct step *step, struct store *store, struct error *ret_error)
@@ -57,8 +70,7 @@ int order_rehearsals_post(struct request *request, struct reply *reply, struct e
     struct order_figures figures = {0};
     struct step step = {.request = request, .figures = &figures, .work = rehearsed_work};
 
-    int rc =
-        order_row_get(request_store(request), request_param(request, "id"), &step.row, ret_error);
+    int rc = step_compare(&step, ret_error);
     if (rc == 0)
         rc = order_rehearse(request_desk(request), request_store(request), &step.row, &rehearsal,
                             &figures, ret_error);
@@ -108,7 +120,8 @@ static int activated_work(struct step *step, struct store *store, struct error *
 int order_activations_post(struct request *request, struct reply *reply, struct error *ret_error)
 {
     struct step step = {.request = request, .work = activated_work};
-    return step_run(&step, reply, ret_error);
+    int rc = step_compare(&step, ret_error);
+    return rc < 0 ? rc : step_run(&step, reply, ret_error);
 }
 
 /* ---- Lifting ---- */

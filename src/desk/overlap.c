@@ -5,9 +5,12 @@
 
 #include "desk/audit.h"
 #include "desk/desk.h"
+#include "desk/interest.h"
 #include "desk/interest_pages.h"
 #include "desk/json_in.h"
 #include "desk/ledger_queue.h"
+#include "desk/mail.h"
+#include "desk/outbox.h"
 
 #define DETAIL_MAX 2000
 
@@ -154,6 +157,34 @@ struct message {
     char id[ID_SIZE];
 };
 
+/* Tells the other side that there is something to read, and nothing of it: mail is not private. */
+static int message_tell(struct store *store, struct request *request, struct error *ret_error)
+{
+    _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
+    const char *overlap = request_param(request, "id");
+    const char *base = request_desk(request)->config->http.base;
+    char subject[MAIL_SUBJECT_SIZE_MAX], text[1024];
+    int rc = store_query(store, &rows, ret_error,
+                         is_partner(request)
+                             ? "SELECT a.email FROM accounts a JOIN interest_overlaps v ON "
+                               "a.id = v.contact WHERE v.id = $1 AND a.state = 'active'"
+                             : "SELECT a.email FROM accounts a JOIN interest_overlaps v ON "
+                               "a.id = v.account WHERE v.id = $1 AND a.state = 'active'",
+                         store_text(overlap));
+    if (rc < 0 || store_rows_count(rows) == 0)
+        return rc;
+    (void)snprintf(subject, sizeof(subject), "A message about the overlap %s", overlap);
+    (void)snprintf(text, sizeof(text),
+                   "The other side of the overlap %s has written to you.\n\nRead it here:\n"
+                   "%s/v1/overlaps/%s\n",
+                   overlap, base, overlap);
+    return mail_put(
+        store, request_now_ms(request),
+        &(struct mail){
+            .to = store_row_text(rows, 0, 0), .subject = subject, .text = text, .object = overlap},
+        ret_error);
+}
+
 static int message_do(struct store *store, void *context, struct error *ret_error)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
@@ -180,6 +211,8 @@ static int message_do(struct store *store, void *context, struct error *ret_erro
         store_text(request_principal(request)->account),
         store_text(is_partner(request) ? "partner" : "desk"), store_text(message->text));
     if (rc == 0)
+        rc = message_tell(store, request, ret_error);
+    if (rc == 0)
         rc = audit_write(store,
                          &(struct audit_entry){.now_ms = request_now_ms(request),
                                                .who = request_principal(request),
@@ -205,6 +238,7 @@ int overlap_message(struct request *request, struct reply *reply, struct error *
         rc = request_transact(request, message_do, &message, ret_error);
     if (rc < 0)
         return rc;
+    outbox_wake(request_desk(request));
     return reply_json(reply, 201,
                       json_pack("{s:s, s:s, s:s, s:s}", "id", message.id, "at",
                                 clock_text(request_now_s(request), at), "side",
@@ -253,6 +287,10 @@ static int override_do(struct store *store, void *context, struct error *ret_err
         "$4",
         store_integer(request_now_s(request)), store_text(released ? "released" : "overridden"),
         store_text(override->reason), store_text(request_param(request, "id")));
+    const struct change change = change_of_request(request);
+    if (rc == 0)
+        rc = interest_hold_end(store, &change, store_row_text(rows, 0, COLUMN_ORDER),
+                               request_param(request, "id"), ret_error);
     if (rc == 0 && !released)
         rc = override_tell(store, override, rows, ret_error);
     json_t *detail =

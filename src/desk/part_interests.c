@@ -42,7 +42,8 @@ static int expire_do(struct store *store, void *context, struct error *ret_error
                          store_integer(expiry->now_s), store_integer(EXPIRE_BATCH));
     expiry->count = rc == 0 ? store_rows_count(rows) : 0;
     for (size_t i = 0; i < expiry->count && rc == 0; i++)
-        rc = interest_end(store, store_row_text(rows, i, 0), expiry->now_s, ret_error);
+        rc = interest_end(store, &(struct change){.now_ms = expiry->now_s * 1000},
+                          store_row_text(rows, i, 0), ret_error);
     return rc;
 }
 

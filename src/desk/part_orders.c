@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "desk/change.h"
 #include "desk/desk_order_internal.h"
+#include "desk/interest.h"
 #include "desk/parts.h"
 #include "desk/zone_publisher.h"
 #include "dns/name.h"
@@ -89,6 +90,17 @@ static int draft_do(struct store *store, void *context, struct error *ret_error)
                             drafting->id, ret_error);
 }
 
+/* A draft is a draft whatever comes of this: it is done again before anything is in force. */
+static void draft_compare(struct request *request, const char *id)
+{
+    const struct change change = change_of_request(request);
+    struct error error = {0};
+    int rc =
+        interest_order_check(request_desk(request), request_store(request), &change, id, &error);
+    if (rc < 0)
+        log_event(LOG_WARNING, "%s is not compared with interests yet: %s", id, error.text);
+}
+
 static int orders_post(struct request *request, struct reply *reply, struct error *ret_error)
 {
     struct drafting drafting = {.request = request};
@@ -100,6 +112,7 @@ static int orders_post(struct request *request, struct reply *reply, struct erro
     drafting_clear(&drafting);
     if (rc < 0)
         return rc;
+    draft_compare(request, drafting.id);
     snprintf(location, sizeof(location), "/v1/orders/%s", drafting.id);
     if (reply_header_add(reply, "Location", location) < 0)
         return -ENOMEM;
@@ -170,7 +183,10 @@ static int order_patch(struct request *request, struct reply *reply, struct erro
     if (rc == 0)
         rc = request_transact(request, patch_do, &drafting, ret_error);
     drafting_clear(&drafting);
-    return rc < 0 ? rc : order_reply(request, reply, 200, drafting.id, ret_error);
+    if (rc < 0)
+        return rc;
+    draft_compare(request, drafting.id);
+    return order_reply(request, reply, 200, drafting.id, ret_error);
 }
 
 /* ---- Reading ---- */

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from testbed import oprf
+from testbed.desk_orders import OrderDesk
 
 NAME = "c2.malware.example"
 
@@ -31,9 +32,9 @@ def evaluate(client, names):
                                name, (scalar, _), text in zip(names, blinded, reply.json["elements"])]
 
 
-def place(client, name=NAME, **more):
+def place(client, name=NAME, relation="name", **more):
     key, (output,) = evaluate(client, [name])
-    return client.post("/v1/interests", {"key": key, "tokens": [oprf.text_of(oprf.token("name", output))], **more})
+    return client.post("/v1/interests", {"key": key, "tokens": [oprf.text_of(oprf.token(relation, output))], **more})
 
 
 def overlap(desk, interest, account, number=1, held_until=9999999999):
@@ -140,6 +141,8 @@ def test_two_sides_talk_and_an_approver_overrides_in_public(desk, partner):
 
     assert partner.post("/v1/overlaps/%s/messages" % name, {"text": "We watch it.\nWait a day?"}).status == 201
     assert approver.post("/v1/overlaps/%s/messages" % name, {"text": "<b>No</b>"}).status == 201
+    mails = desk.sql("SELECT payload FROM outbox WHERE kind = 'mail'")
+    assert "cert@partner.example" in mails and name in mails and "<b>" not in mails
     messages = partner.get("/v1/overlaps/" + name).json["messages"]
     assert [(message["side"], message["text"]) for message in messages] == [
         ("partner", "We watch it.\nWait a day?"), ("desk", "<b>No</b>")]
@@ -189,3 +192,43 @@ def test_a_hold_that_ran_out_is_shown_as_that(desk, partner):
     name = overlap(desk, place(partner).json["id"], partner.account, held_until=1700000001)
     assert partner.get("/v1/overlaps/" + name).json["state"] == "expired"
     assert partner.get("/v1/overlaps/ovl_nothing").status == 404
+
+
+# ---- With orders ----
+
+def test_an_overlap_holds_an_order_until_both_sides_have_talked(farm, desk_unstarted):
+    made = OrderDesk(farm, desk_unstarted, edges=1)
+    partner = made.as_("partner")
+    assert place(partner, "h1.a.example").status == 201
+    assert place(partner, "other.example", "tree").status == 201
+    made.draft("t-1", ["h1.a.example", "h2.a.example"])
+    (found,) = partner.get("/v1/overlaps").json["items"]
+    assert found["name"] == "h1.a.example" and found["relation"] == "name" and found["state"] == "held"
+    mails = made.desk.sql("SELECT payload FROM outbox WHERE kind = 'mail'").splitlines()
+    assert len([mail for mail in mails if found["id"] in mail]) == 1
+    assert "h2.a.example" not in partner.get("/v1/overlaps").text
+
+    # One approval is not enough any more, and two do not end the hold.
+    assert made.until_approved("t-1")["state"] == "notified"
+    assert made.step("t-1", "approvals", role="approver", number=2)["state"] == "approved"
+    refused = made.step("t-1", "activations", status=409)
+    assert found["id"] in refused["detail"]
+    assert len(partner.get("/v1/overlaps").json["items"]) == 1
+    path = "/v1/overlaps/%s/overrides" % found["id"]
+    assert made.as_("approver").post(path, {"reason": "imminent-harm"}).status == 200
+    made.step("t-1", "activations")
+    made.wait_for_block("h1.a.example")
+
+
+def test_an_interest_that_comes_after_the_approval_still_holds(farm, desk_unstarted):
+    made = OrderDesk(farm, desk_unstarted, edges=1)
+    partner = made.as_("partner")
+    made.draft("t-1", ["h1.a.example"])
+    assert made.until_approved("t-1")["state"] == "approved"
+    interest = place(partner, "a.example", "tree").json["id"]
+    made.step("t-1", "activations", status=409)
+    assert made.get("t-1")["state"] == "notified"
+    assert partner.get("/v1/overlaps").json["items"][0]["relation"] == "tree"
+    assert partner.delete("/v1/interests/" + interest).status == 204
+    made.step("t-1", "approvals", role="approver", number=2)
+    made.step("t-1", "activations")

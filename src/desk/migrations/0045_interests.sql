@@ -54,3 +54,10 @@ CREATE TABLE overlap_messages (
     text TEXT NOT NULL
 );
 CREATE INDEX overlap_messages_overlap ON overlap_messages (overlap, id);
+
+-- Which interests an order's names were compared with: those up to the newest, for this version.
+CREATE TABLE interest_checks (
+    order_id TEXT PRIMARY KEY REFERENCES orders (id) ON DELETE CASCADE,
+    version BIGINT NOT NULL,
+    newest TEXT NOT NULL -- id of an interest
+);

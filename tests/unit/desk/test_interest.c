@@ -203,7 +203,8 @@ static void interests_of_older_keys_are_found_and_those_that_ran_out_are_not(voi
 
 static int end_do(struct store *in, void *context, struct error *ret_error)
 {
-    return interest_end(in, context, NOW_S, ret_error);
+    const struct change change = {.now_ms = NOW_S * 1000};
+    return interest_end(in, &change, context, ret_error);
 }
 
 static void an_overlap_holds_for_its_time_and_is_found_once(void **state)
