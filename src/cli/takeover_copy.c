@@ -78,8 +78,25 @@ static void copy_free(void *state)
     free(copy);
 }
 
-/* Forwarding: every known name, and those of traffic, are asked of the front once. The exchange has
- * two sides; both are the front here, so that the second answer shows that the cache has it. */
+/* Adds the other form of each question. Resolvers that validate ask with DO, others without; a
+ * cache keeps both answers, and one of them does for the other's clients only where nothing is
+ * signed. */
+static int both_forms_add(struct question_set *set)
+{
+    const size_t count = set->count;
+    uint8_t name[NAME_SIZE_MAX];
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        const uint8_t *kept = question_set_name(set, i); /* moves when the set grows */
+        memcpy(name, kept, name_wire_size(kept));
+        rc = question_set_add(set, name, set->entries[i].type, !set->entries[i].dnssec_ok);
+    }
+    return rc;
+}
+
+/* Forwarding: every known name, and those of traffic, are asked of the front once, with DO and
+ * without. The exchange has two sides; both are the front here, so that the second answer shows
+ * that the cache has it. */
 static int warming_begin(struct copy *copy, struct error *ret_error)
 {
     const struct takeover_run *run = copy->run;
@@ -90,6 +107,8 @@ static int warming_begin(struct copy *copy, struct error *ret_error)
     if (rc == 0 && run->traffic != NULL)
         rc = question_set_add_traffic(&check->known, run->traffic, run->port, &check->scope,
                                       &queries, ret_error);
+    if (rc == 0 && both_forms_add(&check->known) < 0)
+        rc = error_set(ret_error, -ENOMEM, "there is no memory for the questions");
     check->parity.exchange.address[EXCHANGE_ORIGIN] =
         check->parity.exchange.address[EXCHANGE_FRONT];
     return rc;
@@ -173,7 +192,7 @@ int takeover_copy_do(struct takeover_run *run, const struct plan_domain *domain,
         return error_set(ret_error, -ENOMEM, "out of memory");
     int rc = copy_begin(run, domain, result, &state, &job, ret_error);
     if (rc == 0 && job.check != NULL)
-        rc = parity_run(&job.check->parity, job.gathered, NULL, 0, warmed, ret_error);
+        rc = takeover_ask(run, domain, job.check, job.gathered, warmed, ret_error);
     if (rc == 0)
         rc = copy_end(state, warmed, result, ret_error);
     copy_free(state);
