@@ -16,6 +16,8 @@ FLOOD_FACTOR = 10  # of the provider's line
 
 
 class ByProtocol(Play):
+    mode = ""  # of the plan
+
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.bin = Path(os.environ.get("TAMIS_BIN", "build/bin")).resolve()
@@ -61,6 +63,7 @@ class ByProtocol(Play):
             "domains": [
                 {
                     "name": zone,
+                    "mode": self.mode,
                     "origins": [origin],
                     "order": str(self.data.order.path),
                     "names": str(self.data.names_path(zone)),
@@ -153,6 +156,7 @@ class ByProtocol(Play):
 class AsSecondary(ByProtocol):
     key, title = "b1", "with Tamis, as a secondary"
     with_transfer = True
+    mode = "secondary"  # this machine is given no transfer, and cannot see that the front is
 
     def zone_entry(self, zone):
         return {"name": zone, "secondary": {"from": [f"{network.PROVIDER[0]}@53"], "key": "replay"}}
@@ -160,6 +164,7 @@ class AsSecondary(ByProtocol):
 
 class AsForwarder(ByProtocol):
     key, title = "b2", "with Tamis, forwarding"
+    mode = "forward"
 
     def zone_entry(self, zone):
         return {"name": zone, "forward": {"to": [f"{address}@53" for address in network.PROVIDER]}}

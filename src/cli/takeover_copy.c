@@ -66,7 +66,8 @@ struct copy {
     struct takeover_run *run;
     const struct plan_domain *domain;
     bool secondary;
-    struct takeover_check check; /* forwarding */
+    struct takeover_check check; /* forwarding; so is what is asked */
+    struct question_set asked;
 };
 
 static void copy_free(void *state)
@@ -75,28 +76,30 @@ static void copy_free(void *state)
     if (copy == NULL)
         return;
     takeover_check_clear(&copy->check);
+    question_set_clear(&copy->asked);
     free(copy);
 }
 
-/* Adds the other form of each question. Resolvers that validate ask with DO, others without; a
- * cache keeps both answers, and one of them does for the other's clients only where nothing is
- * signed. */
-static int both_forms_add(struct question_set *set)
+/* What is to be asked: each known question with DO and without, since resolvers that validate ask
+ * with it, others without, and a cache keeps both answers. What an order blocks never comes from
+ * the origin. */
+static int warming_gather(struct copy *copy)
 {
-    const size_t count = set->count;
-    uint8_t name[NAME_SIZE_MAX];
+    const struct question_set *known = &copy->check.known;
     int rc = 0;
-    for (size_t i = 0; i < count && rc == 0; i++) {
-        const uint8_t *kept = question_set_name(set, i); /* moves when the set grows */
-        memcpy(name, kept, name_wire_size(kept));
-        rc = question_set_add(set, name, set->entries[i].type, !set->entries[i].dnssec_ok);
+    for (size_t i = 0; i < known->count && rc == 0; i++) {
+        const uint8_t *name = question_set_name(known, i);
+        if (listing_find(copy->check.parity.listing, name) != NULL)
+            continue;
+        rc = question_set_add(&copy->asked, name, known->entries[i].type, false);
+        if (rc == 0)
+            rc = question_set_add(&copy->asked, name, known->entries[i].type, true);
     }
     return rc;
 }
 
-/* Forwarding: every known name, and those of traffic, are asked of the front once, with DO and
- * without. The exchange has two sides; both are the front here, so that the second answer shows
- * that the cache has it. */
+/* Forwarding: every known name, and those of traffic, are asked of the front once. The exchange has
+ * two sides; both are the front here, so that the second answer shows that the cache has it. */
 static int warming_begin(struct copy *copy, struct error *ret_error)
 {
     const struct takeover_run *run = copy->run;
@@ -107,7 +110,7 @@ static int warming_begin(struct copy *copy, struct error *ret_error)
     if (rc == 0 && run->traffic != NULL)
         rc = question_set_add_traffic(&check->known, run->traffic, run->port, &check->scope,
                                       &queries, ret_error);
-    if (rc == 0 && both_forms_add(&check->known) < 0)
+    if (rc == 0 && warming_gather(copy) < 0)
         rc = error_set(ret_error, -ENOMEM, "there is no memory for the questions");
     check->parity.exchange.address[EXCHANGE_ORIGIN] =
         check->parity.exchange.address[EXCHANGE_FRONT];
@@ -137,7 +140,7 @@ static int copy_begin(struct takeover_run *run, const struct plan_domain *domain
     *ret_state = copy;
     *ret_job = (struct live_job){0};
     if (!copy->secondary)
-        *ret_job = (struct live_job){.check = &copy->check, .gathered = &copy->check.known};
+        *ret_job = (struct live_job){.check = &copy->check, .gathered = &copy->asked};
     return 0;
 }
 

@@ -69,4 +69,4 @@ def test_copy_shows_its_rate_on_a_terminal(farm):
         copy.communicate(timeout=60)
     os.close(master)
     assert copy.returncode == 0
-    assert re.search(r"\ra\.example: [0-9]+ of 24 questions, [0-9]+ a second \(at most [0-9]+\)", shown), shown
+    assert re.search(r"\ra\.example: [0-9]+ of 20 questions, [0-9]+ a second \(at most [0-9]+\)", shown), shown
