@@ -144,8 +144,8 @@ static void udp_take(struct exchange *exchange, enum exchange_side side, unsigne
     uint64_t round_trip_us = exchange->now_us - query->sent_us[sent];
     exchange->sides[side].silent_streak = 0;
     round_trip_learn(&exchange->sides[side], round_trip_us);
-    /* The front may know some answers and ask the origin for others: what is usual for it is not
-     * to be had from its round trips. */
+    /* A front's round trips tell little: what it knows comes at once, and for the rest it asks the
+     * origin. Where both sides are the front, though, they are all there is. */
     if (side == EXCHANGE_ORIGIN)
         pace_answered(exchange->pace, round_trip_us);
     if ((message[3] & 0xf) == KNOT_RCODE_SERVFAIL)

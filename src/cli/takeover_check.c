@@ -121,7 +121,7 @@ int takeover_ask(struct takeover_run *run, const struct plan_domain *domain,
     parity.ticked = shows ? asking_show : NULL;
     parity.ticked_context = &asking;
     int rc = parity_run(&parity, questions, NULL, 0, ret_asked, ret_error);
-    if (asking.asked > 0)
+    if (shows)
         fputs("\r\033[K", stderr);
     return rc;
 }
