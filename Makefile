@@ -13,7 +13,7 @@ help:
 	@echo "make demo      the whole job on loopback: take over, sinkhole, prove, lift"
 	@echo "               (NAMES=5000000 for full size, KEEP=1 leaves the servers running)"
 	@echo "make replay-2014   the takeover of 2014 in network namespaces, as it happened and with Tamis"
-	@echo "               (as root, ten minutes; NAMES=100000, TIME_SCALE=3600, PLAYS=a,b1,b2,"
+	@echo "               (as root, 15 minutes; NAMES=100000, TIME_SCALE=3600, PLAYS=a,b1,b2,"
 	@echo "               OUT=build/replay-2014, PUBLISH=1: into doc/replay-2014.md)"
 	@echo "make test      every test, plain and under the sanitizers (LONG=1: the long run)"
 	@echo "make lint      formatting, clang-tidy, cppcheck, man pages"

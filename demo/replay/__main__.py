@@ -1,7 +1,7 @@
 """The takeover of 2014, played in network namespaces with real servers: as it happened (a), and by the
 protocol of tamis takeover, as a secondary (b1) and by forwarding (b2).
 
-    make replay-2014                  # about ten minutes; NAMES, TIME_SCALE, PLAYS, OUT
+    make replay-2014                  # about a quarter of an hour; NAMES, TIME_SCALE, PLAYS, OUT
     PYTHONPATH=demo /usr/bin/python3 -m replay --help
 
 Exits 0 when in no second of (b1) and (b2) fewer good lookups succeeded than before the takeover.
@@ -35,6 +35,7 @@ def parse_arguments():
     )
     parser.add_argument("--names", type=int, default=100_000, help="of all zones (100000)")
     parser.add_argument("--zones", type=int, default=made_up.ZONE_COUNT, help="of the provider (23)")
+    parser.add_argument("--listed", type=int, default=made_up.LISTED_COUNT, help="by the order (18472)")
     parser.add_argument("--time-scale", type=float, default=HOUR, help="how much faster than in 2014 (3600)")
     parser.add_argument("--rate", type=float, default=500, help="good lookups a second (500)")
     parser.add_argument("--bad-rate", type=float, default=50, help="lookups of listed names a second (50)")
@@ -142,7 +143,7 @@ def run(arguments, folder):
     started = time.monotonic()
     print(f"The takeover of 2014, {arguments.time_scale:g} times as fast: a day takes {time_of.day_s:g} s",
           flush=True)  # fmt: skip
-    shared = data.write(arguments.names, arguments.zones, time_of, folder, arguments.seed)
+    shared = data.write(arguments.names, arguments.zones, arguments.listed, time_of, folder, arguments.seed)
     records = [play_one(key, shared, folder, arguments) for key in arguments.plays]
     show(records, arguments, time_of)
     if arguments.publish:

@@ -13,11 +13,11 @@ from servers import DemoError
 
 FRONT_SERVER = "ns1.front.example"
 FLOOD_FACTOR = 10  # of the provider's line
-RETURNS = 6  # commands at a time
-CONTROL_RATE = 8000  # questions a second of copy and shadow: less than the provider's line takes
 
 
 class ByProtocol(Play):
+    mode = ""  # of the plan
+
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.bin = Path(os.environ.get("TAMIS_BIN", "build/bin")).resolve()
@@ -63,6 +63,7 @@ class ByProtocol(Play):
             "domains": [
                 {
                     "name": zone,
+                    "mode": self.mode,
                     "origins": [origin],
                     "order": str(self.data.order.path),
                     "names": str(self.data.names_path(zone)),
@@ -74,36 +75,24 @@ class ByProtocol(Play):
 
     # ---- Commands ----
 
-    def tamis_all(self, commands, codes=(0,)):
-        """Runs tamis on the operator's machine, several at a time, while the clients go on asking."""
-        runs = []
+    def tamis(self, *arguments):
+        """Runs tamis on the operator's machine, while the clients go on asking."""
+        words = " ".join(map(str, arguments))
+        self.output.write(f"$ tamis {words}\n")
+        self.output.flush()
+        command = self.world.net.inside("operator", self.bin / "tamis", *arguments)
+        run = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output)
         try:
-            for arguments in commands:
-                words = " ".join(map(str, arguments))
-                self.output.write(f"$ tamis {words}\n")
-                self.output.flush()
-                command = self.world.net.inside("operator", self.bin / "tamis", *arguments)
-                output = {"stdin": subprocess.DEVNULL, "stdout": self.output, "stderr": self.output}
-                runs.append((words, subprocess.Popen(command, **output)))
-            while any(run.poll() is None for _, run in runs):
+            while run.poll() is None:
                 time.sleep(LOOK_S)
                 self.world.check_alive()
-                self.check_codes(runs, codes)
         finally:
-            for _, run in runs:
-                if run.poll() is None:
-                    run.terminate()
-                    run.wait()
-        self.check_codes(runs, codes)
-
-    def check_codes(self, runs, codes):
-        for words, run in runs:
-            if run.poll() is not None and run.returncode not in codes:
-                said = (self.folder / "tamis.log").read_text(encoding="utf-8").splitlines()[-10:]
-                raise DemoError("\n    ".join([f"tamis {words} ended with {run.returncode}:", *said]))
-
-    def tamis(self, *arguments):
-        self.tamis_all([arguments])
+            if run.poll() is None:
+                run.terminate()
+                run.wait()
+        if run.returncode != 0:
+            said = (self.folder / "tamis.log").read_text(encoding="utf-8").splitlines()[-10:]
+            raise DemoError("\n    ".join([f"tamis {words} ended with {run.returncode}:", *said]))
 
     def takeover(self, step, *more):
         self.tamis("takeover", step, self.folder / "plan.yaml", *more)
@@ -124,10 +113,8 @@ class ByProtocol(Play):
         self.start_front()
         self.control("activate", self.data.order.path)
         self.write_plan()
-        self.takeover("plan")
-        for step in ("copy", "shadow"):
-            self.takeover(step, "--rate", CONTROL_RATE)
-        self.takeover("gate")
+        for step in ("plan", "copy", "shadow", "gate"):
+            self.takeover(step)
 
     def take(self):
         canary = self.data.zones[-1]
@@ -155,12 +142,7 @@ class ByProtocol(Play):
         self.control("lift", made_up.ORDER_ID)
         self.hold(0.5)
         self.phase("return, drain", "the delegations go back; the front answers until nobody asks it")
-        # First all, since none is done as long as queries come for another. Then each proves for some
-        # seconds that it is quiet: several side by side, as many as the control socket takes.
-        plan, zones = self.folder / "plan.yaml", self.data.zones
-        self.tamis_all([("takeover", "return", plan, "--no-wait")], codes=(0, 1))
-        parts = [zones[first::RETURNS] for first in range(min(RETURNS, len(zones)))]
-        self.tamis_all([("takeover", "return", plan, *part) for part in parts])
+        self.takeover("return")
         self.phase("front stopped")
         self.world.stop_server(self.front)
         self.hold(0.5)
@@ -174,6 +156,7 @@ class ByProtocol(Play):
 class AsSecondary(ByProtocol):
     key, title = "b1", "with Tamis, as a secondary"
     with_transfer = True
+    mode = "secondary"  # this machine is given no transfer, and cannot see that the front is
 
     def zone_entry(self, zone):
         return {"name": zone, "secondary": {"from": [f"{network.PROVIDER[0]}@53"], "key": "replay"}}
@@ -181,6 +164,7 @@ class AsSecondary(ByProtocol):
 
 class AsForwarder(ByProtocol):
     key, title = "b2", "with Tamis, forwarding"
+    mode = "forward"
 
     def zone_entry(self, zone):
         return {"name": zone, "forward": {"to": [f"{address}@53" for address in network.PROVIDER]}}

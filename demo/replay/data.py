@@ -142,7 +142,7 @@ def parent_text(provider, time):
     return text
 
 
-def write(names, zone_count, time, folder, seed):
+def write(names, zone_count, listed_count, time, folder, seed):
     """All files that the three plays share."""
     assert made_up.SINKHOLE_A == network.SINKHOLE  # of the order, and the machine
     zones_folder = folder / "zones"
@@ -150,7 +150,9 @@ def write(names, zone_count, time, folder, seed):
     provider = made_up.plan(names, zones_folder, zone_count)
     for zone in provider.zones:
         provider.zone_path(zone).write_text(zone_text(zone, time), encoding="ascii")
-    order = made_up.write_order(provider, folder, live_count=LIVE_COUNT)
+    order = made_up.write_order(
+        provider, folder, listed_count=listed_count, live_count=min(LIVE_COUNT, listed_count)
+    )
     data = Data(provider, order, time, folder)
     listed = order.live + order.dead
     write_good(data, set(listed), seed)

@@ -12,13 +12,16 @@
 const char *control_path(const char *given);
 
 /* Sends the request to the UNIX socket `path` and waits for the answer, however long it takes; on a
- * terminal a wait over a second shows. The answer is an object with "ok" and is the caller's. */
+ * terminal a wait over a second shows. Where tamisd has too many commands under way, it is asked
+ * again for up to half a minute. The answer is an object with "ok" and is the caller's. */
 _must_check_ int control_exchange(const char *path, const json_t *request, json_t **ret_answer,
                                   struct error *ret_error);
 
 /* The error in an answer that is not ok, as if it had happened here. */
 void control_answer_error(const json_t *answer, struct error *ret_error);
 
-/* The same for who only wants the result, which is the caller's; -EREMOTEIO: tamisd said no. */
-_must_check_ int control_ask(const char *path, const json_t *request, json_t **ret_result,
-                             struct error *ret_error);
+/* The same for who only wants the result, which is the caller's; -EREMOTEIO: tamisd said no.
+ * `timeout_ms` bounds each wait for tamisd, be it for a connection or the answer (-ETIMEDOUT);
+ * 0: however long it takes. */
+_must_check_ int control_ask(const char *path, const json_t *request, unsigned timeout_ms,
+                             json_t **ret_result, struct error *ret_error);

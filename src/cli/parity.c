@@ -87,6 +87,12 @@ static void finding_keep(struct parity_result *result, const struct exchange_que
     memcpy(finding->detail, comparison->detail, sizeof(finding->detail));
 }
 
+static bool has_silent(const struct exchange_reply replies[EXCHANGE_SIDES])
+{
+    return replies[EXCHANGE_FRONT].outcome != EXCHANGE_ANSWERED ||
+           replies[EXCHANGE_ORIGIN].outcome != EXCHANGE_ANSWERED;
+}
+
 static bool parity_done(void *context, const struct exchange_question *question,
                         const struct exchange_reply replies[EXCHANGE_SIDES])
 {
@@ -97,7 +103,8 @@ static bool parity_done(void *context, const struct exchange_question *question,
     verdict_of_replies(parity->arena, &parity->rules, question, question->mark, replies,
                        &comparison);
     bool finding = comparison.kinds != 0;
-    if (finding && question->round == 0)
+    bool final = parity->options->silence_is_final && has_silent(replies);
+    if (finding && question->round == 0 && !final)
         return true;
 
     counts->questions++;
@@ -130,6 +137,8 @@ static bool parity_done(void *context, const struct exchange_question *question,
 static bool parity_tick(void *context)
 {
     struct parity *parity = context;
+    if (parity->options->ticked != NULL)
+        parity->options->ticked(parity->options->ticked_context, &parity->result->counts);
     if (parity->options->stopped == NULL || !parity->options->stopped())
         return true;
     parity->result->stopped = true;

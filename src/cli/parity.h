@@ -44,8 +44,13 @@ struct parity_options {
     void *context;
     /* Questions behind those of the set, as clients ask them; may be NULL. */
     const struct parity_source *source;
+    /* What a server left without an answer, tries and all, is not asked a second time. */
+    bool silence_is_final;
     /* Asked ten times a second; true: stop. May be NULL. */
     bool (*stopped)(void);
+    /* Told ten times a second how far it is; may be NULL. */
+    void (*ticked)(void *ticked_context, const struct parity_counts *counts);
+    void *ticked_context;
 };
 
 struct parity_result {

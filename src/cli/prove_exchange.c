@@ -54,6 +54,10 @@ int exchange_create(const struct exchange_options *options, struct exchange **re
         return error_set(ret_error, -ENOMEM, "out of memory");
 
     exchange->options = *options;
+    if (options->tries_max == 0 || options->tries_max > UDP_TRIES_MAX)
+        exchange->options.tries_max = UDP_TRIES_MAX;
+    pace_init(&exchange->own_pace, options->rate_max, false);
+    exchange->pace = options->pace != NULL ? options->pace : &exchange->own_pace;
     exchange->epoll = -1;
     for (enum exchange_side side = 0; side < EXCHANGE_SIDES; side++) {
         exchange->sides[side].address = options->address[side];
@@ -84,8 +88,8 @@ int exchange_create(const struct exchange_options *options, struct exchange **re
             return rc;
     }
 
-    exchange->window =
-        options->in_flight_max < WINDOW_START ? options->in_flight_max : WINDOW_START;
+    unsigned window = options->window_start > 0 ? options->window_start : WINDOW_START;
+    exchange->window = options->in_flight_max < window ? options->in_flight_max : window;
     exchange->window_threshold = options->in_flight_max;
     *ret_exchange = TAKE(exchange);
     return 0;
@@ -103,6 +107,7 @@ void exchange_free(struct exchange *exchange)
         for (enum exchange_side side = 0; side < EXCHANGE_SIDES; side++)
             free(exchange->slots[i].queries[side].octets);
     free(exchange->slots);
+    pace_clear(&exchange->own_pace);
     if (exchange->epoll >= 0)
         close(exchange->epoll);
     free(exchange);
@@ -216,8 +221,10 @@ static uint64_t udp_wait_us(const struct exchange *exchange, enum exchange_side 
     uint64_t timeout_us = exchange->options.timeout_ms * UINT64_C(1000);
     if (self->silent_streak >= SILENT_STREAK_MAX)
         return timeout_us < SILENT_WAIT_US ? timeout_us : SILENT_WAIT_US;
-    if (tries >= UDP_TRIES_MAX || self->rtt_us == 0)
+    if (tries >= exchange->options.tries_max)
         return timeout_us;
+    if (self->rtt_us == 0) /* a late answer to it still counts */
+        return timeout_us / 2;
 
     uint64_t wait_us = self->rtt_us + 4 * self->rtt_variance_us;
     if (wait_us < RETRY_MIN_US)
@@ -394,7 +401,8 @@ static void query_expire(struct exchange *exchange, struct slot *slot, enum exch
     bool down = exchange->sides[side].silent_streak >= SILENT_STREAK_MAX;
     if (!down)
         window_cut(exchange);
-    if (down || query->tries >= UDP_TRIES_MAX) {
+    pace_failed(exchange->pace);
+    if (down || query->tries >= exchange->options.tries_max) {
         query_finish(exchange, slot, side, EXCHANGE_SILENT, NULL, 0);
         return;
     }
@@ -416,41 +424,29 @@ static void timers_run(struct exchange *exchange)
     }
 }
 
-static bool rate_allows(struct exchange *exchange)
-{
-    if (exchange->options.rate_max == 0)
-        return true;
-    double passed_s = (double)(exchange->now_us - exchange->allowance_us) / 1e6;
-    exchange->allowance_us = exchange->now_us;
-    exchange->allowance += passed_s * exchange->options.rate_max;
-    /* A burst of at most 20 ms' worth. */
-    double burst = exchange->options.rate_max / 50.0;
-    if (burst < 1)
-        burst = 1;
-    if (exchange->allowance > burst)
-        exchange->allowance = burst;
-    if (exchange->allowance < 1)
-        return false;
-    exchange->allowance -= 1;
-    return true;
-}
-
-/* Starts what the window and the rate allow. Returns false when there is no new question left. */
+/* Starts what the window and the pace allow. Returns false when there is no new question left. */
 static bool questions_start(struct exchange *exchange, bool more)
 {
+    exchange->held_back = false;
     while (exchange->active < (unsigned)exchange->window) {
         bool resumes = exchange->paused_first != NO_SLOT &&
                        exchange->slots[exchange->paused_first].resume_us <= exchange->now_us;
-        if ((!resumes && !more) || !rate_allows(exchange))
+        if (!resumes && !more)
+            break;
+        exchange->held_back = !pace_take(exchange->pace, exchange->now_us);
+        if (exchange->held_back)
             break;
 
         struct slot *slot = slot_resume(exchange);
         if (slot == NULL) {
             slot = slot_take(exchange);
-            if (slot == NULL)
+            if (slot == NULL) {
+                pace_put_back(exchange->pace);
                 break;
+            }
             if (!exchange->client->next(exchange->client->context, &slot->question)) {
                 slot_release(exchange, slot);
+                pace_put_back(exchange->pace);
                 more = exchange->client->waits != NULL &&
                        exchange->client->waits(exchange->client->context);
                 if (more) /* what is to be asked again has its turn at the next step */
@@ -502,7 +498,7 @@ int exchange_run(struct exchange *exchange, const struct exchange_client *client
     bool more = true;
 
     exchange->client = client;
-    exchange->now_us = exchange->allowance_us = exchange_clock_us();
+    exchange->now_us = exchange_clock_us();
     uint64_t timer_us = exchange->now_us + TIMER_STEP_US;
     uint64_t tick_us = exchange->now_us + TICK_STEP_US;
 
@@ -516,7 +512,7 @@ int exchange_run(struct exchange *exchange, const struct exchange_client *client
         if (!more && exchange->active == 0 && exchange->paused_count == 0)
             return 0;
 
-        int wait_ms = exchange->options.rate_max > 0 ? 1 : TIMER_STEP_US / 1000;
+        int wait_ms = exchange->held_back ? 1 : TIMER_STEP_US / 1000;
         int count =
             epoll_wait(exchange->epoll, events, sizeof(events) / sizeof(events[0]), wait_ms);
         if (count < 0 && errno != EINTR)

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "base/error.h"
+#include "cli/pace.h"
 #include "dns/name.h"
 
 enum exchange_side { EXCHANGE_FRONT, EXCHANGE_ORIGIN, EXCHANGE_SIDES };
@@ -31,7 +32,11 @@ struct exchange_options {
     struct exchange_address address[EXCHANGE_SIDES];
     unsigned in_flight_max; /* questions; each is one query to each side */
     unsigned rate_max;      /* questions a second; 0: no bound */
+    struct pace *pace;      /* shared with others, and told how the servers do; instead of rate_max.
+                               NULL: none */
     unsigned timeout_ms;    /* for the last try over UDP, and for TCP */
+    unsigned tries_max;     /* over UDP; 0: 3, which is the most */
+    unsigned window_start;  /* questions in flight to begin with; 0: 64 */
 };
 
 struct exchange_question {

@@ -1,6 +1,7 @@
 /* What the UDP part, the TCP part and the loop of an exchange share. */
 #pragma once
 
+#include <assert.h>
 #include <sys/epoll.h>
 
 #include "cli/prove_exchange.h"
@@ -21,7 +22,10 @@
 #define TCP_STREAMS      4
 #define TCP_PIPELINE_MAX 32
 
+/* Each is sent from another socket, so that an answer tells which try it is for. */
 #define UDP_TRIES_MAX 3
+static_assert(UDP_TRIES_MAX <= UDP_SOCKETS, "each try has a socket");
+
 #define TCP_TRIES_MAX 3
 
 /* Header, longest name, type and class, OPT record. */
@@ -34,10 +38,11 @@ struct query {
     uint16_t id;
     enum query_state state;
     uint8_t tries;
-    uint8_t channel; /* UDP socket or TCP stream that carries it */
+    uint8_t channel; /* UDP socket of the first try, or TCP stream that carries it */
     bool over_tcp;
     enum exchange_outcome outcome;
-    uint64_t sent_us, due_us;
+    uint64_t sent_us[UDP_TRIES_MAX]; /* each try over UDP */
+    uint64_t due_us;
     uint8_t *octets; /* the answer */
     size_t size, capacity;
 };
@@ -96,8 +101,10 @@ struct exchange {
 
     double window, window_threshold;
     uint64_t window_cut_us;
-    double allowance; /* questions that the rate lets us start now */
-    uint64_t now_us, allowance_us;
+    struct pace own_pace; /* of rate_max */
+    struct pace *pace;
+    bool held_back; /* by the pace: it may be a question's turn before the next event */
+    uint64_t now_us;
 
     int epoll;
     uint16_t random[2048];

@@ -187,7 +187,6 @@ void tcp_pump(struct exchange *exchange, enum exchange_side side)
         query->state = QUERY_TCP;
         query->channel = (uint8_t)chosen;
         query->tries++;
-        query->sent_us = exchange->now_us;
         query->due_us = exchange->now_us + exchange->options.timeout_ms * UINT64_C(1000);
         self->tcp_queued--;
     }

@@ -1,6 +1,7 @@
 #include "cli/prove_exchange_internal.h"
 
 #include <errno.h>
+#include <libknot/libknot.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -97,7 +98,7 @@ void udp_send(struct exchange *exchange, struct slot *slot, enum exchange_side s
         query->channel = (uint8_t)self->socket_next;
         self->socket_next = (self->socket_next + 1) % UDP_SOCKETS;
     }
-    struct udp_socket *socket = &self->sockets[query->channel];
+    struct udp_socket *socket = &self->sockets[(query->channel + query->tries) % UDP_SOCKETS];
     if (socket->pending == UDP_BATCH)
         udp_socket_flush(socket);
 
@@ -106,12 +107,11 @@ void udp_send(struct exchange *exchange, struct slot *slot, enum exchange_side s
     socket->pending++;
 
     query->state = QUERY_UDP;
-    query->tries++;
-    query->sent_us = exchange->now_us;
+    query->sent_us[query->tries++] = exchange->now_us;
     exchange->counts.queries_sent[side]++;
 }
 
-/* Learns from an answer to a first try (RFC 6298; a repeated query's answer may be to either). */
+/* Learns from an answer (RFC 6298, 2). */
 static void round_trip_learn(struct side *side, uint64_t sample_us)
 {
     if (sample_us == 0)
@@ -134,14 +134,22 @@ static void udp_take(struct exchange *exchange, enum exchange_side side, unsigne
 {
     struct slot *slot = query_match(exchange, side, message, size);
     struct query *query = slot != NULL ? &slot->queries[side] : NULL;
-    if (query == NULL || query->state != QUERY_UDP || query->channel != index) {
+    unsigned sent =
+        query != NULL ? (index + UDP_SOCKETS - query->channel) % UDP_SOCKETS : UDP_TRIES_MAX;
+    if (query == NULL || query->state != QUERY_UDP || sent >= query->tries) {
         exchange->counts.stray++;
         return;
     }
 
+    uint64_t round_trip_us = exchange->now_us - query->sent_us[sent];
     exchange->sides[side].silent_streak = 0;
-    if (query->tries == 1)
-        round_trip_learn(&exchange->sides[side], exchange->now_us - query->sent_us);
+    round_trip_learn(&exchange->sides[side], round_trip_us);
+    /* A front's round trips tell little: what it knows comes at once, and for the rest it asks the
+     * origin. Where both sides are the front, though, they are all there is. */
+    if (side == EXCHANGE_ORIGIN)
+        pace_answered(exchange->pace, round_trip_us);
+    if ((message[3] & 0xf) == KNOT_RCODE_SERVFAIL)
+        pace_failed(exchange->pace);
 
     if (message[2] & WIRE_TC)
         tcp_queue(exchange, slot, side);

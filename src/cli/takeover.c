@@ -13,6 +13,10 @@
 #include "cli/prove_exchange.h"
 #include "cli/takeover_live.h"
 
+/* Questions a second of copy and shadow unless told otherwise: a few Mbit/s, a small part of what a
+ * name server answers, and a list of 18,472 names in ten seconds a type. */
+#define RATE_DEFAULT 2000
+
 static volatile sig_atomic_t interrupted;
 
 static void interrupt(int signal)
@@ -81,7 +85,8 @@ static const struct option long_options[] = {
 /* A sub-command: what its path's last word is, what it does, which options are its own. */
 struct takeover_command {
     const struct command *command;
-    takeover_step_fn *step; /* NULL: status */
+    takeover_step_fn *step; /* for one domain; NULL: status, or for all at once */
+    takeover_all_fn *all;   /* NULL: domain by domain */
     const int *options;     /* ends with 0; --json is everyone's */
 };
 
@@ -189,9 +194,17 @@ static bool domain_chosen(const struct takeover_plan *plan, const struct plan_do
     return chosen;
 }
 
-/* Live queries are for all domains at once. */
-static int domains_live(const struct takeover_command *self, struct takeover_run *run, int argc,
-                        char **argv, struct error *ret_error)
+static int all_live(struct takeover_run *run, const struct plan_domain *const *domains,
+                    size_t count, struct error *ret_error)
+{
+    const bool copies = strcmp(run->step, "copy") == 0;
+    return takeover_live_do(run, copies ? &takeover_copy_live : &takeover_shadow_live, domains,
+                            count, ret_error);
+}
+
+/* All domains at once. */
+static int domains_together(takeover_all_fn *all, struct takeover_run *run, int argc, char **argv,
+                            struct error *ret_error)
 {
     const struct takeover_plan *plan = run->takeover->plan;
     const struct plan_domain **chosen = calloc(plan->domains_count + 1, sizeof(const void *));
@@ -202,9 +215,7 @@ static int domains_live(const struct takeover_command *self, struct takeover_run
     for (unsigned i = 0; i < plan->domains_count; i++)
         if (domain_chosen(plan, &plan->domains[i], argc, argv))
             chosen[count++] = &plan->domains[i];
-    int rc = takeover_live_do(
-        run, self->step == takeover_copy_do ? &takeover_copy_live : &takeover_shadow_live, chosen,
-        count, ret_error);
+    int rc = all(run, chosen, count, ret_error);
     free(chosen);
     return rc;
 }
@@ -259,10 +270,15 @@ static int command_do(const struct takeover_command *self, int argc, char **argv
         return EXIT_USAGE;
     }
     run.results = json_array();
-    if (self->step == NULL)
-        rc = takeover_status_print(&run, &error);
+    pace_init(&run.pace, run.rate > 0 ? run.rate : RATE_DEFAULT, true);
+    takeover_all_fn *all = takeover_is_live(&run) ? all_live : self->all;
+    if (all != NULL)
+        rc = domains_together(all, &run, argc, argv, &error);
+    else if (self->step != NULL)
+        rc = domains_run(self, &run, argc, argv, &error);
     else
-        rc = (takeover_is_live(&run) ? domains_live : domains_run)(self, &run, argc, argv, &error);
+        rc = takeover_status_print(&run, &error);
+    pace_clear(&run.pace);
     if (run.json) {
         json_dumpf(run.results, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -284,41 +300,41 @@ static int command_do(const struct takeover_command *self, int argc, char **argv
     "\n"
 
 /* One sub-command: its table row, its run function, its command. */
-#define TAKEOVER_COMMAND(word, step_fn, summary_text, help_text, ...)                      \
-    static int word##_run(int argc, char **argv)                                           \
-    {                                                                                      \
-        static const int options[] = {__VA_ARGS__};                                        \
-        const struct takeover_command self = {&command_takeover_##word, step_fn, options}; \
-        return command_do(&self, argc, argv);                                              \
-    }                                                                                      \
-    const struct command command_takeover_##word = {.path = "takeover " #word,             \
-                                                    .summary = (summary_text),             \
-                                                    .help = help_text,                     \
+#define TAKEOVER_COMMAND(word, step_fn, all_fn, summary_text, help_text, ...)                      \
+    static int word##_run(int argc, char **argv)                                                   \
+    {                                                                                              \
+        static const int options[] = {__VA_ARGS__};                                                \
+        const struct takeover_command self = {&command_takeover_##word, step_fn, all_fn, options}; \
+        return command_do(&self, argc, argv);                                                      \
+    }                                                                                              \
+    const struct command command_takeover_##word = {.path = "takeover " #word,                     \
+                                                    .summary = (summary_text),                     \
+                                                    .help = help_text,                             \
                                                     .run = word##_run}
 
-TAKEOVER_COMMAND(plan, takeover_plan_do, "look at a delegation before it moves",
+TAKEOVER_COMMAND(plan, takeover_plan_do, NULL, "look at a delegation before it moves",
                  "usage: tamis takeover plan PLAN [DOMAIN]...\n\n"
                  "Asks parent and child for NS, DS, glue and TTLs, chooses secondary or forward,\n"
                  "says what the order does in a signed zone, and what capacity is needed.\n\n"
                  "  --measure               ask the front for 2 s as fast as it answers\n" HELP_TAIL
                  "example:\n  tamis takeover plan plan.yaml --measure\n",
                  OPTION_MEASURE, 0);
-TAKEOVER_COMMAND(copy, takeover_copy_do, "see that the front has the zone, or warm its cache",
+TAKEOVER_COMMAND(copy, takeover_copy_do, NULL, "see that the front has the zone, or warm its cache",
                  "usage: tamis takeover copy PLAN [DOMAIN]...\n\n"
                  "A secondary: compares the front's serial with the origin's. Forwarding: asks\n"
-                 "the front for all known names, and for those of traffic.\n\n"
+                 "the front for all known names, and for those of traffic, with DO and without.\n\n"
                  "  --traffic FILE          a capture (pcap), dnstap, or a list of \"name type\"\n"
                  "  --live INTERFACE        queries as they arrive there; see --port\n"
                  "  --dnstap SOCKET         dnstap events sent to a path or ADDR@PORT\n"
                  "  --seconds N             of live queries (until interrupted)\n"
                  "  --queries N             live queries, at most\n"
                  "  --port N                of requests in a capture (53)\n"
-                 "  --rate N                questions a second, at most\n" HELP_TAIL
+                 "  --rate N                questions a second, at most (2,000)\n" HELP_TAIL
                  "example:\n  tamis takeover copy plan.yaml\n",
                  OPTION_TRAFFIC, OPTION_LIVE, OPTION_DNSTAP, OPTION_SECONDS, OPTION_QUERIES,
                  OPTION_PORT, OPTION_RATE, 0);
 TAKEOVER_COMMAND(
-    shadow, takeover_shadow_do, "ask front and origin what clients ask, unseen",
+    shadow, takeover_shadow_do, NULL, "ask front and origin what clients ask, unseen",
     "usage: tamis takeover shadow PLAN [DOMAIN]... [--traffic FILE]\n\n"
     "Asks both servers for the queries of traffic, recorded or as they come, or\n"
     "without it for all known names, and classifies what differs as tamis prove does.\n\n"
@@ -328,31 +344,34 @@ TAKEOVER_COMMAND(
     "  --seconds N             of live queries (until interrupted)\n"
     "  --queries N             live queries, at most\n"
     "  --port N                of requests in a capture (53)\n"
-    "  --rate N                questions a second, at most\n" HELP_TAIL
+    "  --rate N                questions a second, at most (2,000)\n" HELP_TAIL
     "example:\n  tamis takeover shadow plan.yaml a.example --traffic queries.pcap\n"
     "  tamis takeover shadow plan.yaml --live eth0 --seconds 3600\n",
     OPTION_TRAFFIC, OPTION_LIVE, OPTION_DNSTAP, OPTION_SECONDS, OPTION_QUERIES, OPTION_PORT,
     OPTION_RATE, 0);
-TAKEOVER_COMMAND(gate, takeover_gate_do, "open the way when nothing differs, or say what blocks it",
+TAKEOVER_COMMAND(gate, takeover_gate_do, NULL,
+                 "open the way when nothing differs, or say what blocks it",
                  "usage: tamis takeover gate PLAN [DOMAIN]...\n\n"
                  "Opens when no question differs, every known name was asked and found right,\n"
                  "and the plan's number of queries went by without a difference.\n\n" HELP_TAIL
                  "example:\n  tamis takeover gate plan.yaml\n",
                  0);
-TAKEOVER_COMMAND(canary, takeover_canary_do, "move a delegation, watch it, give it back by itself",
+TAKEOVER_COMMAND(canary, takeover_canary_do, NULL,
+                 "move a delegation, watch it, give it back by itself",
                  "usage: tamis takeover canary PLAN DOMAIN...\n\n"
                  "Moves the delegation, wholly or for a share of the name servers, and watches\n"
                  "for the plan's time; a bound that breaks aborts. Interrupted or killed, the\n"
                  "same command watches on.\n\n" HELP_TAIL
                  "example:\n  tamis takeover canary plan.yaml a.example\n",
                  0);
-TAKEOVER_COMMAND(go, takeover_go_do, "move the other domains, one after the other",
+TAKEOVER_COMMAND(go, takeover_go_do, NULL, "move the other domains, one after the other",
                  "usage: tamis takeover go PLAN [DOMAIN]...\n\n"
                  "Moves each delegation to our name servers alone and watches it as a canary;\n"
                  "the first that aborts ends it.\n\n" HELP_TAIL
                  "example:\n  tamis takeover go plan.yaml\n",
                  0);
-TAKEOVER_COMMAND(abort, takeover_abort_do, "lift the overlay and give the delegation back, now",
+TAKEOVER_COMMAND(abort, takeover_abort_do, NULL,
+                 "lift the overlay and give the delegation back, now",
                  "usage: tamis takeover abort PLAN [DOMAIN]... [--reason TEXT]\n\n"
                  "Lifts the order at the front, so that it is transparent, and gives the\n"
                  "delegation back. An order that domains share is lifted for all of them.\n\n"
@@ -360,14 +379,14 @@ TAKEOVER_COMMAND(abort, takeover_abort_do, "lift the overlay and give the delega
                  "example:\n  tamis takeover abort plan.yaml a.example --reason \"complaint 17\"\n",
                  OPTION_REASON, 0);
 TAKEOVER_COMMAND(
-    return, takeover_return_do, "give the delegation back, and see it drain",
+    return, NULL, takeover_return_do, "give the delegation back, and see it drain",
           "usage: tamis takeover return PLAN [DOMAIN]... [--no-wait]\n\n"
-          "Gives the delegation back, waits until the longest cached TTL is over and no\n"
-          "query came for the plan's time, and then says that the front may stop.\n\n"
+          "Gives all delegations back, waits until the longest cached TTL is over and no\n"
+          "query came for the plan's time, and then says for each that the front may stop.\n\n"
           "  --no-wait               look once and say what is left\n" HELP_TAIL
           "example:\n  tamis takeover return plan.yaml\n",
           OPTION_NO_WAIT, 0);
-TAKEOVER_COMMAND(status, NULL, "where each domain stands, with its recent history",
+TAKEOVER_COMMAND(status, NULL, NULL, "where each domain stands, with its recent history",
                  "usage: tamis takeover status PLAN\n\n"
                  "One line a domain: step, mode, queries without a difference, and the history\n"
                  "of differences, latency and volume.\n\n" HELP_TAIL

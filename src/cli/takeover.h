@@ -15,7 +15,8 @@ struct takeover_run {
     const char *traffic, *reason; /* NULL: not given */
     const char *live, *dnstap;    /* where queries come from as they are asked, or NULL */
     uint16_t port;
-    unsigned rate;
+    unsigned rate;    /* questions a second, at most */
+    struct pace pace; /* of copy and shadow, for all domains together */
     unsigned seconds; /* of live queries; 0: until interrupted */
     uint64_t queries; /* live ones, at most; 0: no bound */
     json_t *results;  /* an object for each domain, printed at the end with --json */
@@ -27,7 +28,13 @@ typedef int takeover_step_fn(struct takeover_run *run, const struct plan_domain 
                              json_t *result, struct error *ret_error);
 
 takeover_step_fn takeover_plan_do, takeover_copy_do, takeover_shadow_do, takeover_gate_do,
-    takeover_canary_do, takeover_go_do, takeover_abort_do, takeover_return_do;
+    takeover_canary_do, takeover_go_do, takeover_abort_do;
+
+/* Does the step for all these domains together. Returns 0, 1 for a finding, or a negative errno. */
+typedef int takeover_all_fn(struct takeover_run *run, const struct plan_domain *const *domains,
+                            size_t count, struct error *ret_error);
+
+takeover_all_fn takeover_return_do;
 
 /* Prints a line about a domain, unless JSON is wanted. */
 void takeover_say(const struct takeover_run *run, const struct plan_domain *domain,
@@ -59,14 +66,31 @@ _must_check_ int takeover_check_init(struct takeover_check *check, const struct 
                                      const struct plan_domain *domain, struct error *ret_error);
 void takeover_check_clear(struct takeover_check *check);
 
+/* Asks the questions at the run's pace; on a terminal a line shows how far it is. */
+_must_check_ int takeover_ask(struct takeover_run *run, const struct plan_domain *domain,
+                              struct takeover_check *check, const struct question_set *questions,
+                              struct parity_result *ret_asked, struct error *ret_error);
+
 /* "name TYPE" of a question. */
 void takeover_question_text(const uint8_t *name, uint16_t type, char *ret_text, size_t size);
 
 /* ---- The front's control socket ---- */
 
+/* How long the front may take for a command: a front that hangs must not hold up who watches it, or
+ * gives a delegation back. */
+#define FRONT_TIMEOUT_MS 5000
+
 /* The domain's own. Fails also where the front does not count what the plan's bounds look at. */
 _must_check_ int front_counters_read(const struct takeover_plan *plan,
                                      const struct plan_domain *domain,
+                                     struct front_counters *ret_counters, struct error *ret_error);
+
+/* What "zones" says about all zones. The caller's. */
+_must_check_ int front_zones_read(const struct takeover_plan *plan, json_t **ret_zones,
+                                  struct error *ret_error);
+
+/* A domain's counters out of that, without error reports. */
+_must_check_ int front_counters_find(const json_t *zones, const struct plan_domain *domain,
                                      struct front_counters *ret_counters, struct error *ret_error);
 
 /* What "zones" says about one zone, or NULL when the front does not have it. The caller's. */

@@ -66,7 +66,8 @@ struct copy {
     struct takeover_run *run;
     const struct plan_domain *domain;
     bool secondary;
-    struct takeover_check check; /* forwarding */
+    struct takeover_check check; /* forwarding; so is what is asked */
+    struct question_set asked;
 };
 
 static void copy_free(void *state)
@@ -75,7 +76,26 @@ static void copy_free(void *state)
     if (copy == NULL)
         return;
     takeover_check_clear(&copy->check);
+    question_set_clear(&copy->asked);
     free(copy);
+}
+
+/* What is to be asked: each known question with DO and without, since resolvers that validate ask
+ * with it, others without, and a cache keeps both answers. What an order blocks never comes from
+ * the origin. */
+static int warming_gather(struct copy *copy)
+{
+    const struct question_set *known = &copy->check.known;
+    int rc = 0;
+    for (size_t i = 0; i < known->count && rc == 0; i++) {
+        const uint8_t *name = question_set_name(known, i);
+        if (listing_find(copy->check.parity.listing, name) != NULL)
+            continue;
+        rc = question_set_add(&copy->asked, name, known->entries[i].type, false);
+        if (rc == 0)
+            rc = question_set_add(&copy->asked, name, known->entries[i].type, true);
+    }
+    return rc;
 }
 
 /* Forwarding: every known name, and those of traffic, are asked of the front once. The exchange has
@@ -90,6 +110,8 @@ static int warming_begin(struct copy *copy, struct error *ret_error)
     if (rc == 0 && run->traffic != NULL)
         rc = question_set_add_traffic(&check->known, run->traffic, run->port, &check->scope,
                                       &queries, ret_error);
+    if (rc == 0 && warming_gather(copy) < 0)
+        rc = error_set(ret_error, -ENOMEM, "there is no memory for the questions");
     check->parity.exchange.address[EXCHANGE_ORIGIN] =
         check->parity.exchange.address[EXCHANGE_FRONT];
     return rc;
@@ -118,7 +140,7 @@ static int copy_begin(struct takeover_run *run, const struct plan_domain *domain
     *ret_state = copy;
     *ret_job = (struct live_job){0};
     if (!copy->secondary)
-        *ret_job = (struct live_job){.check = &copy->check, .gathered = &copy->check.known};
+        *ret_job = (struct live_job){.check = &copy->check, .gathered = &copy->asked};
     return 0;
 }
 
@@ -173,7 +195,7 @@ int takeover_copy_do(struct takeover_run *run, const struct plan_domain *domain,
         return error_set(ret_error, -ENOMEM, "out of memory");
     int rc = copy_begin(run, domain, result, &state, &job, ret_error);
     if (rc == 0 && job.check != NULL)
-        rc = parity_run(&job.check->parity, job.gathered, NULL, 0, warmed, ret_error);
+        rc = takeover_ask(run, domain, job.check, job.gathered, warmed, ret_error);
     if (rc == 0)
         rc = copy_end(state, warmed, result, ret_error);
     copy_free(state);

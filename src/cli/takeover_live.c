@@ -65,31 +65,9 @@ struct live {
     size_t count;
     struct live_reader *reader;
     uint64_t queries; /* taken, of all domains */
-
-    pthread_mutex_t lock; /* of the allowance */
-    double allowance;     /* questions that --rate lets us ask now */
-    uint64_t allowance_us;
 };
 
 /* ---- A domain's thread ---- */
-
-/* Whether --rate lets one more question go; it is for all domains together. */
-static bool rate_allows(struct live *live)
-{
-    double rate = live->run->rate;
-    if (rate == 0)
-        return true;
-    pthread_mutex_lock(&live->lock);
-    uint64_t now_us = exchange_clock_us();
-    live->allowance += rate * (double)(now_us - live->allowance_us) / 1e6;
-    live->allowance_us = now_us;
-    if (live->allowance > 1 + rate / 10) /* a tenth of a second may be caught up with */
-        live->allowance = 1 + rate / 10;
-    bool allowed = live->allowance >= 1;
-    live->allowance -= allowed;
-    pthread_mutex_unlock(&live->lock);
-    return allowed;
-}
 
 static void gathered_take(struct live_domain *self, struct exchange_question *ret_question)
 {
@@ -120,7 +98,7 @@ static enum parity_next question_next(void *context, struct exchange_question *r
     bool has_gathered = self->gathered_asked < self->job.gathered->count;
     if (self->count == 0 && !has_gathered) {
         next = self->ended ? PARITY_END : PARITY_NONE_YET;
-    } else if (rate_allows(self->live)) {
+    } else {
         if (has_gathered && self->count < QUEUE_MAX / 2)
             gathered_take(self, ret_question);
         else
@@ -179,8 +157,8 @@ static int domain_begin(struct live_domain *self, struct error *ret_error)
     self->parity.judged = question_judged;
     self->parity.context = self;
     self->parity.source = &self->source;
-    self->parity.exchange.rate_max = 0; /* see rate_allows() */
-    self->parity.stopped = NULL;        /* an interrupt is the usual end: see threads_join() */
+    self->parity.exchange.pace = &live->run->pace;
+    self->parity.stopped = NULL; /* an interrupt is the usual end: see threads_join() */
     return 0;
 }
 
@@ -290,10 +268,10 @@ static void progress_show(const struct live *live, uint64_t *asked_before)
         different += atomic_load(&live->domains[i].different);
         dropped += live->domains[i].dropped;
     }
-    fprintf(stderr, "\r%s queries a second, %s asked, %s different, %s dropped\033[K",
+    fprintf(stderr, "\r%s queries a second (at most %s), %s asked, %s different, %s dropped\033[K",
             quantity_count((int64_t)(asked - *asked_before)).text,
-            quantity_count((int64_t)asked).text, quantity_count((int64_t)different).text,
-            quantity_count((int64_t)dropped).text);
+            quantity_count(pace_rate(&live->run->pace)).text, quantity_count((int64_t)asked).text,
+            quantity_count((int64_t)different).text, quantity_count((int64_t)dropped).text);
     *asked_before = asked;
 }
 
@@ -478,7 +456,6 @@ static void live_clear(struct live *live)
         pthread_mutex_destroy(&live->domains[i].lock);
         pthread_mutex_destroy(&live->domains[i].judging);
     }
-    pthread_mutex_destroy(&live->lock);
     free(live->domains);
 }
 
@@ -510,8 +487,7 @@ int takeover_live_do(struct takeover_run *run, const struct live_step *step,
                      const struct plan_domain *const *domains, size_t count,
                      struct error *ret_error)
 {
-    struct live live = {
-        .run = run, .step = step, .count = count, .allowance_us = exchange_clock_us()};
+    struct live live = {.run = run, .step = step, .count = count};
 
     if (count > DOMAINS_MAX)
         return error_set(ret_error, -E2BIG,
@@ -520,7 +496,6 @@ int takeover_live_do(struct takeover_run *run, const struct live_step *step,
     live.domains = calloc(count + 1, sizeof(*live.domains));
     if (live.domains == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    pthread_mutex_init(&live.lock, NULL);
     int rc = domains_begin(&live, domains, ret_error);
     if (rc == 0) {
         struct error error = {0};

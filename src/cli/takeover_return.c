@@ -1,264 +1,212 @@
-/* `tamis takeover abort` and `return`: the way back, and how long the front has to stay for it. */
+/* `tamis takeover return`: every delegation goes back first, since clients whose caches hold one
+ * domain's servers ask them for others too, and then one watch sees all of them drain. Each domain
+ * is done by its own counter; the quiet time of one is that of the others. */
 #include <errno.h>
-#include <libknot/libknot.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-#include "cli/control_client.h"
 #include "cli/quantity.h"
 #include "cli/takeover.h"
-#include "cli/takeover_delegation.h"
 
-#define QUIET_LOOK_MS 1000
+#define LOOK_MS 1000
 
-/* ---- Giving back ---- */
+struct leaving {
+    const struct plan_domain *domain;
+    json_t *result;
+    bool through; /* returned, or nothing more can be found out */
+};
 
-static json_int_t larger(json_int_t one, json_int_t other)
+struct leave {
+    struct takeover_run *run;
+    struct leaving *domains;
+    size_t count, left; /* left: not through yet */
+    bool has_failed;    /* one of them; what failed is printed */
+};
+
+static void through(struct leave *leave, struct leaving *leaving)
 {
-    return one > other ? one : other;
+    leaving->through = true;
+    leave->left--;
 }
 
-/* The longest that a cache can lead here: the parent's NS and glue as we had them set, and the NS
- * set that the front itself gives, which replaces the parent's in a cache (RFC 2181, 5.4.1). */
-static json_int_t ttl_longest(const struct takeover_run *run, const struct plan_domain *domain)
+/* Whatever becomes of one, the others go on. */
+static void failed(struct leave *leave, struct leaving *leaving, const struct error *error)
 {
-    const struct takeover_plan *plan = run->takeover->plan;
-    const json_t *ours = json_object_get(takeover_domain(run->takeover, domain), "ours");
-    const json_t *child = json_object_get(takeover_domain(run->takeover, domain), "child");
-    json_int_t ttl = larger(json_integer_value(json_object_get(ours, "ttl")),
-                            json_integer_value(json_object_get(ours, "glue_ttl")));
-    const struct exchange_address address = plan_address(plan->front->address);
-    uint8_t apex[NAME_SIZE_MAX];
-    json_t *own = NULL;
-
-    /* A front that does not answer now did before: the child's TTLs are what it gave. */
-    ttl = larger(ttl, larger(json_integer_value(json_object_get(child, "ttl")),
-                             json_integer_value(json_object_get(child, "glue_ttl"))));
-    if (knot_dname_from_str(apex, domain->name, sizeof(apex)) != NULL &&
-        delegation_ask(&address, apex, &own, NULL) == 0)
-        ttl = larger(ttl, larger(json_integer_value(json_object_get(own, "ttl")),
-                                 json_integer_value(json_object_get(own, "glue_ttl"))));
-    json_decref(own);
-    return ttl;
+    json_object_set_new(leaving->result, "error", json_string(error->text));
+    error_print(stderr, "tamis takeover", error);
+    leave->has_failed = true;
+    through(leave, leaving);
 }
 
-static int give_back_intend(struct takeover_run *run, const struct plan_domain *domain,
-                            const char *why, json_t **ret_before, struct error *ret_error)
+static void may_stop_say(struct leave *leave, struct leaving *leaving)
 {
-    struct takeover *takeover = run->takeover;
-    int rc = takeover_lock(takeover, ret_error);
-    if (rc < 0)
-        return rc;
-    json_t *object = takeover_domain(takeover, domain);
-    takeover_step_set(takeover, domain, STEP_RETURNING);
-    json_object_set_new(object, "pending", json_string("return"));
-    json_object_set_new(object, "why", json_string(why));
-    json_object_del(object, "watched_from");
-    *ret_before = json_deep_copy(json_object_get(object, "before"));
-    rc = takeover_log(takeover, domain, run->step, ret_error, "the delegation is to go back: %s",
-                      why);
-    int saved = takeover_save(takeover, rc == 0 ? ret_error : NULL);
-    return rc < 0 ? rc : saved;
+    takeover_say(leave->run, leaving->domain, "returned: the front may stop serving this domain");
+    through(leave, leaving);
 }
 
-int takeover_give_back(struct takeover_run *run, const struct plan_domain *domain, const char *why,
-                       struct error *ret_error)
+/* ---- Back ---- */
+
+static void give_back(struct leave *leave, struct leaving *leaving)
 {
-    struct takeover *takeover = run->takeover;
-    json_t *before = NULL;
-
-    int rc = give_back_intend(run, domain, why, &before, ret_error);
-    if (rc == 0)
-        rc = delegation_change(takeover->plan, domain, "return", before, ret_error);
-    json_decref(before);
-    if (rc < 0) {
-        (void)!takeover_log(takeover, domain, run->step, NULL, "failed: %s", ret_error->text);
-        return rc;
-    }
-    json_int_t ttl = ttl_longest(run, domain);
-    rc = takeover_lock(takeover, ret_error);
-    if (rc < 0)
-        return rc;
-    json_t *object = takeover_domain(takeover, domain);
-    json_object_del(object, "pending");
-    json_object_set_new(object, "answer_until", json_integer((json_int_t)time(NULL) + ttl));
-    json_object_del(object, "quiet_from");
-    rc = takeover_log(takeover, domain, run->step, ret_error,
-                      "the delegation is back; caches lead here for %lld s more", (long long)ttl);
-    int saved = takeover_save(takeover, rc == 0 ? ret_error : NULL);
-    if (rc == 0)
-        rc = saved;
-    if (rc == 0)
-        takeover_say(run, domain,
-                     "the delegation is back; caches lead here for %s more: keep the front running",
-                     quantity_seconds(ttl).text);
-    return rc;
-}
-
-/* ---- Abort ---- */
-
-/* Overlay off at once. An order that several domains share is lifted for all of them. */
-static int order_lift(struct takeover_run *run, const struct plan_domain *domain,
-                      struct error *ret_error)
-{
-    const struct order_policy policy = {.unverified = true};
-    _cleanup_(order_freep) struct order *order = NULL;
-    json_t *result = NULL;
-
-    int rc = order_load(domain->order, &policy, &order, ret_error);
-    if (rc < 0)
-        return rc;
-    json_t *request = json_pack("{s:s, s:s}", "command", "lift", "id", order->id);
-    rc = control_ask(run->takeover->plan->front->control, request, &result, ret_error);
-    json_decref(request);
-    json_decref(result);
-    if (rc == -EREMOTEIO) { /* not active, or lifted before a kill: it blocks nothing */
-        takeover_say(run, domain, "order %s: %s", order->id, ret_error->text);
-        *ret_error = (struct error){0};
-        rc = 0;
-    } else if (rc == 0) {
-        takeover_say(run, domain, "order %s is lifted", order->id);
-    }
-    return rc;
-}
-
-static int lift_note(struct takeover_run *run, const struct plan_domain *domain, const char *why,
-                     struct error *ret_error)
-{
-    struct takeover *takeover = run->takeover;
-    int rc = takeover_lock(takeover, ret_error);
-    if (rc < 0)
-        return rc;
-    json_object_set_new(takeover_domain(takeover, domain), "lifted", json_true());
-    rc = takeover_log(takeover, domain, "abort", ret_error, "aborted, overlay off: %s", why);
-    int saved = takeover_save(takeover, rc == 0 ? ret_error : NULL);
-    return rc < 0 ? rc : saved;
-}
-
-int takeover_abort_now(struct takeover_run *run, const struct plan_domain *domain, const char *why,
-                       struct error *ret_error)
-{
-    struct error lift_error = {0};
-    /* A front that cannot be reached must not keep the delegation from going back. */
-    int lifted = domain->order != NULL ? order_lift(run, domain, &lift_error) : 0;
-    int rc = lift_note(run, domain, why, ret_error);
-    if (rc < 0)
-        return rc;
+    struct takeover_run *run = leave->run;
+    const struct plan_domain *domain = leaving->domain;
     enum takeover_step step = takeover_step(run->takeover, domain);
     bool pending = json_object_get(takeover_domain(run->takeover, domain), "pending") != NULL;
-    if ((step >= STEP_CANARY && step < STEP_RETURNING) || (step == STEP_RETURNING && pending))
-        rc = takeover_give_back(run, domain, why, ret_error);
-    if (rc == 0 && lifted < 0) {
-        *ret_error = lift_error;
-        rc = lifted;
+    struct error error = {0};
+
+    if (step == STEP_RETURNED) {
+        may_stop_say(leave, leaving);
+    } else if (step < STEP_CANARY) {
+        takeover_say(run, domain, "was never taken: nothing is to be returned");
+        through(leave, leaving);
+    } else if (step != STEP_RETURNING || pending) {
+        if (takeover_give_back(run, domain, "returned", &error) < 0)
+            failed(leave, leaving, &error);
     }
-    return rc;
 }
 
-int takeover_abort_do(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
-                      struct error *ret_error)
+/* ---- Draining ---- */
+
+/* What a domain's counter says. Notes since when no query came. Returns 0 when all is over, 1 while
+ * it is not, or a negative errno; `*ret_news` is set where the state is to be written. */
+static int counter_look(struct leave *leave, struct leaving *leaving, const json_t *zones,
+                        bool *ret_news, struct error *ret_error)
 {
-    const char *why = run->reason != NULL ? run->reason : "by hand";
-
-    int rc = takeover_abort_now(run, domain, why, ret_error);
-    if (rc < 0)
-        return rc;
-    rc = takeover_lock(run->takeover, ret_error);
-    if (rc < 0)
-        return rc;
-    /* What had not moved begins anew. */
-    if (takeover_step(run->takeover, domain) < STEP_CANARY)
-        takeover_step_set(run->takeover, domain, STEP_NEW);
-    enum takeover_step step = takeover_step(run->takeover, domain);
-    rc = takeover_save(run->takeover, ret_error);
-    json_object_set_new(result, "step", json_string(step_word(step)));
-    takeover_say(run, domain, "aborted: %s", step_word(step));
-    return rc;
-}
-
-/* ---- Return ---- */
-
-/* One look at the domain's counter. Notes since when no query came; 0 when all is over, 1 while
- * not.
- */
-static int drain_look(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
-                      struct error *ret_error)
-{
+    const struct takeover_run *run = leave->run;
     struct takeover *takeover = run->takeover;
     struct front_counters counters;
     int64_t now = time(NULL);
 
-    int rc = front_counters_read(takeover->plan, domain, &counters, ret_error);
-    if (rc == 0)
-        rc = takeover_lock(takeover, ret_error);
+    if (takeover_step(takeover, leaving->domain) != STEP_RETURNING)
+        return error_set(ret_error, -ECANCELED, "%s was taken to step \"%s\" meanwhile",
+                         leaving->domain->name,
+                         step_word(takeover_step(takeover, leaving->domain)));
+    int rc = front_counters_find(zones, leaving->domain, &counters, ret_error);
     if (rc < 0)
         return rc;
-    json_t *object = takeover_domain(takeover, domain);
-    json_t *from = json_object_get(object, "quiet_from");
-    if (from == NULL ||
+    json_t *object = takeover_domain(takeover, leaving->domain);
+    if (json_object_get(object, "quiet_from") == NULL ||
         (uint64_t)json_integer_value(json_object_get(object, "queries")) != counters.queries) {
         json_object_set_new(object, "queries", json_integer((json_int_t)counters.queries));
         json_object_set_new(object, "quiet_from", json_integer(now));
+        *ret_news = true;
     }
     int64_t quiet = now - json_integer_value(json_object_get(object, "quiet_from"));
-    int64_t left = json_integer_value(json_object_get(object, "answer_until")) - now;
-    bool over = left <= 0 && quiet >= (int64_t)takeover->plan->returning->quiet_seconds;
-    json_object_set_new(result, "ttl_left_s", json_integer(left > 0 ? left : 0));
-    json_object_set_new(result, "quiet_s", json_integer(quiet));
-    if (over) {
-        takeover_step_set(takeover, domain, STEP_RETURNED);
-        rc = takeover_log(takeover, domain, run->step, ret_error,
-                          "returned: all TTLs are over, and no query came for %lld s",
-                          (long long)quiet);
-    }
-    int saved = takeover_save(takeover, rc == 0 ? ret_error : NULL);
-    return rc < 0 ? rc : saved < 0 ? saved : !over;
+    int64_t ttl_left = json_integer_value(json_object_get(object, "answer_until")) - now;
+    json_object_set_new(leaving->result, "ttl_left_s", json_integer(ttl_left > 0 ? ttl_left : 0));
+    json_object_set_new(leaving->result, "quiet_s", json_integer(quiet));
+    if (ttl_left > 0 || quiet < (int64_t)takeover->plan->returning->quiet_seconds)
+        return 1;
+    takeover_step_set(takeover, leaving->domain, STEP_RETURNED);
+    *ret_news = true;
+    return takeover_log(takeover, leaving->domain, run->step, ret_error,
+                        "returned: all TTLs are over, and no query came for %lld s",
+                        (long long)quiet);
 }
 
-static int drain(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
-                 struct error *ret_error)
+/* One look at all counters; who may stop is told once that is written down. */
+static int drain_look(struct leave *leave, const json_t *zones, struct error *ret_error)
 {
-    for (;;) {
-        int found = drain_look(run, domain, result, ret_error);
+    struct takeover *takeover = leave->run->takeover;
+    bool *over = calloc(leave->count + 1, sizeof(*over)), news = false;
+
+    int rc = over == NULL ? error_set(ret_error, -ENOMEM, "out of memory")
+                          : takeover_lock(takeover, ret_error);
+    for (size_t i = 0; rc == 0 && i < leave->count; i++) {
+        struct error error = {0};
+        struct leaving *leaving = &leave->domains[i];
+        int found = leaving->through ? 1 : counter_look(leave, leaving, zones, &news, &error);
+        over[i] = found == 0;
         if (found < 0)
-            return found;
-        if (found == 0) {
-            takeover_say(run, domain, "returned: the front may stop serving this domain");
-            return 0;
-        }
-        if (run->no_wait || takeover_interrupted()) {
-            takeover_say(
-                run, domain,
-                "still in use: cached TTLs for %s more, no query for %s (%u s are "
-                "needed); keep the front running",
-                quantity_seconds(json_integer_value(json_object_get(result, "ttl_left_s"))).text,
-                quantity_seconds(json_integer_value(json_object_get(result, "quiet_s"))).text,
-                run->takeover->plan->returning->quiet_seconds);
-            return 1;
-        }
-        (void)takeover_sleep(QUIET_LOOK_MS);
+            failed(leave, leaving, &error);
+    }
+    if (rc == 0 && news)
+        rc = takeover_save(takeover, ret_error);
+    takeover_unlock(takeover);
+    for (size_t i = 0; rc == 0 && i < leave->count; i++)
+        if (over[i])
+            may_stop_say(leave, &leave->domains[i]);
+    free(over);
+    return rc;
+}
+
+static void in_use_say(const struct leave *leave)
+{
+    for (size_t i = 0; i < leave->count; i++) {
+        const struct leaving *leaving = &leave->domains[i];
+        if (leaving->through)
+            continue;
+        takeover_say(
+            leave->run, leaving->domain,
+            "still in use: cached TTLs for %s more, no query for %s (%u s are "
+            "needed); keep the front running",
+            quantity_seconds(json_integer_value(json_object_get(leaving->result, "ttl_left_s")))
+                .text,
+            quantity_seconds(json_integer_value(json_object_get(leaving->result, "quiet_s"))).text,
+            leave->run->takeover->plan->returning->quiet_seconds);
     }
 }
 
-int takeover_return_do(struct takeover_run *run, const struct plan_domain *domain, json_t *result,
-                       struct error *ret_error)
+/* A drain takes hours: on a terminal a line tells that it is under way. */
+static void progress_show(const struct leave *leave)
 {
-    enum takeover_step step = takeover_step(run->takeover, domain);
-    bool pending = json_object_get(takeover_domain(run->takeover, domain), "pending") != NULL;
+    if (isatty(STDERR_FILENO) != 0)
+        fprintf(stderr, "\r%zu of %zu domains still in use\033[K", leave->left, leave->count);
+}
 
-    if (step == STEP_RETURNED) {
-        takeover_say(run, domain, "returned: the front may stop serving this domain");
-        return 0;
-    }
-    if (step < STEP_CANARY) {
-        takeover_say(run, domain, "was never taken: nothing is to be returned");
-        return 0;
-    }
-    if (step != STEP_RETURNING || pending) {
-        int rc = takeover_give_back(run, domain, "returned", ret_error);
+static void progress_end(void)
+{
+    if (isatty(STDERR_FILENO) != 0)
+        fputs("\r\033[K", stderr);
+}
+
+static int drain(struct leave *leave, struct error *ret_error)
+{
+    while (leave->left > 0) {
+        json_t *zones;
+        int rc = front_zones_read(leave->run->takeover->plan, &zones, ret_error);
         if (rc < 0)
             return rc;
+        progress_end();
+        rc = drain_look(leave, zones, ret_error);
+        json_decref(zones);
+        if (rc < 0)
+            return rc;
+        if (leave->left > 0 && (leave->run->no_wait || takeover_interrupted())) {
+            in_use_say(leave);
+            return 1;
+        }
+        if (leave->left > 0) {
+            progress_show(leave);
+            (void)takeover_sleep(LOOK_MS);
+        }
     }
-    return drain(run, domain, result, ret_error);
+    return 0;
+}
+
+int takeover_return_do(struct takeover_run *run, const struct plan_domain *const *domains,
+                       size_t count, struct error *ret_error)
+{
+    struct leave leave = {.run = run,
+                          .domains = calloc(count + 1, sizeof(*leave.domains)),
+                          .count = count,
+                          .left = count};
+    size_t begun = 0;
+
+    if (leave.domains == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        leave.domains[i] = (struct leaving){
+            .domain = domains[i], .result = json_pack("{s:s}", "domain", domains[i]->name)};
+        json_array_append_new(run->results, leave.domains[i].result);
+    }
+    for (; begun < count && !takeover_interrupted(); begun++)
+        give_back(&leave, &leave.domains[begun]);
+    for (size_t i = begun; i < count; i++)
+        takeover_say(run, domains[i], "interrupted: not given back yet; the same command goes on");
+    int rc = begun < count ? 1 : drain(&leave, ret_error);
+    progress_end();
+    free(leave.domains);
+    return rc == 0 && leave.has_failed ? 1 : rc;
 }

@@ -363,7 +363,7 @@ int takeover_shadow_do(struct takeover_run *run, const struct plan_domain *domai
         return error_set(ret_error, -ENOMEM, "out of memory");
     int rc = shadow_begin(run, domain, result, &state, &job, ret_error);
     if (rc == 0)
-        rc = parity_run(&job.check->parity, job.gathered, NULL, 0, asked, ret_error);
+        rc = takeover_ask(run, domain, job.check, job.gathered, asked, ret_error);
     if (rc == 0)
         rc = shadow_end(state, asked, result, ret_error);
     shadow_free(state);

@@ -176,7 +176,6 @@ static int capacity_measure(const struct takeover_check *check, uint64_t *ret_qu
     struct measuring measuring = {.set = &check->known};
     struct exchange_options options = check->parity.exchange;
     options.address[EXCHANGE_ORIGIN] = options.address[EXCHANGE_FRONT];
-    options.rate_max = 0;
 
     int rc = exchange_create(&options, &exchange, ret_error);
     if (rc < 0)

@@ -10,6 +10,9 @@
 #include "cli/takeover.h"
 #include "cli/takeover_delegation.h"
 
+/* For the second try; the first has half of it where no round trip is known yet. */
+#define WATCH_TIMEOUT_MS 700
+
 struct watch {
     struct takeover_run *run;
     const struct plan_domain *domain;
@@ -127,8 +130,10 @@ static int sample_take(struct watch *watch, struct error *ret_error)
     if (rc < 0 || watch->parity->stopped)
         return rc;
     answers_judge(watch, watch->parity);
-    struct clients_interval clients;
-    clients_watch(watch, &clients);
+    struct clients_interval clients = {0};
+    /* Once a bound is broken nothing is to hold up the abort. */
+    if (watch->broken[0] == '\0')
+        clients_watch(watch, &clients);
     sample_keep(watch, &clients);
     return 0;
 }
@@ -166,9 +171,11 @@ static int past_read(struct watch *watch, struct error *ret_error)
 /* Watches until the time is up (0), a bound breaks or it was ended from elsewhere (1). */
 static int watch_run(struct watch *watch, struct error *ret_error)
 {
+    const uint64_t interval_us = (uint64_t)watch->bounds->interval * 1000000;
     bool still = true;
     int64_t began = 0;
     for (;;) {
+        const uint64_t sample_us = exchange_clock_us();
         int rc = still_watched(watch, &still, &began, ret_error);
         if (rc < 0)
             return rc;
@@ -191,7 +198,9 @@ static int watch_run(struct watch *watch, struct error *ret_error)
             return 1;
         if ((int64_t)time(NULL) - began >= (int64_t)watch->bounds->seconds)
             return 0;
-        (void)takeover_sleep(watch->bounds->interval * 1000);
+        uint64_t taken_us = exchange_clock_us() - sample_us;
+        if (taken_us < interval_us)
+            (void)takeover_sleep((unsigned)((interval_us - taken_us) / 1000));
     }
 }
 
@@ -270,6 +279,16 @@ static int move(struct takeover_run *run, const struct plan_domain *domain, cons
     return rc < 0 ? rc : 1;
 }
 
+/* A watch has to notice soon: one retry, some second in all, and a sample goes at once, so that a
+ * server that is dead takes no longer than one lost answer. */
+static void asks_shortly(struct parity_options *parity)
+{
+    parity->exchange.timeout_ms = WATCH_TIMEOUT_MS;
+    parity->exchange.tries_max = 2;
+    parity->exchange.window_start = parity->exchange.in_flight_max;
+    parity->silence_is_final = true;
+}
+
 static int watch_domain(struct takeover_run *run, const struct plan_domain *domain,
                         enum takeover_step step, json_t *result, struct error *ret_error)
 {
@@ -283,6 +302,8 @@ static int watch_domain(struct takeover_run *run, const struct plan_domain *doma
         return error_set(ret_error, -ENOMEM, "out of memory");
     takeover_path(run->takeover, domain, "history", watch.history, sizeof(watch.history));
     int rc = takeover_check_init(&watch.check, run, domain, ret_error);
+    if (rc == 0)
+        asks_shortly(&watch.check.parity);
     if (rc == 0)
         rc = past_read(&watch, ret_error);
     if (rc == 0)

@@ -68,7 +68,7 @@ static int ask(const char *path, const struct zone_options *options, json_t *req
 {
     struct error error = {0};
     int rc = request != NULL
-                 ? control_ask(control_path(options->socket), request, ret_result, &error)
+                 ? control_ask(control_path(options->socket), request, 0, ret_result, &error)
                  : error_set(&error, -EINVAL, "an argument is not UTF-8: rename it");
     json_decref(request);
     if (rc < 0) {

@@ -110,6 +110,8 @@ static json_t *error_answer(const struct error *error)
         json_object_set_new(place, "file", json_text(error->file));
     if (error->line != 0)
         json_object_set_new(place, "line", json_integer(error->line));
+    if (error->code == -EAGAIN)
+        json_object_set_new(place, "again", json_true());
     return json_pack("{s:b, s:o}", "ok", 0, "error", place);
 }
 
@@ -209,7 +211,7 @@ static int job_start(struct control_server *server, const struct control_command
     while (job < &server->jobs[JOBS_MAX] && job->command != NULL)
         job++;
     if (job == &server->jobs[JOBS_MAX])
-        return error_set(ret_error, -EBUSY,
+        return error_set(ret_error, -EAGAIN,
                          "%d long commands are under way: try again when one has ended", JOBS_MAX);
 
     job->server = server;

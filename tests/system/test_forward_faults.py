@@ -8,7 +8,6 @@ Each fault stands in three zones of one tamisd: alone ("x.example"), beside a ri
 import collections
 import concurrent.futures
 import random
-import socket
 import struct
 import time
 
@@ -20,7 +19,7 @@ import dns.rcode
 import pytest
 
 from testbed.faulty_origin import Elsewhere, FaultyOrigins, Raw, Trickle
-from testbed.front_rules import check, errors, kind
+from testbed.front_rules import ask, errors, kind
 from testbed.servers import is_sanitized
 
 QUESTIONS = (("www", "A"), ("www", "AAAA"), ("gone", "A"), ("@", "SOA"))
@@ -240,22 +239,6 @@ FAULTS = {
 
 # What fails wholly, and so must be overcome by another server or by what is known.
 FAILING = sorted(name for name, one in FAULTS.items() if one.outcome == FAILED)
-
-
-def ask(front, zone, name, rdtype="A", tcp=False, payload=1232, may_be_empty=False, **options):
-    """The front's answer, held against the rules."""
-    text = zone if name == "@" else "%s.%s" % (name, zone)
-    query = dns.message.make_query(text, rdtype, use_edns=0, payload=payload, **options)
-    family = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
-    with socket.socket(socket.AF_INET, family) as client:
-        client.settimeout(15)
-        client.connect(front.place)
-        if not tcp:
-            client.send(query.to_wire())
-            return check(zone, query, client.recv(65535), may_be_empty)
-        client.sendall(struct.pack("!H", len(query.to_wire())) + query.to_wire())
-        stream = client.makefile("rb")
-        return check(zone, query, stream.read(struct.unpack("!H", stream.read(2))[0]), may_be_empty)
 
 
 def ask_all(front, zones):

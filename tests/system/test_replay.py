@@ -15,7 +15,7 @@ from testbed.servers import tamis_program
 REPOSITORY = Path(__file__).resolve().parents[2]
 PLAYS = ("a", "b1", "b2")
 RESOLVERS = {"unbound", "kresd", "bind"}
-SHORT = ["--names", "2000", "--zones", "3", "--time-scale", "17280",
+SHORT = ["--names", "2000", "--zones", "3", "--listed", "1200", "--time-scale", "17280",
          "--rate", "100", "--bad-rate", "20", "--no-plots"]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")

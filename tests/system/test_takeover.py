@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 import yaml
@@ -111,7 +113,7 @@ def test_a_zone_that_is_not_given_away_is_forwarded_and_its_signatures_are_spoke
     assert a["before"]["ds"] == [] and a["dnssec"].startswith("not signed") and a["measured_queries_s"] >= 1
     assert c["before"]["ds"] == ["12345 13 2 " + "AB" * 32] and "bogus" in c["dnssec"]
     copied = takeover.json("copy")
-    assert [one["questions"] for one in copied] == [12, 12] and [one["failed"] for one in copied] == [0, 0]
+    assert [one["questions"] for one in copied] == [20, 20] and [one["failed"] for one in copied] == [0, 0]
     takeover.plan["expected-queries"] = 4000000000
     takeover.json("plan", "--measure", code=1)
 
@@ -183,6 +185,28 @@ def test_a_killed_watch_goes_on_where_it_was(farm):
     moves = [entry for entry in takeover.log() if "has moved" in entry["result"]]
     assert len(moves) == 1 and began > 0
     assert "▁" in takeover.run("status")
+
+
+def test_a_front_with_too_many_commands_under_way_is_asked_again(farm):
+    asked, path = [], farm.directory + "/busy.sock"
+    busy = {"ok": False, "error": {"text": "8 long commands are under way: try again when one has ended", "again": True}}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def serve():
+            while len(asked) < 3:
+                client, _ = listener.accept()
+                with client, client.makefile("rw") as stream:
+                    asked.append(json.loads(stream.readline())["command"])
+                    stream.write(json.dumps(busy if len(asked) < 3 else {"ok": True, "result": []}) + "\n")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        done = subprocess.run([tamis_program("tamis"), "ctl", "-s", path, "zones"], capture_output=True, text=True,
+                              timeout=60, check=False)
+        thread.join()
+    assert done.returncode == 0 and asked == ["zones"] * 3, done.stderr
 
 
 @pytest.mark.parametrize("change, line, text", [

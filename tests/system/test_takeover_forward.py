@@ -1,7 +1,15 @@
 """The cut-over of a domain that is not given away: a front that forwards, and an origin that goes away."""
 
+import os
+import pty
+import re
+import subprocess
+from types import SimpleNamespace
+
 from testbed import wire
+from testbed.front_rules import ask, kind
 from testbed.takeover import OURS, Clients, Takeover, wait_for
+from testbed.zone_signing import make_key, sign
 from test_takeover_watch import canary_of, wait_for_samples
 
 KNOWN = ["www.a.example.", "mail.a.example.", "ns1.a.example.", "none.a.example.", "bad.a.example."]
@@ -32,3 +40,33 @@ def test_a_forwarded_domain_goes_over_stands_without_its_origin_and_comes_back(f
     takeover.origin.start(list(takeover.files.items()))
     takeover.run("return")
     assert takeover.ns("a.example") == ["ns1.a.example."] and takeover.steps() == {"a.example": "returned"}
+
+
+def test_what_only_copy_asked_for_is_there_with_signatures_and_without_when_the_origin_is_gone(farm):
+    takeover = Takeover(farm, domains=["a.example"], forward=True)
+    zone = SimpleNamespace(name="a.example.", path=takeover.files["a.example."], signing="NSEC",
+                           text=lambda: Takeover.zone("a.example"))
+    sign(zone, make_key(farm.directory))
+    takeover.origin.control("-b", "zone-reload", "a.example")
+    takeover.run("plan")
+    takeover.run("copy")
+    takeover.origin.kill()
+    for want_dnssec in (True, False):
+        found, missing = (ask(takeover.front, "a.example", name, want_dnssec=want_dnssec) for name in ("www", "none"))
+        assert kind(found) == "data" and (46 in {rrset.rdtype for rrset in found.answer}) == want_dnssec
+        assert kind(missing) == "nxdomain" and (47 in {rrset.rdtype for rrset in missing.authority}) == want_dnssec
+
+
+def test_copy_shows_its_rate_on_a_terminal(farm):
+    takeover = Takeover(farm, domains=["a.example"], forward=True)
+    takeover.run("plan")
+    master, slave = pty.openpty()
+    with subprocess.Popen(takeover.command("copy", "--rate", "40"), stdout=subprocess.PIPE, stderr=slave) as copy:
+        os.close(slave)
+        shown = ""
+        while copy.poll() is None and not shown.endswith("\033[K"):
+            shown += os.read(master, 65536).decode()
+        copy.communicate(timeout=60)
+    os.close(master)
+    assert copy.returncode == 0
+    assert re.search(r"\ra\.example: [0-9]+ of 20 questions, [0-9]+ a second \(at most [0-9]+\)", shown), shown

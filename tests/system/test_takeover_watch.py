@@ -1,7 +1,9 @@
 """The watch over a delegation that has moved: each bound that breaks gives it back, by itself; and the way
 back ends for each domain when nobody asks for it any more."""
 
+import collections
 import contextlib
+import signal
 import subprocess
 
 import pytest
@@ -116,6 +118,72 @@ def test_what_breaks_before_the_move_moves_nothing(farm, step):
     takeover.front.kill()
     takeover.run(step, "a.example", code=1)
     assert takeover.ns("a.example") == ["ns1.a.example."]
+
+
+def test_a_dead_origin_takes_each_question_of_a_sample_one_retry(farm):
+    takeover = Takeover(farm, domains=["a.example"])
+    with Relay(takeover.origin.place) as relay:
+        takeover.until_open()
+        takeover.plan["domains"][0]["origins"] = ["%s@%d" % relay.place]
+        with canary_of(takeover, **{"different-max": 1000}) as canary:
+            wait_for_samples(takeover, canary, lambda sample: True)
+            relay.silent = True
+            wait_for_samples(takeover, canary, lambda sample: sample["origin_servfail"] > 0, 2)
+            samples = len(takeover.history("a.example"))
+    tries = collections.Counter(relay.unanswered)
+    assert tries and max(tries.values()) == 2
+    # Another id is another round: one a sample, and perhaps that which was under way.
+    rounds = collections.Counter(message[2:] for message in tries)
+    assert max(rounds.values()) <= samples + 1
+
+
+def test_a_front_that_hangs_holds_up_neither_the_watch_nor_the_way_back(farm):
+    takeover = Takeover(farm, domains=["a.example"])
+    takeover.until_open()
+    with canary_of(takeover) as canary:
+        wait_for_samples(takeover, canary, lambda sample: True)
+        takeover.front.process.signal(signal.SIGSTOP)
+        try:
+            output = canary.communicate(timeout=60)[0]
+        finally:
+            takeover.front.process.signal(signal.SIGCONT)
+    assert canary.returncode == 1 and "front-silent" in output and "does not answer within" in output, output
+    assert takeover.ns("a.example") == ["ns1.a.example."] and takeover.steps() == {"a.example": "returning"}
+
+
+def test_all_domains_go_back_before_any_drains_and_drain_together(farm):
+    takeover = Takeover(farm)
+    takeover.plan["return"]["quiet-seconds"] = 2
+    takeover.until_open()
+    takeover.run("canary", "a.example")
+    takeover.run("go")
+    # Who follows the last delegation asks for the first domain as well, as caches and aliases have it.
+    with Clients(takeover.front.place, ["www.a.example."], rate=20,
+                 until=lambda: takeover.ns("c.example") == ["ns1.c.example."]) as clients:
+        said = takeover.run("return")
+    assert clients.replies and said.count("the front may stop") == 3
+    results = [entry["result"] for entry in takeover.log() if entry["step"] == "return"]
+    kinds = ["back" if "is back" in result else "over" for result in results if "to go back" not in result]
+    assert kinds == ["back"] * 3 + ["over"] * 3
+    states = [takeover.state(domain) for domain in takeover.domains]
+    # The quiet time is shared: nobody's began when another's was over.
+    assert max(state["quiet_from"] for state in states) < min(state["since"] for state in states)
+
+
+def test_one_domain_still_in_use_keeps_no_other_from_its_end(farm):
+    takeover = Takeover(farm, domains=["a.example", "b.example"])
+    takeover.until_open()
+    takeover.run("canary", "a.example")
+    takeover.run("go")
+    with Clients(takeover.front.place, ["www.a.example."]) as clients:
+        with subprocess.Popen(takeover.command("return"), stdout=subprocess.PIPE, text=True) as back:
+            wait_for(back, lambda: takeover.state("b.example")["step"] == "returned", "return of the other")
+            assert takeover.state("a.example")["step"] == "returning"
+            clients.pause()
+            output = back.communicate(timeout=60)[0]
+    assert back.returncode == 0
+    ends = [line.split(":")[0] for line in output.splitlines() if "the front may stop" in line]
+    assert ends == ["b.example", "a.example"]
 
 
 def test_each_domain_returns_when_nobody_asks_for_it_any_more(farm):

@@ -148,17 +148,18 @@ def wait_for(process, condition, what):
 
 
 class Clients:
-    """Ask one of these names after the other, without end, until `with` ends or pause() is called."""
+    """Ask one of these names after the other, without end, until `with` ends, pause() is called, or `until`
+    says so, which is looked at before each."""
 
-    def __init__(self, place, names, rate=200):
-        self.place, self.names, self.pause_s = place, names, 1 / rate
+    def __init__(self, place, names, rate=200, until=lambda: False):
+        self.place, self.names, self.pause_s, self.until = place, names, 1 / rate, until
         self.replies, self.failed = 0, []
         self.asking, self.ended = threading.Event(), threading.Event()
         self.asking.set()
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self):
-        while not self.ended.is_set():
+        while not self.ended.is_set() and not self.until():
             if not self.asking.wait(0.1):
                 continue
             name = self.names[self.replies % len(self.names)].replace("*", "n%08x" % random.getrandbits(32))
@@ -181,12 +182,13 @@ class Clients:
 
 
 class Relay:
-    """Stands in front of a server on UDP, and answers late or SERVFAIL when it is told to."""
+    """Stands in front of a server on UDP, and answers late, SERVFAIL or not at all when it is told to."""
 
     def __init__(self, place):
         self.server = place
         self.place = (LOOPBACK, free_port())
-        self.delay_s, self.servfail = 0, False
+        self.delay_s, self.servfail, self.silent = 0, False, False
+        self.unanswered = []  # messages
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
 
@@ -198,6 +200,9 @@ class Relay:
                 try:
                     query, client = listener.recvfrom(4096)
                 except socket.timeout:
+                    continue
+                if self.silent:
+                    self.unanswered.append(query)
                     continue
                 reply = wire.ask_or_none(self.server, query, 5.0)
                 if reply is not None:
