@@ -130,6 +130,7 @@ static int sign_in_check(struct sign_in *sign_in, const char *email, const char 
         rc = reply_problem(reply, 401, "sign-in", "look at both, or ask for a new password", NULL,
                            "address and password do not belong together");
     account_secrets_clear(&secrets);
+    sign_in->secrets = NULL;
     return rc;
 }
 
