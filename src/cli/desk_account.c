@@ -1,4 +1,4 @@
-/* `tamis account`: sign up, confirm, look, and what operators do with the accounts of others. */
+/* `tamis account`: sign up, confirm, look at one's own account, take it along, delete it. */
 #include <errno.h>
 #include <getopt.h>
 #include <sodium.h>
@@ -34,11 +34,6 @@ static const struct desk_column account_columns[] = {
     {"second factor", "second_factor", false},
     {"language", "language", false},
     {"since", "created_at", false},
-};
-
-static const struct desk_column list_columns[] = {
-    {"ID", "id", false},       {"ADDRESS", "email", false}, {"ROLE", "role", false},
-    {"STATE", "state", false}, {"PLAN", "plan", false},     {"SINCE", "created_at", false},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -154,7 +149,7 @@ static int done(const struct account_arguments *arguments, const char *text)
     return 0;
 }
 
-static int account_print(const struct account_arguments *arguments, const json_t *account)
+int account_print(const struct account_arguments *arguments, const json_t *account)
 {
     if (!arguments->desk.json)
         return desk_object_print(account, account_columns, COUNT(account_columns));
@@ -226,10 +221,10 @@ static int confirm_run(int argc, char **argv)
     return account_run(&command_account_confirm, argc, argv, 0, 0, 0, confirm);
 }
 
-/* ---- show, list, export ---- */
+/* ---- show, export ---- */
 
-static int account_path(const struct account_arguments *arguments, struct desk_path *ret_path,
-                        struct error *ret_error)
+int account_path(const struct account_arguments *arguments, struct desk_path *ret_path,
+                 struct error *ret_error)
 {
     return desk_path(ret_path, ret_error, "/v1/accounts/{}", arguments->words[0]);
 }
@@ -254,34 +249,6 @@ static int show_run(int argc, char **argv)
     return account_run(&command_account_show, argc, argv, 0, 0, 1, show);
 }
 
-static int list(struct desk_client *client, const struct account_arguments *arguments,
-                struct error *ret_error)
-{
-    struct desk_path path;
-    json_t *items = NULL;
-
-    int rc = desk_path(&path, ret_error, "/v1/accounts?role={}&state={}",
-                       arguments->role != NULL ? arguments->role : "",
-                       arguments->state != NULL ? arguments->state : "");
-    if (rc == 0 && arguments->email != NULL)
-        rc = desk_path(&path, ret_error, "/v1/accounts?role={}&state={}&email={}",
-                       arguments->role != NULL ? arguments->role : "",
-                       arguments->state != NULL ? arguments->state : "", arguments->email);
-    if (rc == 0)
-        rc = desk_client_list(client, path.text, &items, ret_error);
-    if (rc == 0 && arguments->desk.json)
-        desk_json_print(items);
-    else if (rc == 0)
-        rc = desk_table_print(items, list_columns, COUNT(list_columns));
-    json_decref(items);
-    return rc;
-}
-
-static int list_run(int argc, char **argv)
-{
-    return account_run(&command_account_list, argc, argv, TAKES_FILTER, 0, 0, list);
-}
-
 static int export_own(struct desk_client *client, const struct account_arguments *arguments,
                       struct error *ret_error)
 {
@@ -304,71 +271,6 @@ static int export_own(struct desk_client *client, const struct account_arguments
 static int export_run(int argc, char **argv)
 {
     return account_run(&command_account_export, argc, argv, TAKES_OUTPUT, 0, 0, export_own);
-}
-
-/* ---- suspend, reinstate, role, plan ---- */
-
-/* Takes the body, also on failure. */
-static int patch(struct desk_client *client, const struct account_arguments *arguments,
-                 json_t *body, struct error *ret_error)
-{
-    struct desk_path path;
-    json_t *account = NULL;
-
-    int rc = body != NULL ? account_path(arguments, &path, ret_error) : out_of_memory(ret_error);
-    if (rc == 0)
-        rc = desk_client_ask(client, "PATCH", path.text, body, &account, ret_error);
-    if (rc == 0)
-        rc = account_print(arguments, account);
-    json_decref(account);
-    json_decref(body);
-    return rc;
-}
-
-static int suspend(struct desk_client *client, const struct account_arguments *arguments,
-                   struct error *ret_error)
-{
-    return patch(client, arguments,
-                 json_pack("{s:s, s:s*}", "state", "suspended", "reason", arguments->reason),
-                 ret_error);
-}
-
-static int suspend_run(int argc, char **argv)
-{
-    return account_run(&command_account_suspend, argc, argv, TAKES_REASON, 1, 1, suspend);
-}
-
-static int reinstate(struct desk_client *client, const struct account_arguments *arguments,
-                     struct error *ret_error)
-{
-    return patch(client, arguments, json_pack("{s:s}", "state", "active"), ret_error);
-}
-
-static int reinstate_run(int argc, char **argv)
-{
-    return account_run(&command_account_reinstate, argc, argv, 0, 1, 1, reinstate);
-}
-
-static int role(struct desk_client *client, const struct account_arguments *arguments,
-                struct error *ret_error)
-{
-    return patch(client, arguments, json_pack("{s:s}", "role", arguments->words[1]), ret_error);
-}
-
-static int role_run(int argc, char **argv)
-{
-    return account_run(&command_account_role, argc, argv, 0, 2, 2, role);
-}
-
-static int plan(struct desk_client *client, const struct account_arguments *arguments,
-                struct error *ret_error)
-{
-    return patch(client, arguments, json_pack("{s:s}", "plan", arguments->words[1]), ret_error);
-}
-
-static int plan_run(int argc, char **argv)
-{
-    return account_run(&command_account_plan, argc, argv, 0, 2, 2, plan);
 }
 
 /* ---- delete ---- */
@@ -400,7 +302,7 @@ static int delete (struct desk_client *client, const struct account_arguments *a
                    struct error *ret_error)
 {
     if (arguments->word_count > 0)
-        return patch(client, arguments, json_pack("{s:s}", "state", "closed"), ret_error);
+        return account_patch(client, arguments, json_pack("{s:s}", "state", "closed"), ret_error);
     int rc = delete_own(client, ret_error);
     return rc < 0 ? rc : done(arguments, "Your account is deleted.");
 }
@@ -454,62 +356,6 @@ const struct command command_account_show = {
             "\n" DESK_OPTIONS_HELP "\n"
             "Example: tamis account show\n",
     .run = show_run,
-};
-
-const struct command command_account_list = {
-    .path = "account list",
-    .summary = "list accounts, for staff",
-    .help = "Usage: tamis account list [OPTION]...\n"
-            "\n"
-            "  --role ROLE        only those with this role\n"
-            "  --state STATE      active, suspended or closed\n"
-            "  --email EMAIL      the one with this address\n" DESK_OPTIONS_HELP "\n"
-            "Example: tamis account list --state suspended\n",
-    .run = list_run,
-};
-
-const struct command command_account_suspend = {
-    .path = "account suspend",
-    .summary = "take an account and its hosts off the net",
-    .help = "Usage: tamis account suspend --reason TEXT [OPTION]... ID\n"
-            "\n"
-            "Its owner can sign in, take the data along and appeal, and is told the reason.\n"
-            "\n"
-            "  --reason TEXT      why\n" DESK_OPTIONS_HELP "\n"
-            "Example: tamis account suspend --reason \"phishing kits\" acc_06h0n3se1gp7v5gawzxk\n",
-    .run = suspend_run,
-};
-
-const struct command command_account_reinstate = {
-    .path = "account reinstate",
-    .summary = "take a suspension back",
-    .help = "Usage: tamis account reinstate [OPTION]... ID\n"
-            "\n" DESK_OPTIONS_HELP "\n"
-            "Example: tamis account reinstate acc_06h0n3se1gp7v5gawzxk\n",
-    .run = reinstate_run,
-};
-
-const struct command command_account_role = {
-    .path = "account role",
-    .summary = "give an account another role",
-    .help = "Usage: tamis account role [OPTION]... ID ROLE\n"
-            "\n"
-            "A ROLE is customer, reporter, analyst, approver, auditor, partner or operator. All\n"
-            "sessions and tokens of the account end. Nobody changes his own.\n"
-            "\n" DESK_OPTIONS_HELP "\n"
-            "Example: tamis account role acc_06h0n3se1gp7v5gawzxk analyst\n",
-    .run = role_run,
-};
-
-const struct command command_account_plan = {
-    .path = "account plan",
-    .summary = "give an account another plan",
-    .help = "Usage: tamis account plan [OPTION]... ID PLAN\n"
-            "\n"
-            "A PLAN is one of the desk's configuration.\n"
-            "\n" DESK_OPTIONS_HELP "\n"
-            "Example: tamis account plan acc_06h0n3se1gp7v5gawzxk large\n",
-    .run = plan_run,
 };
 
 const struct command command_account_export = {

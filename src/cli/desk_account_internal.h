@@ -35,6 +35,18 @@ _must_check_ int account_token_make(struct desk_client *client,
                                     const char *label_default, unsigned days_default,
                                     json_t **ret_answer, struct error *ret_error);
 
+/* The path of the account that the first word names. */
+_must_check_ int account_path(const struct account_arguments *arguments, struct desk_path *ret_path,
+                              struct error *ret_error);
+
+/* Changes that account and prints it; takes the body, also on failure. */
+_must_check_ int account_patch(struct desk_client *client,
+                               const struct account_arguments *arguments, json_t *body,
+                               struct error *ret_error);
+
+/* Prints an account as the options want it. -ENOMEM. */
+_must_check_ int account_print(const struct account_arguments *arguments, const json_t *account);
+
 /* For the help of those with TAKES_TOKEN. */
 #define TOKEN_OPTIONS_HELP                                                                    \
     "  --label TEXT       what it is for\n"                                                   \

@@ -32,6 +32,43 @@ struct arrival {
     bool is_too_long;
 };
 
+static size_t take(char *octets, size_t size, size_t count, void *context)
+{
+    struct arrival *arrival = context;
+    struct desk_answer *answer = &arrival->answer;
+    const size_t more = size * count;
+
+    if (answer->size + more > ANSWER_SIZE_MAX) {
+        arrival->is_too_long = true;
+        return 0;
+    }
+    if (answer->size + more + 1 > arrival->room) {
+        const size_t room = (answer->size + more + 1) * 2;
+        char *grown = realloc(answer->text, room);
+        if (grown == NULL)
+            return 0;
+        answer->text = grown;
+        arrival->room = room;
+    }
+    memcpy(answer->text + answer->size, octets, more);
+    answer->size += more;
+    answer->text[answer->size] = '\0';
+    return more;
+}
+
+/* What is the same for all that is asked. */
+static void curl_prepare(CURL *curl)
+{
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_COOKIEFILE, ""); /* in memory alone */
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, STALLED_S);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "tamis/" TAMIS_VERSION);
+}
+
 int desk_client_open(const struct desk_options *options, struct desk_client **ret_client,
                      struct error *ret_error)
 {
@@ -42,6 +79,7 @@ int desk_client_open(const struct desk_options *options, struct desk_client **re
     int rc = desk_place_find(options, &client->place, ret_error);
     if (rc < 0)
         return rc;
+    curl_prepare(client->curl);
     *ret_client = TAKE(client);
     return 0;
 }
@@ -105,30 +143,6 @@ void desk_answer_clear(struct desk_answer *answer)
 
 /* ---- One exchange ---- */
 
-static size_t take(char *octets, size_t size, size_t count, void *context)
-{
-    struct arrival *arrival = context;
-    struct desk_answer *answer = &arrival->answer;
-    const size_t more = size * count;
-
-    if (answer->size + more > ANSWER_SIZE_MAX) {
-        arrival->is_too_long = true;
-        return 0;
-    }
-    if (answer->size + more + 1 > arrival->room) {
-        const size_t room = (answer->size + more + 1) * 2;
-        char *grown = realloc(answer->text, room);
-        if (grown == NULL)
-            return 0;
-        answer->text = grown;
-        arrival->room = room;
-    }
-    memcpy(answer->text + answer->size, octets, more);
-    answer->size += more;
-    answer->text[answer->size] = '\0';
-    return more;
-}
-
 static bool header_add(struct curl_slist **list, const char *name, const char *value)
 {
     char *line;
@@ -165,23 +179,16 @@ static void curl_set(struct desk_client *client, const char *method, const char 
                      struct arrival *arrival)
 {
     CURL *curl = client->curl;
-    curl_easy_reset(curl); /* keeps connections and cookies */
     curl_easy_setopt(curl, CURLOPT_URL, address);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(curl, CURLOPT_COOKIEFILE, ""); /* in memory alone */
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    if (octets != NULL) {
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, octets);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
-    }
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, arrival);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, STALLED_S);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "tamis/" TAMIS_VERSION);
+    if (octets != NULL) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, octets);
+    } else {
+        curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+    }
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 }
 
 static int code_of(long status)

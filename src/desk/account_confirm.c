@@ -113,7 +113,7 @@ static int ask(struct request *request, const char *what, struct reply *reply,
                struct error *ret_error)
 {
     struct asking asking = {.request = request, .what = what, .language = LANGUAGE_DEFAULT};
-    const char *email;
+    const char *email = NULL;
     struct json_in in;
 
     int rc = request_json_in(request, &in, ret_error);

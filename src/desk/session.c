@@ -111,7 +111,7 @@ static int sign_in_check(struct sign_in *sign_in, const char *email, const char 
                          struct reply *reply, struct error *ret_error)
 {
     struct request *request = sign_in->request;
-    struct account_secrets secrets;
+    struct account_secrets secrets = {0};
     bool matches = false;
 
     const unsigned wait_s = guess_take(request, GUESS_SIGN_IN, email);
@@ -123,14 +123,14 @@ static int sign_in_check(struct sign_in *sign_in, const char *email, const char 
                                  secrets.password_hash, &matches, ret_error);
     if (rc < 0 || matches)
         guess_give(request, GUESS_SIGN_IN, email);
-    if (rc == 0) {
-        sign_in->secrets = &secrets;
-        rc = matches
-                 ? second_factor(sign_in, reply, ret_error)
-                 : reply_problem(reply, 401, "sign-in", "look at both, or ask for a new password",
-                                 NULL, "address and password do not belong together");
-        account_secrets_clear(&secrets);
-    }
+    sign_in->secrets = &secrets;
+    if (rc == 0 && matches)
+        rc = second_factor(sign_in, reply, ret_error);
+    else if (rc == 0)
+        rc = reply_problem(reply, 401, "sign-in", "look at both, or ask for a new password", NULL,
+                           "address and password do not belong together");
+    account_secrets_clear(&secrets);
+    sign_in->secrets = NULL;
     return rc;
 }
 
