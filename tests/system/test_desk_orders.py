@@ -167,6 +167,16 @@ def test_an_order_over_its_own_budget_is_never_approved(farm, desk_unstarted):
     made.step("t-1", "approvals", role="approver", status=409)
 
 
+def test_a_rehearsal_says_when_there_are_no_zones(farm, desk_sqlite):
+    made = OrderDesk(farm, desk_sqlite)
+    made.draft("t-1", ["h1.a.example"])
+    made.edges[0].end()
+    reply = made.as_("analyst").post("/v1/orders/t-1/rehearsals")
+    assert reply.status == 503 and "a.example cannot be had" in reply.json["detail"]
+    made.edges[0].start_again()
+    assert made.step("t-1", "rehearsals")["state"] == "rehearsed"
+
+
 @pytest.mark.parametrize("document, problem", [
     ("id: [", "line 1"),
     ({"id": "x", "names-file": "/etc/passwd"}, "names-file"),
