@@ -255,7 +255,7 @@ int order_approve(struct desk *desk, struct store *store, const struct change *c
                   const struct order_row *row, struct error *ret_error)
 {
     int64_t now_s = change->now_ms / 1000;
-    unsigned needed, given;
+    unsigned needed = 0, given = 0;
     uint64_t changed = 0;
     bool has = false;
 
