@@ -73,6 +73,8 @@ struct desk_config_orders {
     const struct desk_config_server *rehearse_from; /* NULL: there is no server */
     char *keyring;     /* path of the public keys of signers; NULL: signatures are not judged */
     char *signing_key; /* path of the desk's own, for zones of documents without one; or NULL */
+    char **contacts;   /* addresses that get the notice of every order */
+    size_t contact_count;
 };
 
 /* What an account may have. The first plan is that of accounts which name none. */

@@ -72,8 +72,8 @@ struct raw_rehearse {
 };
 
 struct raw_desk_orders {
-    char **listen, **notify;
-    unsigned listen_count, notify_count;
+    char **listen, **notify, **contacts;
+    unsigned listen_count, notify_count, contacts_count;
     char *catalog, *suffix, *key, *keyring, *signing_key;
     unsigned *hold_seconds;
     struct raw_order_budget *collateral_budget;

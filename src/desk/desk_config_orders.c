@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "desk/account.h"
 #include "desk/desk_config_internal.h"
 #include "dns/name.h"
 
@@ -13,6 +14,7 @@
 #define VALID_MAX_H   (30 * 24)
 #define LISTEN_MAX    16
 #define NOTIFY_MAX    256
+#define CONTACTS_MAX  50
 #define ZONES_MAX     1000
 #define SUFFIX_ROOM   64 /* of the label that an order's id makes in front of the suffix */
 #define CATALOG_ROOM  (SUFFIX_ROOM + 1 + 5) /* and of "zones" */
@@ -38,6 +40,7 @@ const cyaml_schema_field_t desk_orders_fields[] = {
     OPTIONAL_TEXT("suffix", struct raw_desk_orders, suffix),
     OPTIONAL_TEXT("key", struct raw_desk_orders, key),
     OPTIONAL_LIST("notify", struct raw_desk_orders, notify, &desk_text_schema, NOTIFY_MAX),
+    OPTIONAL_LIST("contacts", struct raw_desk_orders, contacts, &desk_text_schema, CONTACTS_MAX),
     OPTIONAL_NUMBER("hold-seconds", struct raw_desk_orders, hold_seconds),
     OPTIONAL_MAP("collateral-budget", struct raw_desk_orders, collateral_budget, budget_fields),
     OPTIONAL_MAP("rehearse", struct raw_desk_orders, rehearse, rehearse_fields),
@@ -190,6 +193,28 @@ static int rehearse_check(const struct desk_config_source *source, struct desk_c
     return rc;
 }
 
+static int contacts_check(const struct desk_config_source *source, struct desk_config *config,
+                          const struct raw_desk_orders *raw, struct error *ret_error)
+{
+    struct desk_config_orders *orders = &config->orders;
+    char email[EMAIL_SIZE_MAX + 1];
+    int rc = 0;
+
+    if (raw->contacts_count == 0)
+        return 0;
+    orders->contacts = calloc(raw->contacts_count, sizeof(char *));
+    if (orders->contacts == NULL)
+        return desk_config_out_of_memory(ret_error);
+    orders->contact_count = raw->contacts_count;
+    for (unsigned i = 0; i < raw->contacts_count && rc == 0; i++) {
+        if (!email_normalize(raw->contacts[i], email))
+            return desk_config_fail(source, desk_config_place("orders.contacts.%u", i), ret_error,
+                                    "\"%s\" is no mail address", raw->contacts[i]);
+        rc = desk_config_copy(email, &orders->contacts[i], ret_error);
+    }
+    return rc;
+}
+
 static int files_check(const struct desk_config_source *source, struct desk_config *config,
                        const struct raw_desk_orders *raw, struct error *ret_error)
 {
@@ -219,6 +244,8 @@ int desk_config_check_orders(const struct desk_config_source *source, struct des
     budget_take(raw->collateral_budget, &config->orders);
     if (rc == 0)
         rc = rehearse_check(source, config, raw->rehearse, ret_error);
+    if (rc == 0)
+        rc = contacts_check(source, config, raw, ret_error);
     return rc < 0 ? rc : files_check(source, config, raw, ret_error);
 }
 
@@ -233,6 +260,9 @@ void desk_config_clear_orders(struct desk_config *config)
     for (size_t i = 0; i < orders->rehearse_zone_count; i++)
         free(orders->rehearse_zones[i]);
     free(orders->rehearse_zones);
+    for (size_t i = 0; i < orders->contact_count; i++)
+        free(orders->contacts[i]);
+    free(orders->contacts);
     free(orders->keyring);
     free(orders->signing_key);
 }

@@ -153,7 +153,8 @@ _must_check_ int order_approvals(struct store *store, const struct order_row *ro
 /* ---- Rehearsal ---- */
 
 /* Lays the stored document over the zones as the configured server has them. Takes seconds to
- * minutes; not in a transaction. `ret_figures->json` is the caller's; `->rehearsal` is freed by
+ * minutes; not in a transaction. -EHOSTUNREACH: the server does not give them; -EBUSY: another
+ * rehearsal is at work. `ret_figures->json` is the caller's; `->rehearsal` is freed by
  * order_rehearsal_free(). */
 struct order_rehearsal;
 _must_check_ int order_rehearse(struct desk *desk, struct store *store, const struct order_row *row,

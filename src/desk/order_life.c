@@ -115,37 +115,58 @@ static void notice_write(const struct order_row *row, char *ret_text, size_t siz
              clock_text(row->starts_s, starts), clock_text(row->ends_s, ends));
 }
 
-static int notices_put(struct desk *desk, struct store *store, const struct change *change,
-                       const struct order_row *row, int64_t due_s, size_t *ret_count,
-                       struct error *ret_error)
+/* A notice on its way. */
+struct notice {
+    struct desk *desk;
+    const struct change *change;
+    const struct order_row *row;
+    int64_t due_s;
+    char detail[1024], url[DESK_ORDER_NAME_SIZE + 16];
+    size_t count;
+};
+
+static int notice_put(struct store *store, struct notice *notice, const char *to,
+                      struct error *ret_error)
+{
+    notice->count++;
+    return mail_notice_put(notice->desk, store, notice->change->now_ms,
+                           &(struct mail_notice){.text = MAIL_ORDER_NOTICE,
+                                                 .to = to,
+                                                 .reference = notice->row->name,
+                                                 .detail = notice->detail,
+                                                 .url = notice->url,
+                                                 .deadline_s = notice->row->starts_s,
+                                                 .due_s = notice->due_s},
+                           ret_error);
+}
+
+/* To the provider's own contacts and those of the order. */
+static int notices_put(struct store *store, struct notice *notice, struct error *ret_error)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
-    char detail[1024], url[DESK_ORDER_NAME_SIZE + 16];
+    const struct desk_config_orders *config = &notice->desk->config->orders;
     const json_t *contact;
     size_t index;
 
     int rc = store_query(store, &rows, ret_error, "SELECT contacts FROM orders WHERE id = $1",
-                         store_text(row->id));
+                         store_text(notice->row->id));
     if (rc < 0)
         return rc;
-    notice_write(row, detail, sizeof(detail));
-    snprintf(url, sizeof(url), "/orders/%s", row->name);
+    notice_write(notice->row, notice->detail, sizeof(notice->detail));
+    snprintf(notice->url, sizeof(notice->url), "/orders/%s", notice->row->name);
+    for (size_t i = 0; i < config->contact_count && rc == 0; i++)
+        rc = notice_put(store, notice, config->contacts[i], ret_error);
     json_t *contacts = json_loads(store_row_text(rows, 0, 0), 0, NULL);
     json_array_foreach(contacts, index, contact)
     {
         if (rc == 0)
-            rc = mail_notice_put(desk, store, change->now_ms,
-                                 &(struct mail_notice){.text = MAIL_ORDER_NOTICE,
-                                                       .to = json_string_value(contact),
-                                                       .reference = row->name,
-                                                       .detail = detail,
-                                                       .url = url,
-                                                       .deadline_s = row->starts_s,
-                                                       .due_s = due_s},
-                                 ret_error);
+            rc = notice_put(store, notice, json_string_value(contact), ret_error);
     }
-    *ret_count = json_array_size(contacts);
     json_decref(contacts);
+    if (rc == 0 && notice->count == 0)
+        rc = error_set(ret_error, -EEXIST,
+                       "nobody would get the notice: give the order contacts, or configure "
+                       "orders.contacts");
     return rc;
 }
 
@@ -154,7 +175,6 @@ int order_notify(struct desk *desk, struct store *store, const struct change *ch
 {
     int64_t now_s = change->now_ms / 1000;
     char due_text[CLOCK_TEXT_SIZE];
-    size_t count;
 
     assert(store_in_transaction(store));
     if (!order_row_is(row, "rehearsed"))
@@ -166,7 +186,8 @@ int order_notify(struct desk *desk, struct store *store, const struct change *ch
                             "only a sealed order delays notice, until it opens at the latest: "
                             "give notice now");
     due_s = due_s > now_s ? due_s : now_s;
-    int rc = notices_put(desk, store, change, row, due_s, &count, ret_error);
+    struct notice notice = {.desk = desk, .change = change, .row = row, .due_s = due_s};
+    int rc = notices_put(store, &notice, ret_error);
     if (rc == 0)
         rc = store_change(store, NULL, ret_error,
                           "UPDATE orders SET state = 'notified', notified_at = $1, "
@@ -175,7 +196,7 @@ int order_notify(struct desk *desk, struct store *store, const struct change *ch
                           store_text(row->id));
     if (rc == 0)
         rc = event_note(store, change, row->id, "order.notified",
-                        json_pack("{s:I, s:s}", "contacts", (json_int_t)count, "due",
+                        json_pack("{s:I, s:s}", "contacts", (json_int_t)notice.count, "due",
                                   clock_text(due_s, due_text)),
                         ret_error);
     return rc;
@@ -255,7 +276,7 @@ int order_approve(struct desk *desk, struct store *store, const struct change *c
                   const struct order_row *row, struct error *ret_error)
 {
     int64_t now_s = change->now_ms / 1000;
-    unsigned needed, given;
+    unsigned needed = 0, given = 0;
     uint64_t changed = 0;
     bool has = false;
 

@@ -83,14 +83,15 @@ static int zones_prepare(struct order_rehearsal *held, const struct desk_config_
     return rc;
 }
 
-/* -EAGAIN: the server cannot be asked now. */
+/* -EHOSTUNREACH: the server does not give them. */
 static int zones_load(struct order_rehearsal *held, struct error *ret_error)
 {
     zone_loader_run(held->loads, held->count, 1);
     for (size_t i = 0; i < held->count; i++) {
         if (held->loads[i].data == NULL)
-            return error_set(ret_error, -EAGAIN, "the zone %s cannot be had to rehearse it: %s",
-                             held->zones[i].text, held->loads[i].error.text);
+            return error_set(ret_error, -EHOSTUNREACH,
+                             "the zone %s cannot be had to rehearse it: %s", held->zones[i].text,
+                             held->loads[i].error.text);
         held->zones[i].data = held->loads[i].data;
         atomic_store(&held->zones[i].status, ZONE_SERVING);
     }
@@ -266,7 +267,11 @@ int order_rehearse(struct desk *desk, struct store *store, const struct order_ro
     struct order_rehearsal *held = calloc(1, sizeof(*held));
     if (held == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory for the rehearsal");
-    pthread_mutex_lock(&desk->orders->rehearsing);
+    /* Who waited here would keep a worker from everybody else. */
+    if (pthread_mutex_trylock(&desk->orders->rehearsing) != 0) {
+        order_rehearsal_free(held);
+        return error_set(ret_error, -EBUSY, "another order is being rehearsed: try again then");
+    }
     int rc = rehearse(desk, store, row, held, ret_figures, ret_error);
     pthread_mutex_unlock(&desk->orders->rehearsing);
     if (rc < 0) {

@@ -77,6 +77,9 @@ int order_rehearsals_post(struct request *request, struct reply *reply, struct e
     if (rc == 0)
         rc = step_run(&step, reply, ret_error);
     json_decref(figures.json);
+    if (rc == -EHOSTUNREACH || rc == -EBUSY)
+        return reply_problem(reply, 503, "rehearsal", "try again later", NULL, "%s",
+                             ret_error->text);
     return rc;
 }
 

@@ -378,7 +378,7 @@ static int names_get(struct request *request, struct reply *reply, struct error 
 static int servers_get(struct request *request, struct reply *reply, struct error *ret_error)
 {
     struct order_row row;
-    json_t *items;
+    json_t *items = NULL;
 
     int rc = order_row_get(request_store(request), request_param(request, "id"), &row, ret_error);
     if (rc == 0)

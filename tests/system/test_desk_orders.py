@@ -119,6 +119,16 @@ def test_another_document_begins_anew(farm, desk_unstarted):
     assert reply.status in (400, 409)
 
 
+def test_an_order_that_nobody_would_be_told_of_goes_no_further(farm, desk_sqlite):
+    made = OrderDesk(farm, desk_sqlite, contacts=[])
+    made.draft("t-1", ["h1.a.example"])
+    made.step("t-1", "rehearsals")
+    made.step("t-1", "notifications", {}, status=409)
+    assert made.as_("analyst").patch("/v1/orders/t-1", {"contacts": ["a@provider.example"]}).status == 200
+    made.step("t-1", "notifications", {})
+    assert made.desk.sql("SELECT COUNT(*) FROM outbox WHERE kind = 'mail'").strip() == "1"
+
+
 def test_whoever_drafts_does_not_approve_alone(farm, desk_unstarted):
     made = OrderDesk(farm, desk_unstarted)
     author = made.as_("approver")
@@ -165,6 +175,16 @@ def test_an_order_over_its_own_budget_is_never_approved(farm, desk_unstarted):
         "value": 2, "bound": 1, "exceeded": True}
     made.step("t-1", "notifications", {})
     made.step("t-1", "approvals", role="approver", status=409)
+
+
+def test_a_rehearsal_says_when_there_are_no_zones(farm, desk_sqlite):
+    made = OrderDesk(farm, desk_sqlite)
+    made.draft("t-1", ["h1.a.example"])
+    made.edges[0].end()
+    reply = made.as_("analyst").post("/v1/orders/t-1/rehearsals")
+    assert reply.status == 503 and "a.example cannot be had" in reply.json["detail"]
+    made.edges[0].start_again()
+    assert made.step("t-1", "rehearsals")["state"] == "rehearsed"
 
 
 @pytest.mark.parametrize("document, problem", [
@@ -287,8 +307,10 @@ def test_a_sealed_order_shows_its_hash_until_it_opens(farm, desk_unstarted):
     made.step("t-1", "notifications", {"delay_until": orders.timestamp(until + 60)}, status=409)
     notified = made.step("t-1", "notifications", {"delay_until": orders.timestamp(until - 60)})
     assert notified["notice_due_at"] == orders.timestamp(until - 60)
-    due = made.desk.sql("SELECT due_at FROM outbox WHERE kind = 'mail'").strip()
-    assert due and orders.timestamp(int(due)) == notified["notice_due_at"]
+    due = made.desk.sql("SELECT DISTINCT due_at FROM outbox WHERE kind = 'mail'").strip()
+    assert [event["detail"]["contacts"] for event in notified["events"] if event["detail"]
+            and "contacts" in event["detail"]] == [2]
+    assert orders.timestamp(int(due)) == notified["notice_due_at"]
     made.step("t-1", "approvals", role="approver")
     made.step("t-1", "activations")
     stranger = made.desk.client()
@@ -547,6 +569,7 @@ def test_a_kill_in_the_middle_of_a_step_leaves_it_done_or_not_done(farm, desk_un
     ({"notify": ["192.0.2.1@53 key nothing"]}, "there is no key nothing"),
     ({"rehearse": {"server": "ns9"}}, "there is no server ns9"),
     ({"keyring": "missing.yaml"}, "missing.yaml"),
+    ({"contacts": ["nobody"]}, "no mail address"),
     ({"lsiten": []}, "listen"),
 ])
 def test_a_wrong_section_of_the_configuration_is_named_by_line(desk_sqlite, changes, problem):

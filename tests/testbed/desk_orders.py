@@ -35,7 +35,7 @@ class OrderDesk:
             "orders": {
                 "listen": ["%s@%d" % self.place], "catalog": CATALOG, "suffix": SUFFIX, "key": KEY,
                 "notify": ["%s@%d key %s" % (*server.place, KEY) for server in followers],
-                "rehearse": {"zones": ["a.example"]}, **orders,
+                "rehearse": {"zones": ["a.example"]}, "contacts": ["noc@provider.example"], **orders,
             },
         })
         for edge in self.edges:
