@@ -132,7 +132,7 @@ static const struct route routes[] = {
     {"GET", "/v1/hosts", READERS, SCOPE_HOSTS_READ, host_list},
     {"POST", "/v1/hosts", OWNERS, SCOPE_HOSTS_WRITE, host_create, .body_max = BODY_MAX},
     {"POST", "/v1/hosts/imports", OWNERS, SCOPE_HOSTS_WRITE, host_import, .body_max = IMPORT_MAX,
-     .body_type = "text/csv"},
+     .body_type = "*"},
     {"GET", "/v1/hosts/{name}", READERS, SCOPE_HOSTS_READ, host_get},
     {"PATCH", "/v1/hosts/{name}", OWNERS, SCOPE_HOSTS_WRITE, host_patch, .body_max = BODY_MAX},
     {"DELETE", "/v1/hosts/{name}", OWNERS, SCOPE_HOSTS_WRITE, host_delete},
