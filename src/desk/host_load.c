@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "desk/hosts_internal.h"
 
 const struct desk_config_plan *host_plan_find(const struct desk_config_hosts *config,
@@ -144,7 +143,7 @@ static void loading_run(struct host_work *work, struct store *store)
     int rc = host_facts_read(store, &hosts->desk->config->hosts, loading->name,
                              clock_now_s(hosts->desk->clock), facts, &error);
     if (rc < 0) {
-        log_event(LOG_WARNING, "%s cannot be looked up: %s", loading->name, error.text);
+        hosts_complain(hosts, loading->name, error.text);
         loading_fail(loading, rc);
         return;
     }

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "desk/host_tables.h"
 #include "desk/hosts_internal.h"
 #include "desk/outbox.h"
@@ -234,7 +233,7 @@ static void on_done(void *context, const struct dns_outcome *outcome)
     if (back.must_forget)
         host_cache_forget(cache, host->name);
     if (outcome->result == DNS_REFUSED)
-        log_event(LOG_WARNING, "the update of %s was refused: %s", host->name, outcome->why);
+        hosts_complain(host->update->hosts, host->name, outcome->why);
     host_end(host, outcome->result == DNS_DONE ? UPDATE_GOOD : UPDATE_DNSERR);
 }
 
@@ -382,7 +381,7 @@ static void tables_run(struct host_work *work, struct store *store)
     int rc = tables_change(host, store, &error);
     hosts_forget(hosts->desk, host->name);
     if (rc < 0) {
-        log_event(LOG_WARNING, "%s: %s", host->name, error.text);
+        hosts_complain(hosts, host->name, error.text);
         host_end(host, rc == -ENOENT ? UPDATE_NOHOST : UPDATE_FAILED);
         return;
     }
@@ -421,7 +420,7 @@ static void credential_run(struct host_work *work, struct store *store)
         return;
     }
     if (rc != -EACCES)
-        log_event(LOG_WARNING, "a sign-in cannot be checked: %s", error.text);
+        hosts_complain(update->hosts, "a host", error.text);
     update->whole = rc == -EACCES ? UPDATE_BADAUTH : UPDATE_FAILED;
     update_finish(update);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "desk/host_jobs.h"
 #include "desk/host_sync.h"
 #include "desk/host_update.h"
@@ -39,6 +40,13 @@ void hosts_forget_account(struct desk *desk, const char *account)
         return;
     host_credentials_forget(desk->hosts->credentials, account);
     host_cache_forget_account(desk->hosts->cache, account);
+}
+
+void hosts_complain(struct hosts *hosts, const char *name, const char *why)
+{
+    int_fast64_t now_s = clock_now_s(hosts->desk->clock);
+    if (atomic_exchange(&hosts->complained_s, now_s) != now_s)
+        log_event(LOG_WARNING, "update of %s: %s", name, why);
 }
 
 /* ---- Starting and ending ---- */

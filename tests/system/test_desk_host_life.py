@@ -57,7 +57,7 @@ def test_an_unused_free_host_expires_after_two_notices_and_its_name_becomes_free
     assert nic(hosts, "hostname=%s&myip=192.0.2.2" % NAME, NAME, key) == (200, "nohost\n")
     assert ann.get("/v1/hosts/" + NAME).json["state"] == "expired"
     # Its owner may have it back, and then it is as before.
-    assert ann.patch("/v1/hosts/" + NAME, {"state": "active"}).json["state"] == "active"
+    assert ann.patch("/v1/hosts/" + NAME, {"wildcard": True}).json["state"] == "active"
     assert nic(hosts, "hostname=%s&myip=192.0.2.3" % NAME, NAME, key)[1] == "good 192.0.2.3\n"
     assert hosts.records("x." + NAME) == ["192.0.2.3"]
     days_pass(60)  # a long pause of the desk: notice first, and a day's time
@@ -110,7 +110,8 @@ def test_a_suspended_account_goes_off_the_net_and_comes_back(hosts):
     assert nic(hosts, "hostname=%s&myip=192.0.2.1" % NAME, NAME, key) == (401, "badauth\n")
 
 
-def test_a_password_that_was_changed_opens_nothing_from_then_on(hosts):
+def test_a_password_that_was_changed_opens_nothing_from_then_on(hosts_plain):
+    hosts = hosts_plain
     ann, _ = made(hosts)
     query, user = "hostname=%s&myip=192.0.2.%%d" % NAME, "ann@customers.example"
     assert nic(hosts, query % 1, user, PASSWORD)[1].startswith("good")
@@ -124,7 +125,10 @@ def test_guessing_passwords_is_slowed_down_and_right_ones_still_open(hosts_sqlit
     made(hosts)
     query, user = "hostname=%s&myip=192.0.2.1" % NAME, "ann@customers.example"
     assert nic(hosts, query, user, PASSWORD)[1].startswith("good")
-    answers = [nic(hosts, query, user, "guess %d" % i, {"X-Forwarded-For": "198.51.100.9"}) for i in range(22)]
+    guesses = ["a wrong password"] + ["tms_wrong%d" % i for i in range(9)] + ["tmh_wrong%d" % i for i in range(12)]
+    # A wrong key is looked for with a host that nobody has asked about yet.
+    answers = [nic(hosts, "hostname=x%d.dyn.example" % i, user, guess, {"X-Forwarded-For": "198.51.100.9"})
+               for i, guess in enumerate(guesses)]
     assert answers[:20] == [(401, "badauth\n")] * 20 and answers[-1] == (200, "911\n")
     # Who is known already is not looked up, and others are not touched.
     assert nic(hosts, query, user, PASSWORD, {"X-Forwarded-For": "198.51.100.9"})[1].startswith("nochg")
