@@ -73,7 +73,7 @@ static int host_read(struct store *store, const struct desk_config_hosts *config
     facts->updates_per_hour = host_plan_find(config, store_row_text(rows, 0, 5))->updates_per_hour;
     facts->is_clean = store_row_integer(rows, 0, 7) != 0;
     if (strcmp(store_row_text(rows, 0, 6), "active") != 0)
-        strcpy(facts->blocked, "account-suspended");
+        snprintf(facts->blocked, sizeof(facts->blocked), "account-suspended");
     return keys_read(store, store_row_text(rows, 0, 0), facts, ret_error);
 }
 
