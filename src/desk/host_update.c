@@ -243,19 +243,20 @@ static int submit(struct update_host *host, const struct host_entry *entry, stru
     const struct update_wish *wish = &host->update->wish;
     const struct dns_value a = {host->set.a, sizeof(host->set.a)};
     const struct dns_value aaaa = {host->set.aaaa, sizeof(host->set.aaaa)};
+    const uint32_t ttl_s = entry->zone->ttl_s;
     struct dns_set sets[2];
     size_t count = 0;
 
-    if (wish->a != FAMILY_KEEP)
-        sets[count++] = (struct dns_set){.type = KNOT_RRTYPE_A,
-                                         .ttl_s = entry->zone->ttl_s,
-                                         .values = &a,
-                                         .count = host->set.has_a};
-    if (wish->aaaa != FAMILY_KEEP)
-        sets[count++] = (struct dns_set){.type = KNOT_RRTYPE_AAAA,
-                                         .ttl_s = entry->zone->ttl_s,
-                                         .values = &aaaa,
-                                         .count = host->set.has_aaaa};
+    if (wish->a != FAMILY_KEEP) {
+        sets[count] = (struct dns_set){
+            .type = KNOT_RRTYPE_A, .ttl_s = ttl_s, .values = &a, .count = host->set.has_a};
+        count++;
+    }
+    if (wish->aaaa != FAMILY_KEEP) {
+        sets[count] = (struct dns_set){
+            .type = KNOT_RRTYPE_AAAA, .ttl_s = ttl_s, .values = &aaaa, .count = host->set.has_aaaa};
+        count++;
+    }
     const struct dns_change change = {
         .zone = entry->zone->name, .host = host->name, .sets = sets, .set_count = count};
     return dns_updater_submit(host->update->hosts->desk->dns_updater, &change, on_done, host,
