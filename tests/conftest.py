@@ -6,7 +6,7 @@ import re
 import pytest
 
 from testbed.desk import desk, desk_sqlite, desk_unstarted, postgresql  # noqa: F401
-from testbed.desk_hosts import hosts, hosts_postgresql, hosts_sqlite  # noqa: F401
+from testbed.desk_hosts import hosts, hosts_plain, hosts_postgresql, hosts_sqlite  # noqa: F401
 from testbed.servers import Bind, Knot, Nsd, PowerDns, Tamisd, Unbound
 
 

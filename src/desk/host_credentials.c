@@ -111,7 +111,7 @@ bool credential_make(const struct host_credentials *credentials, const char *use
     made->user[0] = '\0';
     if (strlen(secret) > PASSWORD_SIZE_MAX || secret[0] == '\0')
         return false;
-    strcpy(made->secret, secret);
+    memcpy(made->secret, secret, strlen(secret) + 1);
     if (has_prefix(secret, HOST_KEY_PREFIX)) {
         made->kind = CREDENTIAL_KEY;
         host_key_hash(secret, made->hash);

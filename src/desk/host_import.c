@@ -246,8 +246,19 @@ static bool is_yes(const struct request *request, const char *name)
     return value != NULL && (strcmp(value, "yes") == 0 || strcmp(value, "true") == 0);
 }
 
+/* Looked at here, so that whoever may not import learns that first. */
+static bool is_csv(const struct request *request)
+{
+    const char *type = request_header(request, "Content-Type");
+    return type != NULL && strncasecmp(type, "text/csv", 8) == 0 &&
+           strchr("; ", type[8]) != NULL; /* or its end */
+}
+
 int host_import(struct request *request, struct reply *reply, struct error *ret_error)
 {
+    if (!is_csv(request))
+        return reply_problem(reply, 415, "unsupported-type", NULL, NULL,
+                             "the body must be text/csv");
     struct import import = {
         .request = request,
         .lines = calloc(LINES_MAX, sizeof(struct line)),

@@ -74,12 +74,23 @@ int host_seen_job(struct desk *desk, struct store *store, int64_t now_s, struct 
 
 /* ---- Blocks ---- */
 
+struct block_end {
+    const char *name;
+    int64_t now_s;
+};
+
+/* It may have been prolonged or lifted since it was listed. */
 static int block_end_do(struct store *store, void *context, struct error *ret_error)
 {
-    const char *name = context;
-    const struct change change = {.now_ms = clock_now_ms(&clock_real)};
-    int rc = block_lift(store, &change, name, ret_error);
-    return rc == -ENOENT ? 0 : rc;
+    _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
+    const struct block_end *end = context;
+    const struct change change = {.now_ms = end->now_s * 1000};
+    int rc = store_query(store, &rows, ret_error,
+                         "SELECT name FROM blocks WHERE name = $1 AND until <= $2",
+                         store_text(end->name), store_integer(end->now_s));
+    if (rc < 0 || store_rows_count(rows) == 0)
+        return rc;
+    return block_lift(store, &change, end->name, ret_error);
 }
 
 /* A block ends by its time alone; this brings back what the tables say of the host. */
@@ -90,9 +101,9 @@ int block_expire_job(struct desk *desk, struct store *store, int64_t now_s, stru
                          "SELECT name FROM blocks WHERE until <= $1 ORDER BY name LIMIT $2",
                          store_integer(now_s), store_integer(BATCH));
     for (size_t i = 0; rc == 0 && i < store_rows_count(rows); i++) {
-        const char *name = store_row_text(rows, i, 0);
-        rc = store_transact(store, block_end_do, (void *)name, ret_error);
-        block_settle(desk, name);
+        struct block_end end = {.name = store_row_text(rows, i, 0), .now_s = now_s};
+        rc = store_transact(store, block_end_do, &end, ret_error);
+        block_settle(desk, end.name);
     }
     return rc;
 }

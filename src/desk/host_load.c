@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "desk/hosts_internal.h"
 
 const struct desk_config_plan *host_plan_find(const struct desk_config_hosts *config,
@@ -74,7 +73,7 @@ static int host_read(struct store *store, const struct desk_config_hosts *config
     facts->updates_per_hour = host_plan_find(config, store_row_text(rows, 0, 5))->updates_per_hour;
     facts->is_clean = store_row_integer(rows, 0, 7) != 0;
     if (strcmp(store_row_text(rows, 0, 6), "active") != 0)
-        strcpy(facts->blocked, "account-suspended");
+        snprintf(facts->blocked, sizeof(facts->blocked), "account-suspended");
     return keys_read(store, store_row_text(rows, 0, 0), facts, ret_error);
 }
 
@@ -144,7 +143,7 @@ static void loading_run(struct host_work *work, struct store *store)
     int rc = host_facts_read(store, &hosts->desk->config->hosts, loading->name,
                              clock_now_s(hosts->desk->clock), facts, &error);
     if (rc < 0) {
-        log_event(LOG_WARNING, "%s cannot be looked up: %s", loading->name, error.text);
+        hosts_complain(hosts, loading->name, error.text);
         loading_fail(loading, rc);
         return;
     }

@@ -105,7 +105,7 @@ int host_name_normalize(const char *text, char ret_name[static HOST_NAME_SIZE],
         return not_a_name(text, ret_error);
     if (strstr(name, "xn--") != NULL && !is_idna(name))
         return not_a_name(text, ret_error);
-    strcpy(ret_name, name);
+    memcpy(ret_name, name, strlen(name) + 1);
     return 0;
 }
 
@@ -341,11 +341,11 @@ static bool is_look_alike(const struct desk_config_hosts *config, const char *sk
 {
     for (size_t i = 0; i < config->look_alike_count; i++) {
         char rest[HOST_SKELETON_SIZE], *at = rest, *part;
-        strcpy(rest, skeleton);
+        memcpy(rest, skeleton, strlen(skeleton) + 1);
         while ((part = strsep(&at, "-")) != NULL)
             if (skeletons_match(part, config->look_alikes[i]))
                 return true;
-        strcpy(rest, skeleton);
+        memcpy(rest, skeleton, strlen(skeleton) + 1);
         hyphens_drop(rest);
         if (skeletons_match(rest, config->look_alikes[i]))
             return true;

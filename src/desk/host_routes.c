@@ -228,7 +228,8 @@ static int patch_do(struct store *store, void *context, struct error *ret_error)
         row.wildcard = patch->wildcard;
     if (patch->has_suffix)
         memcpy(row.suffix, patch->suffix, sizeof(row.suffix));
-    if (patch->has_state)
+    /* Whoever changes an expired host wants it. */
+    if (patch->has_state || strcmp(row.state, "expired") == 0)
         snprintf(row.state, sizeof(row.state), "%s", patch->is_offline ? "offline" : "active");
     row.is_clean = row.is_clean && strcmp(row.state, "active") == 0;
     return host_save(store, &change, &row, ret_error);

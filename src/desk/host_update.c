@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "desk/host_tables.h"
 #include "desk/hosts_internal.h"
 #include "desk/outbox.h"
@@ -234,7 +233,7 @@ static void on_done(void *context, const struct dns_outcome *outcome)
     if (back.must_forget)
         host_cache_forget(cache, host->name);
     if (outcome->result == DNS_REFUSED)
-        log_event(LOG_WARNING, "the update of %s was refused: %s", host->name, outcome->why);
+        hosts_complain(host->update->hosts, host->name, outcome->why);
     host_end(host, outcome->result == DNS_DONE ? UPDATE_GOOD : UPDATE_DNSERR);
 }
 
@@ -244,19 +243,20 @@ static int submit(struct update_host *host, const struct host_entry *entry, stru
     const struct update_wish *wish = &host->update->wish;
     const struct dns_value a = {host->set.a, sizeof(host->set.a)};
     const struct dns_value aaaa = {host->set.aaaa, sizeof(host->set.aaaa)};
+    const uint32_t ttl_s = entry->zone->ttl_s;
     struct dns_set sets[2];
     size_t count = 0;
 
-    if (wish->a != FAMILY_KEEP)
-        sets[count++] = (struct dns_set){.type = KNOT_RRTYPE_A,
-                                         .ttl_s = entry->zone->ttl_s,
-                                         .values = &a,
-                                         .count = host->set.has_a};
-    if (wish->aaaa != FAMILY_KEEP)
-        sets[count++] = (struct dns_set){.type = KNOT_RRTYPE_AAAA,
-                                         .ttl_s = entry->zone->ttl_s,
-                                         .values = &aaaa,
-                                         .count = host->set.has_aaaa};
+    if (wish->a != FAMILY_KEEP) {
+        sets[count] = (struct dns_set){
+            .type = KNOT_RRTYPE_A, .ttl_s = ttl_s, .values = &a, .count = host->set.has_a};
+        count++;
+    }
+    if (wish->aaaa != FAMILY_KEEP) {
+        sets[count] = (struct dns_set){
+            .type = KNOT_RRTYPE_AAAA, .ttl_s = ttl_s, .values = &aaaa, .count = host->set.has_aaaa};
+        count++;
+    }
     const struct dns_change change = {
         .zone = entry->zone->name, .host = host->name, .sets = sets, .set_count = count};
     return dns_updater_submit(host->update->hosts->desk->dns_updater, &change, on_done, host,
@@ -382,7 +382,7 @@ static void tables_run(struct host_work *work, struct store *store)
     int rc = tables_change(host, store, &error);
     hosts_forget(hosts->desk, host->name);
     if (rc < 0) {
-        log_event(LOG_WARNING, "%s: %s", host->name, error.text);
+        hosts_complain(hosts, host->name, error.text);
         host_end(host, rc == -ENOENT ? UPDATE_NOHOST : UPDATE_FAILED);
         return;
     }
@@ -421,7 +421,7 @@ static void credential_run(struct host_work *work, struct store *store)
         return;
     }
     if (rc != -EACCES)
-        log_event(LOG_WARNING, "a sign-in cannot be checked: %s", error.text);
+        hosts_complain(update->hosts, "a host", error.text);
     update->whole = rc == -EACCES ? UPDATE_BADAUTH : UPDATE_FAILED;
     update_finish(update);
 }

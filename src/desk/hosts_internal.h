@@ -24,7 +24,12 @@ struct hosts {
     struct host_workers *passwords; /* spend tens of milliseconds on one */
     pthread_mutex_t sync_locks[SYNC_LOCKS];
     atomic_uint_fast64_t updates[16]; /* by enum update_code */
+    atomic_int_fast64_t complained_s; /* when the last line of hosts_complain() was logged */
 };
+
+/* Logs what goes wrong with an update, but one line a second: when the database or the name server
+ * is away, all of them do. */
+void hosts_complain(struct hosts *hosts, const char *name, const char *why);
 
 /* ---- host_load.c ---- */
 

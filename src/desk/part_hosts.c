@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "desk/host_jobs.h"
 #include "desk/host_sync.h"
 #include "desk/host_update.h"
@@ -39,6 +40,13 @@ void hosts_forget_account(struct desk *desk, const char *account)
         return;
     host_credentials_forget(desk->hosts->credentials, account);
     host_cache_forget_account(desk->hosts->cache, account);
+}
+
+void hosts_complain(struct hosts *hosts, const char *name, const char *why)
+{
+    int_fast64_t now_s = clock_now_s(hosts->desk->clock);
+    if (atomic_exchange(&hosts->complained_s, now_s) != now_s)
+        log_event(LOG_WARNING, "update of %s: %s", name, why);
 }
 
 /* ---- Starting and ending ---- */
@@ -132,7 +140,7 @@ static const struct route routes[] = {
     {"GET", "/v1/hosts", READERS, SCOPE_HOSTS_READ, host_list},
     {"POST", "/v1/hosts", OWNERS, SCOPE_HOSTS_WRITE, host_create, .body_max = BODY_MAX},
     {"POST", "/v1/hosts/imports", OWNERS, SCOPE_HOSTS_WRITE, host_import, .body_max = IMPORT_MAX,
-     .body_type = "text/csv"},
+     .body_type = "*"},
     {"GET", "/v1/hosts/{name}", READERS, SCOPE_HOSTS_READ, host_get},
     {"PATCH", "/v1/hosts/{name}", OWNERS, SCOPE_HOSTS_WRITE, host_patch, .body_max = BODY_MAX},
     {"DELETE", "/v1/hosts/{name}", OWNERS, SCOPE_HOSTS_WRITE, host_delete},

@@ -43,7 +43,8 @@ password='%s'
     return done.stdout + done.stderr
 
 
-def test_ddclient_updates_hosts_by_password_and_by_key(hosts):
+def test_ddclient_updates_hosts_by_password_and_by_key(hosts_plain):
+    hosts = hosts_plain
     _, key = prepared(hosts)
     said = ddclient(hosts, "192.0.2.11", "ann@customers.example", PASSWORD, NAMES)
     assert said.count("SUCCESS:") == 2 and "good: IP address set to 192.0.2.11" in said, said
@@ -85,7 +86,8 @@ custom tamis {
     return done.returncode, done.stdout + done.stderr
 
 
-def test_inadyn_updates_a_host_in_both_families(hosts):
+def test_inadyn_updates_a_host_in_both_families(hosts_plain):
+    hosts = hosts_plain
     _, key = prepared(hosts)
     code, said = inadyn(hosts, "192.0.2.21", NAMES[0], key, NAMES[0])
     assert code == 0 and hosts.records(NAMES[0]) == ["192.0.2.21"], said

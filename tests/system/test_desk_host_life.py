@@ -1,11 +1,14 @@
 """What happens to hosts with time and with their account, and `tamis host`."""
 
+import http.client
 import json
 import os
 import subprocess
+import threading
 import time
 
 from testbed.desk import PASSWORD
+from testbed.desk_hosts import basic
 from testbed.process import LOOPBACK
 from testbed.servers import tamis_program
 from test_desk_hosts import made, nic
@@ -54,7 +57,7 @@ def test_an_unused_free_host_expires_after_two_notices_and_its_name_becomes_free
     assert nic(hosts, "hostname=%s&myip=192.0.2.2" % NAME, NAME, key) == (200, "nohost\n")
     assert ann.get("/v1/hosts/" + NAME).json["state"] == "expired"
     # Its owner may have it back, and then it is as before.
-    assert ann.patch("/v1/hosts/" + NAME, {"state": "active"}).json["state"] == "active"
+    assert ann.patch("/v1/hosts/" + NAME, {"wildcard": True}).json["state"] == "active"
     assert nic(hosts, "hostname=%s&myip=192.0.2.3" % NAME, NAME, key)[1] == "good 192.0.2.3\n"
     assert hosts.records("x." + NAME) == ["192.0.2.3"]
     days_pass(60)  # a long pause of the desk: notice first, and a day's time
@@ -107,7 +110,8 @@ def test_a_suspended_account_goes_off_the_net_and_comes_back(hosts):
     assert nic(hosts, "hostname=%s&myip=192.0.2.1" % NAME, NAME, key) == (401, "badauth\n")
 
 
-def test_a_password_that_was_changed_opens_nothing_from_then_on(hosts):
+def test_a_password_that_was_changed_opens_nothing_from_then_on(hosts_plain):
+    hosts = hosts_plain
     ann, _ = made(hosts)
     query, user = "hostname=%s&myip=192.0.2.%%d" % NAME, "ann@customers.example"
     assert nic(hosts, query % 1, user, PASSWORD)[1].startswith("good")
@@ -121,7 +125,10 @@ def test_guessing_passwords_is_slowed_down_and_right_ones_still_open(hosts_sqlit
     made(hosts)
     query, user = "hostname=%s&myip=192.0.2.1" % NAME, "ann@customers.example"
     assert nic(hosts, query, user, PASSWORD)[1].startswith("good")
-    answers = [nic(hosts, query, user, "guess %d" % i, {"X-Forwarded-For": "198.51.100.9"}) for i in range(22)]
+    guesses = ["a wrong password"] + ["tms_wrong%d" % i for i in range(9)] + ["tmh_wrong%d" % i for i in range(12)]
+    # A wrong key is looked for with a host that nobody has asked about yet.
+    answers = [nic(hosts, "hostname=x%d.dyn.example" % i, user, guess, {"X-Forwarded-For": "198.51.100.9"})
+               for i, guess in enumerate(guesses)]
     assert answers[:20] == [(401, "badauth\n")] * 20 and answers[-1] == (200, "911\n")
     # Who is known already is not looked up, and others are not touched.
     assert nic(hosts, query, user, PASSWORD, {"X-Forwarded-For": "198.51.100.9"})[1].startswith("nochg")
@@ -183,3 +190,73 @@ def test_tamis_host_does_all_that_its_owner_does(hosts_sqlite):
     tamis(hosts, token, "delete", NAME)
     assert "there is no host" in tamis(hosts, token, "show", NAME, code=1)
     assert "--help" in tamis(hosts, token, "key", "add", code=2)
+
+
+# ---- Many at once ----
+
+class Storm:
+    """Clients that update one host all the time, each over a connection of its own."""
+
+    def __init__(self, hosts, name, key, clients=6):
+        self.stopping = threading.Event()
+        self.answers = [[] for _ in range(clients)]
+        self.threads = [threading.Thread(target=self.run, args=(hosts, name, key, i)) for i in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, hosts, name, key, index):
+        connection = http.client.HTTPConnection(LOOPBACK, hosts.desk.port, timeout=60)
+        count = 0
+        while not self.stopping.is_set():
+            count += 1
+            connection.request("GET", "/nic/update?hostname=%s&myip=192.0.2.%d" % (name, (index * 40 + count) % 250 + 1),
+                               headers={"User-Agent": "storm", **basic(name, key)})
+            self.answers[index].append(connection.getresponse().read().decode())
+        connection.close()
+
+    def count(self):
+        return sum(len(answers) for answers in self.answers)
+
+    def wait_for_more(self, more):
+        until, enough = time.monotonic() + 30, self.count() + more
+        while self.count() < enough and time.monotonic() < until:
+            time.sleep(0.01)
+        assert self.count() >= enough
+
+    def stop(self):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+        return [answer for answers in self.answers for answer in answers]
+
+
+def test_what_memory_knows_is_what_the_zone_has_however_many_update_at_once(hosts_sqlite):
+    hosts = hosts_sqlite.start({"plans": [{"name": "free", "updates-per-hour": 36000}]})
+    _, key = made(hosts)
+    storm = Storm(hosts, NAME, key)
+    storm.wait_for_more(500)
+    answers = storm.stop()
+    assert {answer.split()[0] for answer in answers} <= {"good", "nochg"}
+    [address] = hosts.records(NAME)
+    assert nic(hosts, "hostname=%s&myip=%s" % (NAME, address), NAME, key)[1] == "nochg %s\n" % address
+    assert nic(hosts, "hostname=%s&myip=198.51.100.1" % NAME, NAME, key)[1] == "good 198.51.100.1\n"
+    assert hosts.records(NAME) == ["198.51.100.1"]
+
+
+def test_no_update_slips_in_behind_a_suspension(hosts_sqlite):
+    hosts = hosts_sqlite.start({"plans": [{"name": "free", "updates-per-hour": 36000}]})
+    ann, key = made(hosts)
+    operator = hosts.desk.signed_in("operator")
+    path = "/v1/accounts/" + ann.account
+    for _ in range(5):
+        storm = Storm(hosts, NAME, key)
+        storm.wait_for_more(50)
+        assert operator.patch(path, {"state": "suspended", "reason": "spam"}).status == 200
+        storm.wait_for_more(50)
+        assert "abuse\n" in storm.stop()
+        # All updates are answered and the removal is done: whatever came in between is gone.
+        wait_for_sql(hosts, "SELECT COUNT(*) FROM outbox WHERE kind = 'host'", "0")
+        assert hosts.records(NAME) == []
+        assert nic(hosts, "hostname=%s&myip=198.51.100.1" % NAME, NAME, key) == (200, "abuse\n")
+        assert operator.patch(path, {"state": "active"}).status == 200
+        hosts.wait_for_update("hostname=%s&myip=198.51.100.1" % NAME, NAME, key, "good 198.51.100.1\n")

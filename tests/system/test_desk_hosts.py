@@ -28,7 +28,8 @@ def nic(hosts, query, user="any", password="", headers=None):
     return reply.status, reply.text
 
 
-def test_both_families_are_one_update_and_each_alone_leaves_the_other(hosts):
+def test_both_families_are_one_update_and_each_alone_leaves_the_other(hosts_plain):
+    hosts = hosts_plain
     ann, key = made(hosts)
     name = "home.dyn.example"
     assert nic(hosts, "hostname=%s&myip=192.0.2.7,2001:db8::7" % name, name, key) == (
@@ -70,7 +71,8 @@ def test_every_way_to_sign_in_opens_its_hosts_and_no_others(hosts):
     assert hosts.records(name) == ["192.0.2.4"]
 
 
-def test_what_is_wrong_with_a_request_has_dyns_words(hosts):
+def test_what_is_wrong_with_a_request_has_dyns_words(hosts_plain):
+    hosts = hosts_plain
     _, key = made(hosts)
     names = ",".join("h%d.dyn.example" % i for i in range(21))
     assert nic(hosts, "myip=192.0.2.1", "home.dyn.example", key) == (200, "notfqdn\n")
@@ -152,7 +154,8 @@ def test_changes_are_limited_and_neither_nochg_nor_the_other_family_counts(hosts
     assert hosts.records(name) == ["192.0.2.3"]
 
 
-def test_a_delegated_prefix_gets_the_hosts_suffix(hosts):
+def test_a_delegated_prefix_gets_the_hosts_suffix(hosts_plain):
+    hosts = hosts_plain
     ann, key = made(hosts, aaaa_suffix="::1:2:3:4")
     name = "home.dyn.example"
     assert nic(hosts, "hostname=%s&myip=2001:db8:1:2:aaaa::1" % name, name, key) == (
@@ -186,7 +189,8 @@ def test_acme_values_are_added_and_removed_one_by_one(hosts):
     assert ann.put(path, {"values": ["line\nfeed"]}).status == 400
 
 
-def test_a_wildcard_follows_the_host(hosts):
+def test_a_wildcard_follows_the_host(hosts_plain):
+    hosts = hosts_plain
     ann, key = made(hosts)
     name = "home.dyn.example"
     nic(hosts, "hostname=%s&myip=192.0.2.1" % name, name, key)
@@ -282,7 +286,8 @@ def test_good_outlives_a_kill_of_the_desk(hosts):
         assert nic(hosts, "hostname=%s&myip=192.0.2.%d" % (name, i), name, key)[1].startswith("nochg")
 
 
-def test_without_the_name_server_it_says_so_and_later_works_by_itself(hosts):
+def test_without_the_name_server_it_says_so_and_later_works_by_itself(hosts_plain):
+    hosts = hosts_plain
     _, key = made(hosts)
     name, query = "home.dyn.example", "hostname=home.dyn.example&myip=192.0.2.2"
     assert nic(hosts, "hostname=%s&myip=192.0.2.1" % name, name, key)[1] == "good 192.0.2.1\n"
@@ -318,7 +323,8 @@ def test_a_blocked_host_is_removed_and_answered_with_abuse_and_the_reason(hosts)
     assert reply.status == 403 and "phishing" in reply.json["detail"]
 
 
-def test_duckdns_clients_get_their_shape(hosts):
+def test_duckdns_clients_get_their_shape(hosts_plain):
+    hosts = hosts_plain
     ann, key = made(hosts)
 
     def duck(query):
@@ -339,7 +345,8 @@ def test_duckdns_clients_get_their_shape(hosts):
     assert ann.get("/v1/hosts/home.dyn.example").json["txt"] == []
 
 
-def test_desec_clients_get_their_shape(hosts):
+def test_desec_clients_get_their_shape(hosts_plain):
+    hosts = hosts_plain
     _, key = made(hosts)
     name = "home.dyn.example"
     token = {"Authorization": "Token " + key}

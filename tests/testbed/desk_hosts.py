@@ -120,6 +120,12 @@ def hosts_sqlite(desk_sqlite, tmp_path):
 
 
 @pytest.fixture
+def hosts_plain(hosts_sqlite):
+    """The same, serving."""
+    return hosts_sqlite.start()
+
+
+@pytest.fixture
 def hosts_postgresql(postgresql, tmp_path):
     """The same on PostgreSQL, which the test may restart; it serves."""
     made = Hosts(Desk(str(tmp_path / "desk"), postgresql), str(tmp_path))
