@@ -10,4 +10,5 @@ Each stands for itself: what it compares, it measures in the same run.
 
 from pieces import answers, desk, latency, orders, queries, reload, scale, starts, updates, workers
 
-PIECES = {piece.NAME: piece for piece in (answers, starts, scale, reload, queries, latency, orders, updates, workers, desk)}
+PIECES = {piece.NAME: piece for piece in (answers, starts, scale, reload, queries, latency, orders, updates, workers,
+                                            desk)}

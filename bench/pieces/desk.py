@@ -131,7 +131,8 @@ class Provider:
         """In bulk, past the desk, which is not running yet."""
         say(f"desk: putting {self.hosts:,} hosts into the database")
         tables = {
-            "accounts (id, email, email_confirmed_at, role, plan, state, language, created_at, updated_at)": self._accounts(),
+            "accounts (id, email, email_confirmed_at, role, plan, state, language, created_at, updated_at)":
+                self._accounts(),
             "hosts (id, name, account, zone, state, wildcard, created_at, updated_at, seen_at, clean, notices)":
                 self._hosts(),
             "host_keys (id, host, hash, label, created_at)": self._keys()}
@@ -253,7 +254,8 @@ def tables(run):
     yield Table(f"Updates over HTTP a second, {run['names']:,} hosts, tamis-desk on one core",
                 ["", "median", "best", "CPU of the desk, us", "of its core",
                  "of tamisd and PostgreSQL, us", "50 % within, ms", "99 %, ms"], rows)
-    rows = [[database, f"{figure['memory'] / 2 ** 20:,.0f}", f"{figure['known']:,}", f"{figure['memory'] / figure['known']:,.0f}",
+    rows = [[database, f"{figure['memory'] / 2 ** 20:,.0f}", f"{figure['known']:,}",
+             f"{figure['memory'] / figure['known']:,.0f}",
              f"{figure['found_after_kill']:,} of {figure['found_after_kill']:,}"]
             for database, figure in run["figures"].items()]
     yield Table("The desk with the hosts that it has met in memory",
