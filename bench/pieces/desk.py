@@ -11,6 +11,7 @@ import random
 import sqlite3
 import statistics
 import subprocess
+import time
 from pathlib import Path
 
 import figures
@@ -36,7 +37,7 @@ NOCHG, GOOD = "nochg", "good"
 CONNECTIONS = {NOCHG: 64, GOOD: 256}  # a change waits for the disk, meanwhile others have to be under way
 ROUNDS = 5
 CHECKED = 1_000  # acknowledged changes that are asked for after kill -9
-COLD_S_MAX = 900
+COLD_S_MAX = 60  # what the desk got to know by then is what it is asked for
 ADDRESSES = 250
 
 
@@ -69,6 +70,8 @@ class Provider:
         self.tamisd = Tamisd(str(self.folder / "tamisd"))
         self.desk = Desk(str(self.folder / "desk"), postgresql)
         self.done = 0  # changes so far
+        self.known = 0  # hosts that the desk has met since its start
+        self.now_s = int(time.time())  # nothing is old enough to be cleared away
 
     def __enter__(self):
         try:
@@ -110,24 +113,26 @@ class Provider:
 
     def _accounts(self):
         for account in range(-(-self.hosts // HOSTS_OF_ACCOUNT)):
-            yield (f"acc_{account:020}", f"a{account}@customers.example", "customer", "bench", "active", "en", 0, 0)
+            yield (f"acc_{account:020}", f"a{account}@customers.example", self.now_s, "customer", "bench", "active",
+                   "en", self.now_s, self.now_s)
 
     def _hosts(self):
         for host in range(self.hosts):
             yield (f"hst_{host:020}", f"h{host}.{ZONE}", f"acc_{host // HOSTS_OF_ACCOUNT:020}", ZONE, "active", 0,
-                   0, 0, 0, 1, 0)
+                   self.now_s, self.now_s, self.now_s, 1, 0)
 
     def _keys(self):
         for host in range(self.hosts):
             key = f"tmh_{host:043}".encode()
             yield (f"key_{host:020}", f"hst_{host:020}",
-                   hashlib.blake2b(key, digest_size=32, person=b"host-key").digest(), "", 0)
+                   hashlib.blake2b(key, digest_size=32, person=b"host-key").digest(), "", self.now_s)
 
     def _seed(self):
         """In bulk, past the desk, which is not running yet."""
         say(f"desk: putting {self.hosts:,} hosts into the database")
         tables = {
-            "accounts (id, email, role, plan, state, language, created_at, updated_at)": self._accounts(),
+            "accounts (id, email, email_confirmed_at, role, plan, state, language, created_at, updated_at)":
+                self._accounts(),
             "hosts (id, name, account, zone, state, wildcard, created_at, updated_at, seen_at, clean, notices)":
                 self._hosts(),
             "host_keys (id, host, hash, label, created_at)": self._keys()}
@@ -171,11 +176,12 @@ class Provider:
         measuring.pin(self.pids, {self.stage.cores[1]})
         measuring.pin(self.helper_pids, {self.stage.cores[0]})
         figure = {"cold": self._load(NOCHG, COLD_S_MAX, count=self.hosts, connections=CONNECTIONS[GOOD])}
+        self.known = figure["known"] = figure["cold"]["next"]
         figure["memory"] = measuring.memory(self.pids)["rss"]
         runs = {NOCHG: [], GOOD: []}
         for number in range(min(ROUNDS, self.stage.options.rounds)):
             for word in runs:
-                first = self.done if word == GOOD else number * self.hosts // ROUNDS
+                first = self.done if word == GOOD else number * self.known // ROUNDS
                 runs[word].append(self._load(word, self.stage.options.seconds, first))
         figure["runs"] = runs
         figure["found_after_kill"] = self._check_after_kill()
@@ -213,7 +219,7 @@ class Provider:
 
     def _unchanged(self, first):
         """Where hosts begin that the round under way has not reached, and how many there are at least."""
-        rest = self.hosts - self.done % self.hosts
+        rest = self.known - self.done % self.known
         return self.done + first % max(rest // 2, 1), rest // 2
 
     def _check_after_kill(self):
@@ -248,11 +254,12 @@ def tables(run):
     yield Table(f"Updates over HTTP a second, {run['names']:,} hosts, tamis-desk on one core",
                 ["", "median", "best", "CPU of the desk, us", "of its core",
                  "of tamisd and PostgreSQL, us", "50 % within, ms", "99 %, ms"], rows)
-    rows = [[database, f"{figure['memory'] / 2 ** 20:,.0f}", f"{figure['memory'] / run['names']:,.0f}",
+    rows = [[database, f"{figure['memory'] / 2 ** 20:,.0f}", f"{figure['known']:,}",
+             f"{figure['memory'] / figure['known']:,.0f}",
              f"{figure['found_after_kill']:,} of {figure['found_after_kill']:,}"]
             for database, figure in run["figures"].items()]
-    yield Table("The desk with all hosts in memory", ["", "MiB", "octets a host", "acknowledged, there after kill -9"],
-                rows)
+    yield Table("The desk with the hosts that it has met in memory",
+                ["", "MiB", "hosts", "octets a host", "acknowledged, there after kill -9"], rows)
 
 
 def targets(run):
