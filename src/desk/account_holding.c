@@ -13,6 +13,8 @@ const struct account_holding *const account_holdings[] = {
     &account_holding_sessions,
     &account_holding_tokens,
     &account_holding_audit,
+    &account_holding_reports,
+    &account_holding_measures,
 };
 
 const size_t account_holding_count = sizeof(account_holdings) / sizeof(account_holdings[0]);
