@@ -187,6 +187,16 @@ def test_a_flood_of_one_address_is_bounded(desk_sqlite):
     assert reports.report(xarf("c.dyn.example"), reports.desk.signed_in("reporter"))["state"] == "open"
     form = urlencode({"names": "d.dyn.example", "class": "spam"})
     assert reports.desk.client().post("/report", body=form, headers=FORM).status == 429
+    # What is refused leaves nothing behind.
+    assert reports.desk.client().post("/v1/reports", xarf("e.dyn.example", evidence=[evidence(b"x")])).status == 429
+    assert os.listdir(os.path.join(reports.desk.directory, "state", "evidence")) == []
+
+
+def test_who_has_signed_in_uses_the_form_like_everybody(reports_sqlite):
+    client = reports_sqlite.desk.signed_in("customer")
+    client.csrf = ""
+    body = urlencode({"names": "bad.dyn.example", "class": "spam"})
+    assert client.post("/report", body=body, headers=FORM).status == 201
 
 
 # ---- The form ----
