@@ -16,6 +16,8 @@ const struct account_holding *const account_holdings[] = {
     &account_holding_audit,
     &account_holding_mails,
     &account_holding_hosts,
+    &account_holding_reports,
+    &account_holding_measures,
 };
 /* clang-format on */
 

@@ -49,6 +49,10 @@ extern const struct account_holding account_holding_mails;
 /* Of other parts. */
 extern const struct account_holding account_holding_hosts;
 
+/* Of other parts. */
+extern const struct account_holding account_holding_reports;
+extern const struct account_holding account_holding_measures;
+
 /* Rows as an array of objects: member `names[i]` is column i. What ends in "_at" or "_until" is a
  * time; NULL is null. For exports. */
 _must_check_ int account_rows_json(const struct store_rows *rows, const char *const *names,

@@ -14,6 +14,7 @@
 
 #define PATH_SIZE 4096
 #define TEMPORARY ".XXXXXX"
+#define GONE      ".gone"
 
 struct path {
     char text[PATH_SIZE];
@@ -126,12 +127,30 @@ int evidence_open(const char *state, const char *hash, int *ret_fd, uint64_t *re
     return 0;
 }
 
-int evidence_remove(const char *state, const char *hash, struct error *ret_error)
+/* Out of reach first, then looked at: a report that names the same evidence just now has either
+ * renewed its time, or finds no file and writes one. */
+int evidence_remove(const char *state, const char *hash, int64_t before_s, struct error *ret_error)
 {
+    char gone[PATH_SIZE + sizeof(GONE)];
     struct path path = file_path(state, hash);
-    if (unlink(path.text) < 0 && errno != ENOENT)
-        return fail(ret_error, path.text, "the evidence cannot be removed");
+    struct stat info;
+
+    snprintf(gone, sizeof(gone), "%s" GONE, path.text);
+    if (rename(path.text, gone) < 0)
+        return errno == ENOENT ? 0 : fail(ret_error, path.text, "the evidence cannot be removed");
+    if (stat(gone, &info) == 0 && info.st_mtime >= before_s) {
+        if (rename(gone, path.text) < 0)
+            return fail(ret_error, gone, "the evidence cannot be put back");
+        return 0;
+    }
+    if (unlink(gone) < 0)
+        return fail(ret_error, gone, "the evidence cannot be removed");
     return 0;
+}
+
+static int leftover_remove(const char *path, struct error *ret_error)
+{
+    return unlink(path) < 0 && errno != ENOENT ? fail(ret_error, path, "it cannot be removed") : 0;
 }
 
 /* What a crash left half-written has a hash and an ending, and goes as soon as it is old. */
@@ -143,7 +162,7 @@ static int entry_visit(const char *state, const char *name, int64_t before_s,
     if (name[0] == '.' || stat(path.text, &info) < 0 || info.st_mtime >= before_s)
         return 0;
     return evidence_hash_is_valid(name) ? visit(name, context, ret_error)
-                                        : evidence_remove(state, name, ret_error);
+                                        : leftover_remove(path.text, ret_error);
 }
 
 int evidence_visit(const char *state, int64_t before_s, evidence_visit_fn *visit, void *context,

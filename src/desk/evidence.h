@@ -27,8 +27,10 @@ bool evidence_hash_is_valid(const char *text);
 _must_check_ int evidence_open(const char *state, const char *hash, int *ret_fd, uint64_t *ret_size,
                                struct error *ret_error);
 
-/* Removes a file; one that is not there is no error. */
-_must_check_ int evidence_remove(const char *state, const char *hash, struct error *ret_error);
+/* Removes a file unless evidence_put() has been at it since `before_s`; one that is not there is no
+ * error. */
+_must_check_ int evidence_remove(const char *state, const char *hash, int64_t before_s,
+                                 struct error *ret_error);
 
 /* Calls `visit` for each file that was written before `before_s`. */
 typedef int evidence_visit_fn(const char *hash, void *context, struct error *ret_error);

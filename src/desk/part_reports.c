@@ -26,7 +26,9 @@ int report_request_take(struct request *request, struct report_intake *intake,
 {
     struct report_taking taking = {
         .desk = request_desk(request), .change = change_of_request(request), .intake = intake};
-    int rc = report_evidence_keep(taking.desk->config, request_store(request), intake, ret_error);
+    int rc = report_flood_check(request_store(request), &taking, ret_error);
+    if (rc == 0)
+        rc = report_evidence_keep(taking.desk->config, request_store(request), intake, ret_error);
     if (rc == 0)
         rc = request_transact(request, report_take, &taking, ret_error);
     if (rc < 0)
@@ -176,7 +178,8 @@ static const struct route routes[] = {
     {"PATCH", "/v1/reporters/{id}", ROLE_OPERATOR, SCOPE_REPORTS_WRITE, reporter_patch,
      .body_max = SMALL_BODY_MAX},
     {"GET", "/report", ROLE_PUBLIC, 0, report_form_get},
-    {"POST", "/report", ROLE_PUBLIC, SCOPE_REPORTS_WRITE, report_form_post,
+    /* Who has signed in reports like everybody: a form without script has no CSRF token to send. */
+    {"POST", "/report", ROLE_PUBLIC, 0, report_form_post, .tells_own = true,
      .body_max = FORM_BODY_MAX, .body_type = "application/x-www-form-urlencoded"},
 };
 

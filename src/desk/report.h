@@ -89,5 +89,10 @@ struct report_taking {
     struct report_receipt receipt; /* out */
 };
 
+/* -EDQUOT: this client has reported too often. Strangers are bounded by their address; mail is
+ * bounded by the MTA. To be asked before evidence is kept, too: what is refused leaves nothing. */
+_must_check_ int report_flood_check(struct store *store, const struct report_taking *taking,
+                                    struct error *ret_error);
+
 /* A store_work_fn; `context` is a struct report_taking. -EDQUOT: too many from this client. */
 _must_check_ int report_take(struct store *store, void *context, struct error *ret_error);

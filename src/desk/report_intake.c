@@ -196,8 +196,7 @@ static int answer_is_due(struct store *store, const struct report_taking *taking
     return rc;
 }
 
-/* Strangers are bounded by their address; mail is bounded by the MTA. */
-static int flood_check(struct store *store, const struct report_taking *taking,
+int report_flood_check(struct store *store, const struct report_taking *taking,
                        struct error *ret_error)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
@@ -399,7 +398,7 @@ int report_take(struct store *store, void *context, struct error *ret_error)
     int rc = taken_find(store, taking, &is_again, ret_error);
     if (rc < 0 || is_again)
         return rc;
-    rc = flood_check(store, taking, ret_error);
+    rc = report_flood_check(store, taking, ret_error);
     if (rc == 0)
         rc = reporter_find(store, taking, &reporter, ret_error);
     if (rc < 0)

@@ -48,6 +48,7 @@ static int strip_do(struct store *store, void *context, struct error *ret_error)
 struct sweep {
     struct desk *desk;
     struct store *store;
+    int64_t before_s;
 };
 
 /* A file goes when no row names it: after a crash between file and row, or after the row went. */
@@ -59,7 +60,7 @@ static int file_sweep(const char *hash, void *context, struct error *ret_error)
                          store_text(hash));
     if (rc < 0 || store_rows_count(rows) > 0)
         return rc;
-    return evidence_remove(sweep->desk->config->state, hash, ret_error);
+    return evidence_remove(sweep->desk->config->state, hash, sweep->before_s, ret_error);
 }
 
 int report_retention_run(struct desk *desk, struct store *store, int64_t now_s,
@@ -69,6 +70,6 @@ int report_retention_run(struct desk *desk, struct store *store, int64_t now_s,
     int rc = store_transact(store, strip_do, &strip, ret_error);
     if (rc == 0)
         rc = evidence_visit(desk->config->state, now_s - ORPHAN_AGE_S, file_sweep,
-                            &(struct sweep){desk, store}, ret_error);
+                            &(struct sweep){desk, store, now_s - ORPHAN_AGE_S}, ret_error);
     return rc;
 }

@@ -136,22 +136,22 @@ def test_a_mail_with_xarf_is_read_as_xarf(reports_sqlite):
     assert report["description"] == "Asks for passwords of a bank."
 
 
-def test_a_letter_is_searched_for_our_names_alone(reports):
-    reports.deliver(letter(
+def test_a_letter_is_searched_for_our_names_alone(reports_sqlite):
+    reports_sqlite.deliver(letter(
         "Look at hxxp://www[.]bad[.]dyn[.]example/login and BAD2.free.example.\r\n"
         "Your bank, http://bank.example/, is copied. dyn.example itself is fine, so is xdyn.example.\r\n"
         "b\u00fccher.dyn.example too.\r\n-- \r\nThe team of reporter.example",
         headers="Content-Type: text/plain; charset=utf-8\r\n"))
-    report = only(reports)
+    report = only(reports_sqlite)
     assert names(report) == ["bad2.free.example", "www.bad.dyn.example", "xn--bcher-kva.dyn.example"]
     assert report["class"] == "phishing"
 
 
-def test_a_letter_without_our_names_is_answered_so(reports):
-    reports.deliver(letter("Somebody at elsewhere.example sends spam."))
-    report = only(reports)
+def test_a_letter_without_our_names_is_answered_so(reports_sqlite):
+    reports_sqlite.deliver(letter("Somebody at elsewhere.example sends spam."))
+    report = only(reports_sqlite)
     assert report["state"] == "not-ours" and report["names"] == []
-    assert len(reports.mails("person@reporter.example")) == 1
+    assert len(reports_sqlite.mails("person@reporter.example")) == 1
 
 
 def test_a_mail_that_is_delivered_again_is_taken_once(reports):

@@ -52,13 +52,13 @@ def test_a_report_is_linked_to_host_account_and_earlier_reports(reports):
     assert [other["id"] for other in full["related"]] == [first["id"]]
 
 
-def test_names_that_are_not_ours_are_answered_so(reports):
-    receipt = reports.report(xarf("shop.elsewhere.example"))
+def test_names_that_are_not_ours_are_answered_so(reports_sqlite):
+    receipt = reports_sqlite.report(xarf("shop.elsewhere.example"))
     assert receipt["state"] == "not-ours" and receipt["decide_by"] is None
     assert receipt["names"] == [{"name": "shop.elsewhere.example", "ours": False}]
-    analyst = reports.desk.signed_in("analyst")
+    analyst = reports_sqlite.desk.signed_in("analyst")
     assert analyst.get("/v1/queue").json["items"] == []
-    reports.decide(analyst, receipt["id"], "dismiss", "no-abuse", status=409)
+    reports_sqlite.decide(analyst, receipt["id"], "dismiss", "no-abuse", status=409)
 
 
 def test_the_same_report_counts_on_the_first(reports):
@@ -80,10 +80,10 @@ def test_the_same_report_counts_on_the_first(reports):
     assert token["outcome"]["action"] == "dismiss"
 
 
-def test_beyond_the_window_the_same_is_a_new_report(reports):
-    first = reports.report(xarf())
-    reports.desk.sql("UPDATE reports SET received_at = received_at - 169 * 3600")
-    again = reports.report(xarf())
+def test_beyond_the_window_the_same_is_a_new_report(reports_sqlite):
+    first = reports_sqlite.report(xarf())
+    reports_sqlite.desk.sql("UPDATE reports SET received_at = received_at - 169 * 3600")
+    again = reports_sqlite.report(xarf())
     assert again["state"] == "open" and again["first"] is None and again["id"] != first["id"]
 
 
@@ -187,12 +187,22 @@ def test_a_flood_of_one_address_is_bounded(desk_sqlite):
     assert reports.report(xarf("c.dyn.example"), reports.desk.signed_in("reporter"))["state"] == "open"
     form = urlencode({"names": "d.dyn.example", "class": "spam"})
     assert reports.desk.client().post("/report", body=form, headers=FORM).status == 429
+    # What is refused leaves nothing behind.
+    assert reports.desk.client().post("/v1/reports", xarf("e.dyn.example", evidence=[evidence(b"x")])).status == 429
+    assert os.listdir(os.path.join(reports.desk.directory, "state", "evidence")) == []
+
+
+def test_who_has_signed_in_uses_the_form_like_everybody(reports_sqlite):
+    client = reports_sqlite.desk.signed_in("customer")
+    client.csrf = ""
+    body = urlencode({"names": "bad.dyn.example", "class": "spam"})
+    assert client.post("/report", body=body, headers=FORM).status == 201
 
 
 # ---- The form ----
 
-def test_the_form_has_no_script_and_takes_a_report(reports):
-    client = reports.desk.client()
+def test_the_form_has_no_script_and_takes_a_report(reports_sqlite):
+    client = reports_sqlite.desk.client()
     page = client.get("/report")
     assert page.status == 200 and b"<script" not in page.body and b"style" not in page.body
     assert "default-src 'none'" in page.header("content-security-policy")
@@ -201,12 +211,12 @@ def test_the_form_has_no_script_and_takes_a_report(reports):
                       "description": "<script>alert('x')</script>\r\n' OR 1=1; DROP TABLE reports; --"})
     reply = client.post("/report", body=body, headers=FORM)
     assert reply.status == 201 and b"<script" not in reply.body
-    report = json.loads(reports.desk.signed_in("analyst").get("/v1/reports").body)["items"][0]
-    full = reports.desk.signed_in("auditor").get("/v1/reports/" + report["id"]).json
+    report = json.loads(reports_sqlite.desk.signed_in("analyst").get("/v1/reports").body)["items"][0]
+    full = reports_sqlite.desk.signed_in("auditor").get("/v1/reports/" + report["id"]).json
     assert [name["name"] for name in full["names"]] == ["bad.dyn.example", "other.free.example"]
     assert full["description"] == "<script>alert('x')</script>\n' OR 1=1; DROP TABLE reports; --"
     assert full["class"] == "malware" and full["channel"] == "form"
-    assert len(reports.mails("person@reporter.example")) == 1
+    assert len(reports_sqlite.mails("person@reporter.example")) == 1
 
 
 def test_what_the_form_sends_back_is_escaped(reports_sqlite):
