@@ -10,4 +10,5 @@ Each stands for itself: what it compares, it measures in the same run.
 
 from pieces import answers, latency, ledger, orders, queries, reload, scale, starts, updates, workers
 
-PIECES = {piece.NAME: piece for piece in (answers, starts, scale, reload, queries, latency, orders, updates, workers, ledger)}
+PIECES = {piece.NAME: piece for piece in
+          (answers, starts, scale, reload, queries, latency, orders, updates, workers, ledger)}
