@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,7 +91,7 @@ static int placed_take(const struct interest_keys *keys, const struct store_rows
             return out_of_memory(ret_error);
         struct placed *placed = &list->items[list->count++];
         memcpy(placed->token, token, size);
-        memcpy(placed->interest, store_row_text(rows, i, 1), ID_SIZE);
+        (void)snprintf(placed->interest, ID_SIZE, "%s", store_row_text(rows, i, 1));
         list->uses_key[key - keys->keys] = true;
     }
     return 0;
@@ -122,7 +123,7 @@ static int placed_page(const struct interest_keys *keys, struct store *store, in
                      store_text(after), store_text(last), store_integer(now_s));
     if (rc == 0)
         rc = placed_take(keys, rows, list, ret_error);
-    memcpy(after, last, ID_SIZE);
+    (void)snprintf(after, ID_SIZE, "%s", last);
     return rc;
 }
 

@@ -28,7 +28,7 @@ struct interest_name {
 /* The tokens of an order's names, under each of the desk's keys. */
 struct interest_check;
 
-/* Computes them: about 0.1 ms for each name and each name above one, so it is done outside of a
+/* Computes them: about 0.05 ms for each name and each name above one, so it is done outside of a
  * transaction, and not at all while nobody has placed an interest. `names` is borrowed until the
  * check is freed. Any thread. */
 _must_check_ int interest_check_make(struct desk *desk, struct store *store,
@@ -65,7 +65,7 @@ _must_check_ int interest_hold_find(struct store *store, const char *order, int6
                                     struct interest_hold *ret_hold, struct error *ret_error);
 
 /* Compares an order that never was in force with the interests that it was not compared with yet:
- * about 0.1 ms for each of its names, and nothing while nobody is interested in anything. Each new
+ * about 0.05 ms for each of its names, and nothing while nobody is interested in anything. Each new
  * overlap holds the order (desk_order_hold()) for orders.hold-seconds, opens a channel and tells
  * its partner by mail. Outside of a transaction; opens its own. Whatever goes wrong is to stop the
  * order. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,7 +51,7 @@ int ledger_entry_find(struct store *store, const char *name, uint64_t *ret_place
         return rc;
     if (store_rows_count(rows) > 0) {
         *ret_place = (uint64_t)store_row_integer(rows, 0, 0);
-        memcpy(ret_id, store_row_text(rows, 0, 1), ID_SIZE);
+        (void)snprintf(ret_id, ID_SIZE, "%s", store_row_text(rows, 0, 1));
         *ret_is_waiting = false;
         return 0;
     }

@@ -25,7 +25,6 @@ struct ledger_sequencer {
     struct ledger_batch *batch;
     unsigned retry_ms; /* 0: all is well */
     char folder[PATH_MAX];
-    struct note_verifier verifier;
     pthread_t thread;
 
     pthread_mutex_t log_lock; /* of the log: the thread appends, requests cosign */
@@ -204,7 +203,6 @@ static int ledger_open(struct ledger_sequencer *sequencer, struct error *ret_err
     rc = key_get(config, sequencer->folder, &signer, ret_error);
     if (rc < 0)
         return rc;
-    sequencer->verifier = signer.verifier;
     rc = ledger_log_open(sequencer->folder, &signer, &sequencer->log, ret_error);
     note_signer_clear(&signer);
     if (rc == 0)
@@ -278,11 +276,6 @@ void ledger_sequencer_stop(struct ledger_sequencer *sequencer)
 const char *ledger_sequencer_folder(const struct ledger_sequencer *sequencer)
 {
     return sequencer->folder;
-}
-
-const struct note_verifier *ledger_sequencer_verifier(const struct ledger_sequencer *sequencer)
-{
-    return &sequencer->verifier;
 }
 
 uint64_t ledger_sequencer_size(const struct ledger_sequencer *sequencer)

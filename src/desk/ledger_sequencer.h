@@ -11,7 +11,6 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "ledger/note.h"
 
 struct desk;
 struct ledger_sequencer;
@@ -25,8 +24,6 @@ void ledger_sequencer_stop(struct ledger_sequencer *sequencer);
 
 /* The ledger's folder. The rest of this header: any thread. */
 const char *ledger_sequencer_folder(const struct ledger_sequencer *sequencer);
-/* What its checkpoints are checked with. */
-const struct note_verifier *ledger_sequencer_verifier(const struct ledger_sequencer *sequencer);
 /* Entries that the checkpoint counts. */
 uint64_t ledger_sequencer_size(const struct ledger_sequencer *sequencer);
 
