@@ -9,8 +9,9 @@
 #include "desk/principal.h"
 
 const struct account_holding *const account_holdings[] = {
-    &account_holding_self,  &account_holding_sessions, &account_holding_tokens,
-    &account_holding_audit, &account_holding_hosts,
+    &account_holding_self,    &account_holding_sessions, &account_holding_tokens,
+    &account_holding_audit,   &account_holding_hosts,    &account_holding_mails,
+    &account_holding_appeals,
 };
 
 const size_t account_holding_count = sizeof(account_holdings) / sizeof(account_holdings[0]);

@@ -89,7 +89,10 @@ int account_mail_put(struct store *store, int64_t now_ms, enum account_mail mail
     if (size < 0)
         return error_set(ret_error, -ENOMEM, "out of memory for a mail");
     int rc = mail_put(store, now_ms,
-                      &(struct mail){.to = email, .subject = mails[mail].subject, .text = text},
+                      &(struct mail){.to = email,
+                                     .subject = mails[mail].subject,
+                                     .text = text,
+                                     .forget = mail == ACCOUNT_MAIL_CLOSED},
                       ret_error);
     free(text);
     return rc;
