@@ -56,10 +56,11 @@ static json_t *route_json(const struct route *route)
     for (unsigned bit = ROLE_PUBLIC; bit <= ROLE_OPERATOR; bit <<= 1)
         if ((route->roles & bit) != 0)
             json_array_append_new(roles, json_string(role_name(bit)));
-    return json_pack("{s:s, s:s, s:o, s:s, s:b, s:b, s:I}", "method", route->method, "path",
+    return json_pack("{s:s, s:s, s:o, s:s, s:b, s:b, s:I, s:s}", "method", route->method, "path",
                      route->path, "roles", roles, "scopes", scopes_text(route->scopes, scopes),
                      "fast", (int)route->fast, "own_credentials", (int)route->tells_own, "body_max",
-                     (json_int_t)route->body_max);
+                     (json_int_t)route->body_max, "body_type",
+                     route->body_type != NULL ? route->body_type : "application/json");
 }
 
 static int routes(const struct desk_config *config, int count, char **words)
@@ -119,6 +120,7 @@ static int staff(const struct desk_config *config, int count, char **words)
 }
 
 const struct desk_command desk_commands[] = {
+    {"deliver", command_deliver, true},
     {"migrate", migrate, true},
     {"routes", routes, false},
     {"staff", staff, true},

@@ -16,5 +16,8 @@ struct desk_command {
 extern const struct desk_command desk_commands[];
 extern const size_t desk_command_count;
 
+/* In command_deliver.c. */
+int command_deliver(const struct desk_config *config, int count, char **words);
+
 /* Prints to standard error; returns EXIT_WRONG_USE. */
 int wrong_use(const char *text);

@@ -17,6 +17,7 @@ struct accounts;
 struct http;
 struct interest_keys;
 struct jobs;
+struct lmtp;
 struct mailer;
 struct ledger_sequencer;
 struct outbox;
@@ -34,6 +35,7 @@ struct desk {
     struct jobs *jobs;
     struct hosts *hosts;
     struct desk_orders *orders;
+    struct lmtp *lmtp;                   /* NULL: no mail is taken in */
     struct mailer *mailer;               /* NULL: no section mail */
     struct dns_updater *dns_updater;     /* NULL: no server takes updates */
     struct interest_keys *interest_keys; /* of part_interests */

@@ -14,7 +14,7 @@
 #define MAIL_DEFAULT_KIB (16 * 1024)
 #define MAIL_MAX_KIB     (256 * 1024)
 
-#define EVIDENCE_ITEM_DEFAULT_KIB (5 * 1024) /* XARF's bound for a piece */
+#define EVIDENCE_ITEM_DEFAULT_KIB MAIL_DEFAULT_KIB /* a mail is kept whole */
 #define EVIDENCE_DEFAULT_MIB      (20 * 1024)
 #define EVIDENCE_MAX_MIB          (16 * 1024 * 1024)
 #define EVIDENCE_DEFAULT_DAYS     180
@@ -62,7 +62,7 @@ static int class_check(const struct desk_config_source *source, size_t index,
         return desk_config_fail(source, desk_config_place("reports.classes.%zu.name", index),
                                 ret_error,
                                 "there is no class \"%s\" of reports: write malware-controller, "
-                                "child-abuse, malware, phishing, attack, spam, copyright or other",
+                                "csam, malware, phishing, attack, spam, copyright or other",
                                 raw->name);
     struct desk_config_place notice = desk_config_place("reports.classes.%zu.notice-hours", index);
     if (class->blocks_at_once && raw->notice_hours != NULL && *raw->notice_hours > 0)

@@ -13,6 +13,7 @@
 #include "base/folder_sync.h"
 
 #define PATH_SIZE 4096
+#define TEMPORARY ".XXXXXX"
 
 struct path {
     char text[PATH_SIZE];
@@ -69,19 +70,19 @@ static int octets_write(int fd, const char *octets, size_t size)
 /* A name of its own until it is whole and durable: two writers of the same evidence do not meet. */
 static int file_write(const char *path, const void *octets, size_t size, struct error *ret_error)
 {
-    struct path temporary;
-    snprintf(temporary.text, sizeof(temporary.text), "%s.XXXXXX", path);
-    int fd = mkostemp(temporary.text, O_CLOEXEC); /* 0600 */
+    char temporary[PATH_SIZE + sizeof(TEMPORARY)];
+    snprintf(temporary, sizeof(temporary), "%s" TEMPORARY, path);
+    int fd = mkostemp(temporary, O_CLOEXEC); /* 0600 */
     if (fd < 0)
         return fail(ret_error, path, "the evidence cannot be kept");
     int rc = octets_write(fd, octets, size);
     close(fd);
-    if (rc == 0 && rename(temporary.text, path) < 0)
+    if (rc == 0 && rename(temporary, path) < 0)
         rc = -errno;
     if (rc == 0)
         rc = folder_sync_of(path);
     if (rc < 0) {
-        unlink(temporary.text);
+        unlink(temporary);
         errno = -rc;
         return fail(ret_error, path, "the evidence cannot be kept");
     }

@@ -112,7 +112,7 @@ static const struct {
     {"copyright", "it breaks a copyright"},
     {"attack", "it attacks other machines"},
     {"compromised", "it was taken over by somebody else"},
-    {"child-abuse", "it shows the abuse of children"},
+    {"csam", "it shows the abuse of children"},
     {"order", "an order of a court or an authority demands it"},
     {"policy", "it breaks the terms of use"},
     {"other", "it breaks the terms of use"},

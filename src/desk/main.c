@@ -15,6 +15,7 @@
 
 static const char help_text[] =
     "Usage: tamis-desk -c FILE [--check]\n"
+    "       tamis-desk -c FILE deliver [--sender ADDRESS]\n"
     "       tamis-desk -c FILE migrate\n"
     "       tamis-desk -c FILE staff add EMAIL --role ROLE\n"
     "       tamis-desk routes [--json]\n"
@@ -30,6 +31,7 @@ static const char help_text[] =
     "  -V, --version       the version\n"
     "\n"
     "Commands:\n"
+    "  deliver             take in a mail on standard input, as an MTA's pipe hands it over\n"
     "  migrate             bring the database up to this program\n"
     "  staff add           make an account of staff; prints its id and a token that sets the first "
     "password\n"

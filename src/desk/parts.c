@@ -7,6 +7,7 @@ const struct desk_part *const desk_parts[] = {
     &part_mail,
     &part_accounts,
     &part_hosts,
+    &part_reports,
     &part_appeals,
     &part_orders,
     &part_ledger,

@@ -11,4 +11,5 @@ extern const struct desk_part part_interests;
 extern const struct desk_part part_ledger;
 extern const struct desk_part part_mail;
 extern const struct desk_part part_orders;
+extern const struct desk_part part_reports;
 extern const struct desk_part part_system;

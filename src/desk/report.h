@@ -22,6 +22,8 @@
 #include "desk/report_names.h"
 #include "desk/store.h"
 
+struct desk;
+
 #define ID_REPORTER "rpr"
 
 #define REPORT_DESCRIPTION_SIZE 4001 /* octets of UTF-8, and NUL */
@@ -81,7 +83,7 @@ struct report_receipt {
 };
 
 struct report_taking {
-    const struct desk_config *config;
+    const struct desk *desk; /* its configuration is all that is looked at */
     struct change change;
     const struct report_intake *intake;
     struct report_receipt receipt; /* out */

@@ -6,7 +6,7 @@
  * notice: its owner is the one who must not be warned. */
 const struct report_class report_classes[REPORT_CLASS_COUNT] = {
     {"malware-controller", "controller of malware", 4, 0, true},
-    {"child-abuse", "sexual abuse of children", 4, 0, true},
+    {"csam", "sexual abuse of children", 4, 0, true},
     {"malware", "distribution of malware", 24, 4, false},
     {"phishing", "phishing or fraud", 24, 4, false},
     {"attack", "attacks from the host", 48, 24, false},

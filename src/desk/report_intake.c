@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "desk/audit.h"
+#include "desk/desk.h"
 #include "desk/report_mail.h"
 
 /* Earlier reports that are looked at for one that is the same. */
@@ -35,9 +36,12 @@ void report_intake_free(struct report_intake *intake)
 /* Octets of the UTF-8 sequence at `text`; 0: it is none (RFC 3629, 4). */
 static size_t sequence_size(const unsigned char *text, size_t size)
 {
-    size_t more = text[0] < 0x80 ? 0 : text[0] < 0xc2 ? 9 : text[0] < 0xe0 ? 1 : text[0] < 0xf0 ? 2
-                                                                             : text[0] < 0xf5 ? 3
-                                                                                              : 9;
+    size_t more = text[0] < 0x80   ? 0
+                  : text[0] < 0xc2 ? 9
+                  : text[0] < 0xe0 ? 1
+                  : text[0] < 0xf0 ? 2
+                  : text[0] < 0xf5 ? 3
+                                   : 9;
     if (more >= size)
         return 0;
     for (size_t i = 1; i <= more; i++)
@@ -108,8 +112,7 @@ int report_evidence_keep(const struct desk_config *config, struct store *store,
     uint64_t total = (uint64_t)store_row_integer(rows, 0, 0);
     for (size_t i = 0; i < intake->piece_count && rc == 0; i++) {
         struct report_piece *piece = &intake->pieces[i];
-        if (piece->size > item_max || piece->size > total_max ||
-            total > total_max - piece->size)
+        if (piece->size > item_max || piece->size > total_max || total > total_max - piece->size)
             continue;
         rc = evidence_put(config->state, piece->octets, piece->size, piece->hash, ret_error);
         total += piece->size;
@@ -122,6 +125,7 @@ int report_evidence_keep(const struct desk_config *config, struct store *store,
 struct reporter {
     char id[ID_SIZE];
     bool is_trusted;
+    bool is_account;
 };
 
 static bool has_account(const struct change *change)
@@ -149,7 +153,10 @@ static int reporter_find(struct store *store, const struct report_taking *taking
         "INSERT INTO reporters (id, kind, identity, label, created_at) VALUES ($1, $2, $3, "
         "COALESCE((SELECT email FROM accounts WHERE id = $4), $5), $6) "
         "ON CONFLICT (identity) DO NOTHING",
-        store_text(id), store_text(is_account ? "account" : has_mail ? "mail" : "anonymous"),
+        store_text(id),
+        store_text(is_account ? "account"
+                   : has_mail ? "mail"
+                              : "anonymous"),
         store_text(identity), store_text(identity),
         store_text(has_mail ? intake->contact : "anonymous"),
         store_integer(taking->change.now_ms / 1000));
@@ -162,7 +169,31 @@ static int reporter_find(struct store *store, const struct report_taking *taking
         return rc;
     snprintf(ret_reporter->id, sizeof(ret_reporter->id), "%s", store_row_text(rows, 0, 0));
     ret_reporter->is_trusted = store_row_integer(rows, 0, 1) != 0;
+    ret_reporter->is_account = is_account;
     return 0;
+}
+
+/* Whether the acknowledgement goes out by mail, too: to who had no answer over HTTP, and not to an
+ * address that somebody floods in the name of its owner. */
+static int answer_is_due(struct store *store, const struct report_taking *taking,
+                         const struct reporter *reporter, bool *ret_is_due, struct error *ret_error)
+{
+    _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
+    const struct report_intake *intake = taking->intake;
+    int64_t day_ago_s = taking->change.now_ms / 1000 - 24 * 3600;
+
+    *ret_is_due = false;
+    if (intake->contact[0] == '\0' || intake->is_automatic)
+        return 0;
+    if (strcmp(intake->channel, "mail") != 0 && strcmp(intake->channel, "form") != 0)
+        return 0;
+    int rc = store_query(store, &rows, ret_error,
+                         "SELECT COUNT(*) FROM reports WHERE reporter = $1 AND received_at > $2",
+                         store_text(reporter->id), store_integer(day_ago_s));
+    if (rc == 0)
+        *ret_is_due = reporter->is_account ||
+                      store_row_integer(rows, 0, 0) <= taking->desk->config->reports.answers_daily;
+    return rc;
 }
 
 /* Strangers are bounded by their address; mail is bounded by the MTA. */
@@ -177,7 +208,8 @@ static int flood_check(struct store *store, const struct report_taking *taking,
     int rc = store_query(store, &rows, ret_error,
                          "SELECT COUNT(*) FROM reports WHERE client = $1 AND received_at > $2",
                          store_text(change->client), store_integer(change->now_ms / 1000 - 3600));
-    if (rc == 0 && store_row_integer(rows, 0, 0) >= taking->config->reports.per_address_hourly)
+    if (rc == 0 &&
+        store_row_integer(rows, 0, 0) >= taking->desk->config->reports.per_address_hourly)
         return error_set(ret_error, -EDQUOT,
                          "there were too many reports from your address within an hour: wait, or "
                          "ask for an account of a reporter");
@@ -215,7 +247,7 @@ static int names_are_all_in(struct store *store, const struct report_taking *tak
     for (size_t i = 0; i < taking->intake->names.count && rc == 0 && *ret_are; i++) {
         _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
         const char *name = taking->intake->names.list[i];
-        if (!report_name_owner(&taking->config->hosts, name, owner))
+        if (!report_name_owner(&taking->desk->config->hosts, name, owner))
             continue;
         rc = store_query(store, &rows, ret_error,
                          "SELECT 1 FROM report_names WHERE report = $1 AND name = $2",
@@ -231,7 +263,7 @@ static int first_find(struct store *store, struct report_taking *taking,
                       const struct reporter *reporter, const char *name, struct error *ret_error)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
-    int64_t window_s = (int64_t)taking->config->reports.duplicate_hours * 3600;
+    int64_t window_s = (int64_t)taking->desk->config->reports.duplicate_hours * 3600;
     bool is_it = false;
 
     int rc = store_query(
@@ -291,7 +323,7 @@ static int name_write(struct store *store, const struct report_taking *taking, c
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
     char owner[REPORT_NAME_SIZE];
     const char *host = NULL, *account = NULL;
-    bool is_ours = report_name_owner(&taking->config->hosts, name, owner);
+    bool is_ours = report_name_owner(&taking->desk->config->hosts, name, owner);
     int rc = 0;
 
     if (is_ours)
@@ -302,12 +334,12 @@ static int name_write(struct store *store, const struct report_taking *taking, c
         account = store_row_text(rows, 0, 1);
     }
     if (rc == 0)
-        rc = store_change(store, NULL, ret_error,
-                          "INSERT INTO report_names (report, name, is_ours, owner_name, host, "
-                          "account) VALUES ($1, $2, $3, $4, $5, $6)",
-                          store_text(taking->receipt.id), store_text(name), store_integer(is_ours),
-                          store_text(is_ours ? owner : NULL), store_text(host),
-                          store_text(account));
+        rc =
+            store_change(store, NULL, ret_error,
+                         "INSERT INTO report_names (report, name, is_ours, owner_name, host, "
+                         "account) VALUES ($1, $2, $3, $4, $5, $6)",
+                         store_text(taking->receipt.id), store_text(name), store_integer(is_ours),
+                         store_text(is_ours ? owner : NULL), store_text(host), store_text(account));
     return rc;
 }
 
@@ -373,7 +405,7 @@ int report_take(struct store *store, void *context, struct error *ret_error)
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < intake->names.count && ours == NULL; i++)
-        if (report_name_owner(&taking->config->hosts, intake->names.list[i], owner))
+        if (report_name_owner(&taking->desk->config->hosts, intake->names.list[i], owner))
             ours = intake->names.list[i];
     if (ours != NULL)
         rc = first_find(store, taking, &reporter, ours, ret_error);
@@ -385,13 +417,17 @@ int report_take(struct store *store, void *context, struct error *ret_error)
     } else if (ours != NULL) {
         size_t index = report_class_index(intake->report_class);
         receipt->state = "open";
-        receipt->decide_by_s = taking->change.now_ms / 1000 +
-                               (int64_t)taking->config->reports.classes[index].decide_hours * 3600;
+        receipt->decide_by_s =
+            taking->change.now_ms / 1000 +
+            (int64_t)taking->desk->config->reports.classes[index].decide_hours * 3600;
     }
     id_make(ID_REPORT, taking->change.now_ms, receipt->id);
     secret_make(receipt->token);
+    bool is_due = false;
     rc = all_write(store, taking, &reporter, ret_error);
     if (rc == 0)
-        rc = report_mail_acknowledge(store, taking, ret_error);
+        rc = answer_is_due(store, taking, &reporter, &is_due, ret_error);
+    if (rc == 0 && is_due)
+        rc = report_mail_acknowledge(store, taking, ours, ret_error);
     return rc;
 }

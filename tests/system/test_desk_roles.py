@@ -18,8 +18,9 @@ def serving(desk_sqlite):
 
 
 def ask(client, route):
-    body = {} if route["body_max"] else None
-    return client.ask(route["method"], concrete(route["path"]), body, check=False)
+    headers = {"Content-Type": route["body_type"].replace("*", "text/plain")} if route["body_max"] else None
+    return client.ask(route["method"], concrete(route["path"]), body="{}" if route["body_max"] else None,
+                      headers=headers, check=False)
 
 
 def test_every_route_refuses_whoever_the_table_does_not_name(serving):

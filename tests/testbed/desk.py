@@ -230,6 +230,7 @@ class Desk:
             "state": "state",
         }
         self.process = None
+        self.program = [tamis_program(self.name)]
         self.starts = 0
         self._description = None
 
@@ -247,7 +248,7 @@ class Desk:
 
     def start(self, changes=None):
         path = self.write_config(changes)
-        self.process = ServerProcess(self.name, [tamis_program(self.name), "-c", path],
+        self.process = ServerProcess(self.name, self.program + ["-c", path],
                                      self.directory)
         # The log goes on over restarts.
         self.starts += 1
@@ -257,7 +258,7 @@ class Desk:
 
     def run(self, *words, check=True):
         """Runs a command of tamis-desk with this configuration."""
-        return subprocess.run([tamis_program(self.name), "-c", self.write_config(), *words],
+        return subprocess.run(self.program + ["-c", self.write_config(), *words],
                               check=check, capture_output=True, text=True, cwd=self.directory)
 
     def sql(self, text):
