@@ -14,10 +14,11 @@ const struct account_holding *const account_holdings[] = {
     &account_holding_sessions,
     &account_holding_tokens,
     &account_holding_audit,
-    &account_holding_mails,
     &account_holding_hosts,
     &account_holding_reports,
     &account_holding_measures,
+    &account_holding_mails,
+    &account_holding_appeals,
 };
 /* clang-format on */
 

@@ -44,12 +44,11 @@ extern const struct account_holding account_holding_self;
 extern const struct account_holding account_holding_sessions;
 extern const struct account_holding account_holding_tokens;
 extern const struct account_holding account_holding_audit;
-extern const struct account_holding account_holding_mails;
 
 /* Of other parts. */
 extern const struct account_holding account_holding_hosts;
-
-/* Of other parts. */
+extern const struct account_holding account_holding_mails;
+extern const struct account_holding account_holding_appeals;
 extern const struct account_holding account_holding_reports;
 extern const struct account_holding account_holding_measures;
 

@@ -91,9 +91,12 @@ int account_mail_put(struct store *store, int64_t now_ms, enum account_mail mail
 #pragma GCC diagnostic pop
     if (size < 0)
         return error_set(ret_error, -ENOMEM, "out of memory for a mail");
-    int rc =
-        mail_put(store, now_ms,
-                 &(struct mail){.to = email, .subject = mails[mail].subject, .text = text}, &why);
+    int rc = mail_put(store, now_ms,
+                      &(struct mail){.to = email,
+                                     .subject = mails[mail].subject,
+                                     .text = text,
+                                     .forget = mail == ACCOUNT_MAIL_CLOSED},
+                      &why);
     sodium_memzero(text, (size_t)size);
     free(text);
     if (rc == -EINVAL) {
@@ -103,48 +106,3 @@ int account_mail_put(struct store *store, int64_t now_ms, enum account_mail mail
     }
     return rc == 0 ? 0 : error_set(ret_error, rc, "%s", why.text);
 }
-
-/* ---- What was mailed to an account ---- */
-
-static int mails_export(struct store *store, const char *account, json_t **ret_json,
-                        struct error *ret_error)
-{
-    static const char *const names[] = {"subject", "state", "created_at", "sent_at"};
-    _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
-    int rc = store_query(store, &rows, ret_error,
-                         "SELECT subject, state, created_at, sent_at FROM mails WHERE address = "
-                         "(SELECT email FROM accounts WHERE id = $1) ORDER BY created_at LIMIT $2",
-                         store_text(account), store_integer(ACCOUNT_EXPORT_ROWS_MAX));
-    return rc < 0 ? rc
-                  : account_rows_json(rows, names, sizeof(names) / sizeof(names[0]), ret_json,
-                                      ret_error);
-}
-
-/* What waits is for nobody any more; the last mail is put after this. */
-static int mails_release(struct store *store, const struct change *change, const char *account,
-                         struct error *ret_error)
-{
-    (void)change;
-    int rc =
-        store_change(store, NULL, ret_error,
-                     "DELETE FROM outbox WHERE id IN (SELECT outbox FROM mails WHERE address = "
-                     "(SELECT email FROM accounts WHERE id = $1))",
-                     store_text(account));
-    if (rc == 0)
-        rc = store_change(store, NULL, ret_error,
-                          "DELETE FROM mails WHERE address = "
-                          "(SELECT email FROM accounts WHERE id = $1)",
-                          store_text(account));
-    if (rc == 0)
-        rc = store_change(store, NULL, ret_error,
-                          "DELETE FROM suppressions WHERE address = "
-                          "(SELECT email FROM accounts WHERE id = $1)",
-                          store_text(account));
-    return rc;
-}
-
-const struct account_holding account_holding_mails = {
-    .name = "mails",
-    .export = mails_export,
-    .release = mails_release,
-};

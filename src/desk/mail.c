@@ -87,9 +87,9 @@ static json_t *payload_make(const char *id, const char *address, const struct ma
     /* What somebody else's mail calls itself is used when it is in order, and no reason to fail. */
     const char *reply_to =
         mail->reply_to != NULL && is_message_id(mail->reply_to) ? mail->reply_to : NULL;
-    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:s?}", "id", id, "to", address, "subject",
-                     mail->subject, "text", mail->text, "object", mail->object, "reply_to",
-                     reply_to, "topic", mail->topic);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:s?, s:b}", "id", id, "to", address,
+                     "subject", mail->subject, "text", mail->text, "object", mail->object,
+                     "reply_to", reply_to, "topic", mail->topic, "forget", mail->forget);
 }
 
 static int rows_add(struct store *store, int64_t now_ms, const char *id, const char *address,

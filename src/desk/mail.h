@@ -39,6 +39,7 @@ struct mail {
     const char
         *topic;    /* what its receiver may unsubscribe from, as "reports"; NULL: must be sent */
     int64_t due_s; /* 0: at once */
+    bool forget;   /* keep nothing of it once it is sent */
 };
 
 /* In a transaction. -EINVAL: the address cannot be written to, a line feed or another control
@@ -49,26 +50,18 @@ _must_check_ int mail_put(struct store *store, int64_t now_ms, const struct mail
 /* ---- The desk's own texts (mail_text.c) ---- */
 
 enum mail_text {
-    MAIL_ACCOUNT_CONFIRM,    /* url, deadline_s */
-    MAIL_ACCOUNT_RESET,      /* url, deadline_s */
-    MAIL_ACCOUNT_EXISTS,     /* somebody signed up with an address that has an account: url */
-    MAIL_ACCOUNT_CHANGED,    /* detail: what changed */
-    MAIL_ACCOUNT_SUSPENDED,  /* reason, reference, detail */
-    MAIL_ACCOUNT_CLOSED,     /* the account was deleted */
-    MAIL_HOST_EXPIRES,       /* name, deadline_s, url */
-    MAIL_HOST_EXPIRED,       /* name */
-    MAIL_REPORT_RECEIVED,    /* name, reference (the report), url, deadline_s: decided until */
-    MAIL_REPORT_OUTCOME,     /* name, reference, outcome, detail, url */
-    MAIL_CUSTOMER_WARNED,    /* name, reason, reference, deadline_s: blocked then; detail */
-    MAIL_CUSTOMER_BLOCKED,   /* name, reason, reference, until_s (0: until lifted); detail */
-    MAIL_CUSTOMER_UNBLOCKED, /* name, reference, detail */
-    MAIL_APPEAL_RECEIVED,    /* name, reference (the appeal), deadline_s: decided until; url */
-    MAIL_APPEAL_ASSIGNED,    /* to staff: name, reference, deadline_s, url */
-    MAIL_APPEAL_OVERDUE,     /* to staff: name, reference, deadline_s, url */
-    MAIL_APPEAL_GRANTED,     /* name, reference, detail */
-    MAIL_APPEAL_DENIED,      /* name, reference, detail */
+    MAIL_HOST_EXPIRES,     /* name, deadline_s, url */
+    MAIL_HOST_EXPIRED,     /* name */
+    MAIL_REPORT_RECEIVED,  /* name, reference (the report), url, deadline_s: decided until */
+    MAIL_REPORT_OUTCOME,   /* name, reference, outcome, detail, url */
+    MAIL_CUSTOMER_WARNED,  /* name, reason, reference, deadline_s: blocked then; detail */
+    MAIL_CUSTOMER_BLOCKED, /* name, reason, reference, until_s (0: until lifted); detail */
+    MAIL_APPEAL_RECEIVED,  /* name, reference (the appeal), deadline_s: decided until; url */
+    MAIL_APPEAL_ASSIGNED,  /* to staff: name, reference, deadline_s, url */
+    MAIL_APPEAL_OVERDUE,   /* to staff: name, reference, deadline_s, url */
+    MAIL_APPEAL_GRANTED,   /* name, reference, detail */
+    MAIL_APPEAL_DENIED,    /* name, reference, detail */
     MAIL_ORDER_NOTICE, /* reference (the order), detail: what it orders; url; deadline_s: begins */
-    MAIL_ORDER_ENDED,  /* reference, detail, url */
     MAIL_OVERLAP,      /* to a partner: reference, url, deadline_s: held until */
     MAIL_TEXT_COUNT,
 };

@@ -11,6 +11,7 @@
 /* What the row holds; texts are its own. */
 struct letter {
     const char *id, *to, *subject, *text, *object, *reply_to, *topic;
+    bool forget;
 };
 
 static bool letter_read(const json_t *payload, struct letter *ret_letter)
@@ -23,6 +24,7 @@ static bool letter_read(const json_t *payload, struct letter *ret_letter)
         .object = json_string_value(json_object_get(payload, "object")),
         .reply_to = json_string_value(json_object_get(payload, "reply_to")),
         .topic = json_string_value(json_object_get(payload, "topic")),
+        .forget = json_is_true(json_object_get(payload, "forget")),
     };
     return ret_letter->id != NULL && ret_letter->to != NULL && ret_letter->subject != NULL &&
            ret_letter->text != NULL;
@@ -106,6 +108,9 @@ static int letter_send(struct desk *desk, struct store *store, const struct lett
     rc = mailer_send(desk->mailer, letter->to, octets, size, &outcome);
     free(octets);
     int64_t now_s = clock_now_s(desk->clock);
+    if (rc == 0 && letter->forget)
+        return store_change(store, NULL, ret_error, "DELETE FROM mails WHERE id = $1",
+                            store_text(letter->id));
     if (rc == 0)
         return mail_state_set(store, now_s, letter->id, "sent", NULL, ret_error);
     if (rc != -ECANCELED)

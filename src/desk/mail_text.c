@@ -24,48 +24,7 @@ struct text {
     "{base}\n\nor send a POST to {base}/v1/appeals (described in {base}/openapi.json). Somebody " \
     "other than who decided looks at it, and you get an answer with its reason."
 
-#define NOT_YOU "If this was not you, you need not do anything."
-
 static const struct text texts[MAIL_TEXT_COUNT] = {
-    [MAIL_ACCOUNT_CONFIRM] =
-        {"Confirm your address",
-         NULL,
-         {"Somebody, probably you, made an account at {base} with this address.",
-          "To confirm that the address is yours, open\n\n    {url}",
-          "The link works until {deadline}.", NOT_YOU}},
-    [MAIL_ACCOUNT_RESET] =
-        {"Set a new password",
-         NULL,
-         {"Somebody, probably you, asked for a new password for the account of this address at "
-          "{base}.",
-          "To set one, open\n\n    {url}", "The link works until {deadline}.",
-          NOT_YOU " Your password stays as it is."}},
-    [MAIL_ACCOUNT_EXISTS] = {"You have an account already",
-                             NULL,
-                             {"Somebody, probably you, tried to make an account at {base} with "
-                              "this address. There is one "
-                              "already.",
-                              "If you forgot your password, ask for a new one at\n\n    {url}",
-                              NOT_YOU}},
-    [MAIL_ACCOUNT_CHANGED] =
-        {"Your account was changed",
-         NULL,
-         {"Your account at {base} was changed: {detail}",
-          "If this was not you, set a new password at once; all sessions end with that."}},
-    [MAIL_ACCOUNT_SUSPENDED] =
-        {"Your account is suspended",
-         NULL,
-         {"Your account at {base} is suspended. The reason: {reason}.", "{detail}",
-          "The case is {reference}.", "Its hosts answer no more until the suspension is lifted.",
-          "If you think that this is wrong, appeal: sign in and send a POST to {base}/v1/appeals "
-          "for each host that you need (described in {base}/openapi.json), or run 'tamis appeal "
-          "submit HOST --desk {base}'. Somebody other than who decided looks at it, and you get an "
-          "answer with its reason."}},
-    [MAIL_ACCOUNT_CLOSED] =
-        {"Your account is deleted",
-         NULL,
-         {"Your account at {base} and what was kept of you are deleted, as you asked.",
-          "Blocks of names stay, without your name."}},
     [MAIL_HOST_EXPIRES] =
         {"{name} expires soon",
          NULL,
@@ -101,11 +60,6 @@ static const struct text texts[MAIL_TEXT_COUNT] = {
                                 "reason: {reason}.",
                                 "{detail}", "The block lasts until {until}.",
                                 "The case is {reference}.", HOW_TO_APPEAL}},
-    [MAIL_CUSTOMER_UNBLOCKED] =
-        {"{name} is not blocked any more",
-         NULL,
-         {"The block of your host {name} is lifted. Update it once, and it answers again.",
-          "{detail}", "The case is {reference}."}},
     [MAIL_APPEAL_RECEIVED] =
         {"Your appeal for {name}",
          NULL,
@@ -140,10 +94,6 @@ static const struct text texts[MAIL_TEXT_COUNT] = {
                            {"This is the notice of an order, {reference}.", "{detail}",
                             "It takes effect on {deadline}.", "Its public notice:\n\n    {url}",
                             "Whoever it blocks can appeal at {base}/v1/appeals."}},
-    [MAIL_ORDER_ENDED] = {"Order {reference} has ended",
-                          NULL,
-                          {"The order {reference} has ended: {detail}",
-                           "Its public notice:\n\n    {url}"}},
     [MAIL_OVERLAP] = {"An order touches an interest of yours",
                       NULL,
                       {"An order touches an interest that you placed. The overlap is {reference}.",

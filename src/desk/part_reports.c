@@ -17,7 +17,7 @@
 #define BULK_BODY_MAX   (4 * 1024 * 1024)
 #define SMALL_BODY_MAX  8192
 
-#define REMARK_SIZE_MAX 4000
+#define DECISION_NOTE_MAX 4000
 
 /* ---- Taking in ---- */
 
@@ -123,7 +123,7 @@ static int decision_read(struct request *request, struct triage_decision *decisi
     if (rc == 0)
         rc = reason_read(&in, decision, ret_error);
     if (rc == 0 && json_in_has(&in, "note"))
-        rc = json_in_lines(&in, "note", 0, REMARK_SIZE_MAX, &decision->note, ret_error);
+        rc = json_in_lines(&in, "note", 0, DECISION_NOTE_MAX, &decision->note, ret_error);
     if (rc == 0 && json_in_has(&in, "order")) {
         rc = json_in_text(&in, "order", 1, ID_SIZE, &decision->order_id, ret_error);
         if (rc == 0 && !id_is_valid(ID_ORDER, decision->order_id))

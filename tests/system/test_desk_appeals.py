@@ -3,6 +3,7 @@ answers again at once."""
 
 import base64
 import json
+import time
 
 import dns.query
 import dns.tsigkeyring
@@ -12,10 +13,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from testbed.desk_hosts import SECRET
+from testbed.desk_orders import OrderDesk
+from testbed.orders import SINKHOLE_A
 from testbed.process import LOOPBACK
 from testbed.smtp import ScriptedMta
 
 NAME = "home.dyn.example"
+TRUE_ADDRESS = "198.51.100.1"  # of h1.a.example
 SUBMISSION = {"name": NAME, "statement": "It was my neighbour.\nReally."}
 GRANT = {"outcome": "granted", "reason": "false-positive", "explanation": "The evidence was of another host."}
 DENY = {"outcome": "denied", "reason": "evidence-stands", "explanation": "The host still does it."}
@@ -245,3 +249,38 @@ def test_a_decision_that_was_answered_outlives_a_crash(hosts, blocked):
         mta.wait(lambda mta: any("granted" in mail["subject"] for mail in mta.mails))
     finally:
         mta.stop()
+
+
+def test_a_granted_appeal_against_an_order_frees_the_name_on_every_server(farm, desk_unstarted):
+    made = OrderDesk(farm, desk_unstarted, edges=2)
+    desk = made.desk
+    approver = made.as_("approver")
+    # Whoever drafts and approves is barred; a second analyst is not.
+    made.active("t-1", ["h1.a.example", "h2.a.example"])
+    made.wait_for_block("h1.a.example")
+    other = desk.signed_in("analyst", "other@staff.example")
+    resolver = {"appeals": {"resolver": "%s@%d" % made.edges[0].place}}
+    desk.stop()
+    desk.start(resolver)
+    key = Ed25519PrivateKey.generate()
+    stranger = desk.client()
+    appeal = appealed(stranger, {"name": "h1.a.example"})
+    assert (appeal["against"], appeal["state"]) == ("order", "unproven")
+    # The edge itself hides the name from the resolver: a record there proves nothing.
+    proof = {"method": "dns-txt", "token": appeal["token"]}
+    assert stranger.post("/v1/appeals/%s/proofs" % appeal["id"], proof).status == 403
+    public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    desk.sql("INSERT INTO appeal_keys (name, public_key, proof, published_at) VALUES ('h1.a.example', %s, "
+             "'dns-txt', 1)" % (("'\\x%s'" if desk.postgresql else "X'%s'") % public.hex()))
+    signature = base64.b64encode(key.sign(appeal["proofs"]["signature"]["text"].encode())).decode()
+    assert stranger.post("/v1/appeals/%s/proofs" % appeal["id"],
+                         {"method": "signature", "signature": signature, "token": appeal["token"]}).status == 200
+    path = "/v1/appeals/%s/decisions" % appeal["id"]
+    assert made.as_("analyst").post(path, GRANT).status == 403
+    assert approver.post(path, GRANT).status == 403
+    began = time.monotonic()
+    reply = other.post(path, GRANT)
+    assert reply.status == 201, reply.text
+    print("appeal granted to the first right answer everywhere: %.3f s"
+          % made.wait_for("h1.a.example", TRUE_ADDRESS, began))
+    assert all(answer == SINKHOLE_A for answer in made.answers("h2.a.example"))

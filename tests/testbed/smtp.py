@@ -190,11 +190,19 @@ refused:
   local_parts = nobody-here
   allow_fail
   data = :fail: no such user
+%(to_desk)s
 boxes:
   driver = accept
   domains = customer.example : desk.example
   transport = boxes
 begin transports
+desk:
+  driver = smtp
+  protocol = lmtp
+  hosts = 127.0.0.1
+  hosts_override
+  allow_localhost
+  port = %(lmtp)d
 boxes:
   driver = appendfile
   directory = %(folder)s/box
@@ -211,13 +219,24 @@ begin authenticators
 """
 
 
+TO_DESK = """
+desk:
+  driver = manualroute
+  domains = desk.example
+  route_list = * 127.0.0.1
+  self = send
+  transport = desk
+"""
+
+
 class Exim:
     """Debian's MTA, unprivileged, which keeps the mails for customer.example and desk.example in folders.
-    With `bounces_late` an address that is none is taken at first and answered by a bounce."""
+    With `lmtp`, the port of a desk, an address that is none is taken at first and answered by a bounce, and
+    mail for desk.example goes to the desk."""
 
     name = "exim4"
 
-    def __init__(self, bounces_late=False):
+    def __init__(self, lmtp=None):
         self.folder = tempfile.mkdtemp(prefix="tamis-exim-", dir="/tmp")
         self.port = free_port()
         # Exim gives up root for good: everything it writes is its own user's.
@@ -228,7 +247,8 @@ class Exim:
         self.config = os.path.join(self.folder, "exim.conf")
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(EXIM % {"folder": self.folder, "port": self.port, "user": user, "group": group,
-                               "late": "yes" if bounces_late else "no"})
+                               "late": "yes" if lmtp else "no", "lmtp": lmtp or 1,
+                               "to_desk": TO_DESK if lmtp else ""})
         os.chmod(self.config, 0o644)
         self.process = ServerProcess(self.name, ["/usr/sbin/exim4", "-C", self.config, "-bdf", "-q10s"],
                                      tempfile.mkdtemp(prefix="tamis-exim-log-"))
