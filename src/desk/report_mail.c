@@ -50,11 +50,12 @@ int report_mail_outcome(const struct desk *desk, struct store *store, int64_t no
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
 
+    /* Who has told of it ten times is told once. */
     int rc = store_query(store, &rows, ret_error,
-                         "SELECT r.id, r.answer_to, (SELECT MIN(n.name) FROM report_names n WHERE "
-                         "n.report = r.id AND n.is_ours = 1) FROM reports r "
-                         "WHERE (r.id = $1 OR r.first = $2) AND r.answer_to IS NOT NULL",
-                         store_text(report), store_text(report));
+                         "SELECT MIN(r.id), r.answer_to, (SELECT MIN(n.name) FROM report_names n "
+                         "WHERE n.report = $1 AND n.is_ours = 1) FROM reports r WHERE (r.id = $2 "
+                         "OR r.first = $3) AND r.answer_to IS NOT NULL GROUP BY r.answer_to",
+                         store_text(report), store_text(report), store_text(report));
     for (size_t i = 0; rc == 0 && i < store_rows_count(rows); i++)
         rc = notice_put(desk, store, now_ms,
                         &(struct mail_notice){.text = MAIL_REPORT_OUTCOME,

@@ -75,6 +75,7 @@ def test_the_same_report_counts_on_the_first(reports):
     assert shown["seen"] == 2
     # Once it is decided, the same again is a new one: somebody has to look.
     reports.decide(analyst, first["id"], "dismiss", "no-evidence")
+    assert len(reports.mails("cert@reporter.example")) == 1
     assert reports.report(xarf())["state"] == "open"
     token = reports.desk.client().get("/v1/reports/%s?token=%s" % (again["id"], again["token"])).json
     assert token["outcome"]["action"] == "dismiss"
