@@ -38,23 +38,19 @@ struct retention {
 static int retention_do(struct store *store, void *context, struct error *ret_error)
 {
     const struct retention *retention = context;
+    /* Texts that could not be sent go with their rows, by the outbox's own rule of retention. */
     int rc = store_change(store, NULL, ret_error,
-                          "DELETE FROM outbox WHERE kind = '" MAIL_KIND
-                          "' AND state = 'failed' AND created_at < $1",
-                          store_integer(retention->now_s - GIVE_UP_S));
-    if (rc == 0)
-        rc = store_change(
-            store, NULL, ret_error,
-            "UPDATE mails SET state = 'refused', status = 'given up' WHERE state = "
-            "'waiting' AND outbox NOT IN (SELECT id FROM outbox WHERE kind = '" MAIL_KIND "')");
+                          "UPDATE mails SET state = 'refused', status = 'given up' WHERE state = "
+                          "'waiting' AND outbox NOT IN (SELECT id FROM outbox WHERE kind = $1 AND "
+                          "state = 'waiting')",
+                          store_text(MAIL_KIND));
     if (rc == 0)
         rc = store_change(store, NULL, ret_error, "DELETE FROM mails WHERE created_at < $1",
                           store_integer(retention->now_s - KEEP_S));
     return rc;
 }
 
-/* Texts of mails that could not be sent are gone with their row; so is, later, what was sent to
- * whom. */
+/* What was given up is noted as such; what was sent to whom is forgotten later. */
 static int mails_forget(struct desk *desk, struct store *store, int64_t now_s,
                         struct error *ret_error)
 {
