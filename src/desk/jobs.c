@@ -11,6 +11,9 @@
 
 #define LOOK_EVERY_S 1
 
+/* A job that failed is not tried again before this: what was in its way seldom goes at once. */
+#define AGAIN_AFTER_S 5
+
 struct jobs {
     struct desk *desk;
     struct store *store;
@@ -18,6 +21,7 @@ struct jobs {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool ending, lock_is_lost;
+    int64_t *again_at_s; /* of each job, in the order of the parts; 0: it has not failed */
 };
 
 static bool is_ending(struct jobs *jobs)
@@ -49,11 +53,13 @@ static int last_run_set(struct store *store, const struct job *job, int64_t now_
 }
 
 /* The time is noted after the job: one that a crash cut short runs again. */
-static void job_consider(struct jobs *jobs, const struct job *job)
+static void job_consider(struct jobs *jobs, const struct job *job, int64_t *again_at_s)
 {
     struct error error = {0};
     int64_t now_s = clock_now_s(jobs->desk->clock), last_s = 0;
 
+    if (now_s < *again_at_s && *again_at_s - now_s <= AGAIN_AFTER_S)
+        return;
     int rc = last_run_get(jobs->store, job, &last_s, &error);
     if (rc == 0 && now_s - last_s < job->period_s && last_s <= now_s)
         return;
@@ -61,8 +67,18 @@ static void job_consider(struct jobs *jobs, const struct job *job)
         rc = job->run(jobs->desk, jobs->store, now_s, &error);
     if (rc == 0)
         rc = last_run_set(jobs->store, job, now_s, &error);
+    *again_at_s = rc < 0 ? now_s + AGAIN_AFTER_S : 0;
     if (rc < 0)
-        log_event(LOG_WARNING, "job %s: %s; it is tried again", job->name, error.text);
+        log_event(LOG_WARNING, "job %s: %s; it is tried again in %d seconds", job->name, error.text,
+                  AGAIN_AFTER_S);
+}
+
+static void jobs_consider(struct jobs *jobs)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < desk_part_count; i++)
+        for (size_t j = 0; j < desk_parts[i]->job_count && !is_ending(jobs); j++)
+            job_consider(jobs, &desk_parts[i]->jobs[j], &jobs->again_at_s[at++]);
 }
 
 /* Another process that took the database over while this one was cut off from it must stay alone.
@@ -88,9 +104,7 @@ static void *jobs_run(void *context)
     struct jobs *jobs = context;
     while (!is_ending(jobs)) {
         if (lock_is_ours(jobs))
-            for (size_t i = 0; i < desk_part_count; i++)
-                for (size_t j = 0; j < desk_parts[i]->job_count && !is_ending(jobs); j++)
-                    job_consider(jobs, &desk_parts[i]->jobs[j]);
+            jobs_consider(jobs);
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += LOOK_EVERY_S;
@@ -117,6 +131,14 @@ int jobs_start(struct desk *desk, struct jobs **ret_jobs, struct error *ret_erro
     if (jobs == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory while starting the jobs");
     jobs->desk = desk;
+    size_t count = 0;
+    for (size_t i = 0; i < desk_part_count; i++)
+        count += desk_parts[i]->job_count;
+    jobs->again_at_s = calloc(count + 1, sizeof(*jobs->again_at_s));
+    if (jobs->again_at_s == NULL) {
+        free(jobs);
+        return error_set(ret_error, -ENOMEM, "out of memory while starting the jobs");
+    }
     pthread_condattr_t clock;
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -131,6 +153,7 @@ int jobs_start(struct desk *desk, struct jobs **ret_jobs, struct error *ret_erro
     }
     if (rc < 0) {
         store_close(jobs->store);
+        free(jobs->again_at_s);
         free(jobs);
         return rc;
     }
@@ -150,5 +173,6 @@ void jobs_stop(struct jobs *jobs)
     store_close(jobs->store);
     pthread_mutex_destroy(&jobs->lock);
     pthread_cond_destroy(&jobs->wake);
+    free(jobs->again_at_s);
     free(jobs);
 }

@@ -16,15 +16,27 @@ static int mails_export(struct store *store, const char *account, json_t **ret_j
                                       ret_error);
 }
 
-/* Those that wait still go out: their rows go with them. */
+/* What waits is for nobody any more; the last mail is put after this. */
 static int mails_release(struct store *store, const struct change *change, const char *account,
                          struct error *ret_error)
 {
     (void)change;
-    return store_change(store, NULL, ret_error,
-                        "DELETE FROM mails WHERE state <> 'waiting' AND address = (SELECT email "
-                        "FROM accounts WHERE id = $1)",
-                        store_text(account));
+    int rc =
+        store_change(store, NULL, ret_error,
+                     "DELETE FROM outbox WHERE id IN (SELECT outbox FROM mails WHERE address = "
+                     "(SELECT email FROM accounts WHERE id = $1))",
+                     store_text(account));
+    if (rc == 0)
+        rc = store_change(store, NULL, ret_error,
+                          "DELETE FROM mails WHERE address = "
+                          "(SELECT email FROM accounts WHERE id = $1)",
+                          store_text(account));
+    if (rc == 0)
+        rc = store_change(store, NULL, ret_error,
+                          "DELETE FROM suppressions WHERE address = "
+                          "(SELECT email FROM accounts WHERE id = $1)",
+                          store_text(account));
+    return rc;
 }
 
 const struct account_holding account_holding_mails = {

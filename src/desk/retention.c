@@ -15,10 +15,12 @@
     }
 
 const struct retention_rule retention_rules[] = {
-    /* Nobody ever confirmed the address: it may be that of somebody who never asked. */
+    /* Nobody ever confirmed the address: it may be that of somebody who never asked. One with hosts
+     * was in use: an operator decides. */
     RULE("unconfirmed", unconfirmed_days, 1,
          "DELETE FROM accounts WHERE id IN (SELECT id FROM accounts WHERE "
-         "email_confirmed_at IS NULL AND state = 'active' AND created_at < $1 "
+         "email_confirmed_at IS NULL AND state = 'active' AND created_at < $1 AND "
+         "NOT EXISTS (SELECT 1 FROM hosts WHERE hosts.account = accounts.id) "
          "ORDER BY created_at LIMIT $2)"),
     RULE("expired-tokens", expired_tokens_days, 1,
          "DELETE FROM api_tokens WHERE id IN (SELECT id FROM api_tokens WHERE "
