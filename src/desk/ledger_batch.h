@@ -15,7 +15,8 @@
 #include "desk/store.h"
 #include "ledger/ledger_log.h"
 
-/* Entries of one append, each of at most 48 KiB (LEDGER_CONTENT_MAX), most of a few hundred octets. */
+/* Entries of one append, each of at most 48 KiB (LEDGER_CONTENT_MAX), most of a few hundred octets.
+ */
 #define LEDGER_BATCH_MAX 512
 
 struct ledger_batch {

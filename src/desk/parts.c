@@ -1,6 +1,8 @@
 /* The parts of the desk, one a line, in the order in which they start. */
 #include "desk/parts.h"
 
+/* One a line, in the order of their start. */
+/* clang-format off */
 const struct desk_part *const desk_parts[] = {
     &part_system,
     &part_dns,
@@ -13,5 +15,6 @@ const struct desk_part *const desk_parts[] = {
     &part_ledger,
     &part_interests,
 };
+/* clang-format on */
 
 const size_t desk_part_count = sizeof(desk_parts) / sizeof(desk_parts[0]);
