@@ -1,7 +1,6 @@
 /* The parts of the desk, one a line, in the order in which they start. */
 #include "desk/parts.h"
 
-/* One a line, in the order of their start. */
 /* clang-format off */
 const struct desk_part *const desk_parts[] = {
     &part_system,
