@@ -1,6 +1,6 @@
 """The main job of Tamis on one machine: take over the zones of a running provider, sinkhole what an
 order lists while its customers go on changing their hosts, prove that nothing else changed, lose the
-origin, lift the order.
+origin, lift the order. Then the desk at work: hosts, a report, an order's life, an appeal, the ledger.
 
     make demo                         # NAMES=5000000 for full size, KEEP=1 to look around after
     /usr/bin/python3 demo/demo.py --help
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import asking
 import changing
+import desk
 import provider as made_up
 import servers
 from screen import Screen, duration, size
@@ -44,6 +45,7 @@ class Demo:
         self.names, self.keep, self.bin, self.folder = names, keep, bin_folder, folder
         self.screen = screen
         self.provider = self.order = self.origin = self.front = self.customers = None
+        self.desk = desk.DeskDemo(bin_folder, folder / "desk", screen)
         self.start_timeout_s = 60 + names / 20_000
 
     # ---- The programs ----
@@ -89,6 +91,7 @@ class Demo:
     def stop(self):
         if self.customers is not None:
             self.customers.stop()
+        self.desk.stop()
         for server in (self.front, self.origin):
             if server is not None:
                 server.stop()
@@ -96,7 +99,7 @@ class Demo:
     # ---- The steps ----
 
     def run(self):
-        for program in ("tamis", "tamisd"):
+        for program in ("tamis", "tamisd", "tamis-desk"):
             if not os.access(self.bin / program, os.X_OK):
                 raise servers.DemoError(f"{self.bin / program} is missing: run make build first")
         steps = (
@@ -119,6 +122,8 @@ class Demo:
         )
         for step in steps:
             step()
+        self.desk.run()
+        self.desk.stop()
         self.screen.verdict()
         return 1 if self.screen.failures else 0
 

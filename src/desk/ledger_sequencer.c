@@ -283,6 +283,14 @@ uint64_t ledger_sequencer_size(const struct ledger_sequencer *sequencer)
     return atomic_load(&sequencer->size);
 }
 
+uint64_t ledger_sequencer_size_settled(struct ledger_sequencer *sequencer)
+{
+    pthread_mutex_lock(&sequencer->log_lock);
+    const uint64_t size = ledger_log_size(sequencer->log);
+    pthread_mutex_unlock(&sequencer->log_lock);
+    return size;
+}
+
 int ledger_sequencer_cosign(struct ledger_sequencer *sequencer, const char *octets, size_t size,
                             unsigned *ret_added, struct error *ret_error)
 {

@@ -26,6 +26,9 @@ void ledger_sequencer_stop(struct ledger_sequencer *sequencer);
 const char *ledger_sequencer_folder(const struct ledger_sequencer *sequencer);
 /* Entries that the checkpoint counts. */
 uint64_t ledger_sequencer_size(const struct ledger_sequencer *sequencer);
+/* The same after an append under way, whose checkpoint may be read before it is counted. May block.
+ */
+uint64_t ledger_sequencer_size_settled(struct ledger_sequencer *sequencer);
 
 /* ledger_log_cosign() with the configured witnesses. */
 _must_check_ int ledger_sequencer_cosign(struct ledger_sequencer *sequencer, const char *octets,

@@ -105,12 +105,18 @@ static bool tile_parse(const char *text, struct tile *ret_tile)
     return *text == '\0';
 }
 
-/* Whether the checkpoint counts all of the tile: what lies beyond may yet become another, and
- * caches keep tiles for ever. */
-static bool is_signed_for(const struct tile *tile, uint64_t size)
+static bool is_within(const struct tile *tile, uint64_t size)
 {
     const unsigned level = tile->level == TILE_ENTRIES ? 0 : tile->level;
     return tile->number * TILE_WIDTH + tile->width <= size >> (TILE_LEVEL_BITS * level);
+}
+
+/* Whether the checkpoint counts all of the tile: what lies beyond may yet become another, and
+ * caches keep tiles for ever. Who asks may have read a checkpoint whose append is not over. */
+static bool is_signed_for(const struct tile *tile, struct ledger_sequencer *ledger)
+{
+    return is_within(tile, ledger_sequencer_size(ledger)) ||
+           is_within(tile, ledger_sequencer_size_settled(ledger));
 }
 
 static int tile_get(struct request *request, struct reply *reply, struct error *ret_error)
@@ -123,7 +129,7 @@ static int tile_get(struct request *request, struct reply *reply, struct error *
         return error_set(ret_error, -ENOENT, "there is no such tile");
     tile_path(&tile, path);
     if (strcmp(path + strlen("tile/"), text) != 0 ||
-        !is_signed_for(&tile, ledger_sequencer_size(request_desk(request)->ledger)))
+        !is_signed_for(&tile, request_desk(request)->ledger))
         return error_set(ret_error, -ENOENT, "there is no such tile");
     int rc = file_send(request, path, TILE_TYPE, reply, ret_error);
     if (rc == 0)

@@ -1,6 +1,7 @@
 """The demo is the main job; here with few names, as a person would run it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,16 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO = [sys.executable, str(REPOSITORY / "demo" / "demo.py"), "--names", "5000"]
+DESK_STEPS = ["The desk", "A customer", "The update", "A report", "An order", "An appeal", "The ledger"]
+DESK_LINES = [
+    r"ddclient hears +good  ok  for camera\.dyn\.example",
+    r"an update now hears +abuse  ok",
+    r"after the second +approved  ok",
+    r"the answer names +court-2026-0007  ok",
+    r"what the server confirms +current  ok",
+    r"look-up of the shop +free  ok",
+    r"entries verified +\d+  ok",
+]
 
 
 @pytest.fixture
@@ -37,6 +48,11 @@ def test_the_demo_takes_over_proves_and_lifts(place):
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Every figure is what it must be" in run.stdout
     assert "WRONG" not in run.stdout
+    for step in DESK_STEPS:
+        assert re.search(rf"^\d+  {step} .*\d s$", run.stdout, re.M), step
+    # The desk's figures that have to be there, whatever they are made of.
+    for line in DESK_LINES:
+        assert re.search(rf"^   {line}", run.stdout, re.M), line
     # Piped output carries no colour.
     assert "\033" not in run.stdout
     assert not demo_folders(place)

@@ -11,22 +11,18 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(os.environ.get("TAMIS_BIN", REPOSITORY / "build" / "bin")).resolve()
 
 
-def tour_lines():
-    """The commands of the tour, in order, without those that build."""
-    tour = (REPOSITORY / "README.md").read_text().split("## A tour of five minutes")[1]
-    tour = tour.split("\n## ")[0]
-    lines = re.findall(r"^    (\S.*)$", tour, re.MULTILINE)
-    assert lines[0].startswith("make build") and lines[1].startswith("export PATH=")
-    return lines[2:]
+def commands_of(section):
+    """The commands of a section, in order, from where the programs are known to the shell."""
+    text = (REPOSITORY / "README.md").read_text().split(f"\n## {section}\n")[1].split("\n## ")[0]
+    lines = re.findall(r"^    (\S.*)$", text, re.MULTILINE)
+    start = next(at for at, line in enumerate(lines) if line.startswith("export PATH="))
+    return lines[start + 1 :]
 
 
-def test_the_tour_works_pasted_line_by_line(tmp_path):
-    text = "\n".join(tour_lines())
-    for written, used in (
-        ("/tmp/tamis-tour", str(tmp_path / "tour")),
-        ("5300", str(free_port())),
-        ("5301", str(free_port())),
-    ):
+def run_as_pasted(section, tmp_path, folder, ports):
+    """Runs a section's commands in a folder and at ports of the test's own; returns what they said."""
+    text = "\n".join(commands_of(section))
+    for written, used in [(folder, str(tmp_path / "tour")), *((port, str(free_port())) for port in ports)]:
         assert written in text
         text = text.replace(written, used)
     environment = dict(os.environ, PATH=f"{PROGRAMS}:{os.environ['PATH']}")
@@ -41,8 +37,19 @@ def test_the_tour_works_pasted_line_by_line(tmp_path):
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    # Asked before the order, under it, and after its lift.
-    addresses = re.findall(r"^bad\.a\.example\.\s+\d+\s+IN\s+A\s+(\S+)$", run.stdout, re.MULTILINE)
-    assert addresses == ["192.0.2.20", "192.0.2.66", "192.0.2.20"]
-    assert "tour-1 https://desk.example/orders/tour-1" in run.stdout
     assert not (tmp_path / "tour").exists()
+    return run.stdout
+
+
+def test_the_tour_works_pasted_line_by_line(tmp_path):
+    said = run_as_pasted("A tour of five minutes", tmp_path, "/tmp/tamis-tour", ["5300", "5301"])
+    # Asked before the order, under it, and after its lift.
+    addresses = re.findall(r"^bad\.a\.example\.\s+\d+\s+IN\s+A\s+(\S+)$", said, re.MULTILINE)
+    assert addresses == ["192.0.2.20", "192.0.2.66", "192.0.2.20"]
+    assert "tour-1 https://desk.example/orders/tour-1" in said
+
+
+def test_the_desk_starts_and_updates_a_host_as_written(tmp_path):
+    said = run_as_pasted("The desk", tmp_path, "/tmp/tamis-desk-tour", ["5310", "8053"])
+    # What the router hears, then what the name server answers.
+    assert "good 192.0.2.7\n192.0.2.7\n" in said
