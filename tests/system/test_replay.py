@@ -76,7 +76,8 @@ def test_with_tamis_the_listed_names_reach_the_sinkhole_and_no_others(played, ke
     assert "right" in ends and not ends & {"wrong", "empty", "nxdomain"}
     assert shares(kept, "taken", "good", "right") > 0.99
     assert shares(kept, "taken", "bad", "sinkhole") > 0.5
-    assert shares(kept, "front stopped", "bad", "sinkhole") < 0.1
+    # A few seconds with some dozen lookups: resolvers still have some answers of before.
+    assert shares(kept, "front stopped", "bad", "sinkhole") < 0.25
     assert kept["connections"] > 0
 
 

@@ -1,5 +1,6 @@
 """One server process: started on free ports, watched for a crash, stopped by its pid."""
 
+import collections
 import os
 import random
 import signal
@@ -28,11 +29,16 @@ LANE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 LANES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
+# A port that was given away is free until its server has started: it is not given away again soon.
+_given = collections.deque(maxlen=200)
+
+
 def free_port():
     """A port free for UDP and TCP on the loopback addresses."""
     for _ in range(1000):
         port = random.SystemRandom().randrange(PORT_FIRST + LANE, PORT_LAST, LANES)
-        if _is_free(port, socket.SOCK_DGRAM) and _is_free(port, socket.SOCK_STREAM):
+        if port not in _given and _is_free(port, socket.SOCK_DGRAM) and _is_free(port, socket.SOCK_STREAM):
+            _given.append(port)
             return port
     raise RuntimeError("no free port between %d and %d" % (PORT_FIRST, PORT_LAST))
 
