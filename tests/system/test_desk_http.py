@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import socket
 import threading
@@ -210,3 +211,20 @@ def test_many_at_once_are_all_answered(desk_sqlite):
     for thread in threads:
         thread.join()
     assert len(replies) == 200 and set(replies) <= {200, 503} and 200 in replies
+
+
+@pytest.mark.parametrize("path", ["/nic/update", "/v1/account"])
+@pytest.mark.parametrize("count", [127, 128, 129, 256])
+def test_requests_that_arrive_all_at_once_are_all_answered(serving, path, count):
+    """The library hands out 128 events at a time; a full batch must not wait for one more."""
+    connections = [connect(serving) for _ in range(count)]
+    request = b"GET %s HTTP/1.1\r\nHost: desk.example\r\n\r\n" % path.encode()
+    for _ in range(5):
+        os.kill(serving.process.process.pid, signal.SIGSTOP)
+        for connection in connections:
+            connection.sendall(request)
+        os.kill(serving.process.process.pid, signal.SIGCONT)
+        for connection in connections:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 4"), "closed without an answer"
+    for connection in connections:
+        connection.close()
