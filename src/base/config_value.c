@@ -119,15 +119,26 @@ static bool has_port(const struct config_address *address)
                : ((const struct sockaddr_in6 *)&address->address)->sin6_port != 0;
 }
 
+static int address_parse(const struct config_value_source *source, struct config_value_place place,
+                         const char *text, uint16_t port_default,
+                         struct config_address *ret_address, struct error *ret_error)
+{
+    struct error problem;
+
+    if (config_address_parse(text, port_default, ret_address, &problem) < 0)
+        return config_value_fail(source, place, ret_error, "%s", problem.text);
+    return 0;
+}
+
 int config_value_address(const struct config_value_source *source, struct config_value_place place,
                          const char *text, uint16_t port_default,
                          struct config_address *ret_address, struct error *ret_error)
 {
     struct config_address address;
-    struct error problem;
 
-    if (config_address_parse(text, port_default, &address, &problem) < 0)
-        return config_value_fail(source, place, ret_error, "%s", problem.text);
+    int rc = address_parse(source, place, text, port_default, &address, ret_error);
+    if (rc < 0)
+        return rc;
     if (strchr(text, '/') != NULL)
         return config_value_fail(source, place, ret_error,
                                  "\"%s\" is a prefix: a single address must stand here", text);
@@ -135,6 +146,33 @@ int config_value_address(const struct config_value_source *source, struct config
         return config_value_fail(source, place, ret_error,
                                  "\"%s\" lacks its port: write %s@80, for example", text, text);
     *ret_address = address;
+    return 0;
+}
+
+int config_value_addresses(const struct config_value_source *source,
+                           struct config_value_place place, char *const *texts, size_t count,
+                           uint16_t port_default, struct config_address **ret_list,
+                           size_t *ret_count, struct error *ret_error)
+{
+    if (count == 0)
+        return 0;
+    struct config_address *list = calloc(count, sizeof(*list));
+    if (list == NULL)
+        return config_value_out_of_memory(ret_error);
+
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        struct config_value_place entry = config_value_place("%s.%zu", place.path, i);
+        rc = port_default == 0
+                 ? address_parse(source, entry, texts[i], 0, &list[i], ret_error)
+                 : config_value_address(source, entry, texts[i], port_default, &list[i], ret_error);
+    }
+    if (rc < 0) {
+        free(list);
+        return rc;
+    }
+    *ret_list = list;
+    *ret_count = count;
     return 0;
 }
 

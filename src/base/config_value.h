@@ -61,6 +61,14 @@ _must_check_ int config_value_address(const struct config_value_source *source,
                                       uint16_t port_default, struct config_address *ret_address,
                                       struct error *ret_error);
 
+/* Parses the list that stands at `place`. `port_default` 0: a list of whom to trust, where prefixes
+ * may stand and no port has to. The caller frees `*ret_list`; an empty list stays as it was. */
+_must_check_ int config_value_addresses(const struct config_value_source *source,
+                                        struct config_value_place place, char *const *texts,
+                                        size_t count, uint16_t port_default,
+                                        struct config_address **ret_list, size_t *ret_count,
+                                        struct error *ret_error);
+
 /* Takes a number within bounds, or the default for NULL. */
 _must_check_ int config_value_number(const struct config_value_source *source,
                                      struct config_value_place place, const unsigned *raw,
