@@ -1,7 +1,6 @@
 /* tamis-sink: the sinkhole's sensor. */
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -110,26 +109,17 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
 
 /* ---- Limits of the system ---- */
 
-static void descriptors_raise(unsigned connections_max)
+/* Each thread of the sensor has a table of descriptors of its own, for which the limit counts. The
+ * sensor takes what the hard limit grants, and tells when that is too little; only here it may be
+ * lifted. */
+static void descriptors_raise(const struct sink_config *config)
 {
-    const rlim_t wanted = (rlim_t)connections_max + DESCRIPTORS_SPARE;
+    const rlim_t wanted = config->connections_max / config->threads + DESCRIPTORS_SPARE;
+    const struct rlimit higher = {.rlim_cur = wanted, .rlim_max = wanted};
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    if (limit.rlim_max < wanted) { /* root may raise it */
-        struct rlimit higher = {.rlim_cur = wanted, .rlim_max = wanted};
-        if (setrlimit(RLIMIT_NOFILE, &higher) == 0)
-            return;
-    }
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* told below when it isn't enough */
-    if (limit.rlim_max < wanted)
-        log_event(
-            LOG_WARNING,
-            "connections-max is %u, but only %" PRIu64
-            " files may be open: raise LimitNOFILE of the unit, or \"ulimit -n\", to %" PRIu64,
-            connections_max, (uint64_t)limit.rlim_max, (uint64_t)wanted);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < wanted)
+        (void)setrlimit(RLIMIT_NOFILE, &higher); /* root alone may */
 }
 
 static void backlog_look(unsigned connections_max)
@@ -192,7 +182,7 @@ static int privileged_begin(struct sink *sink, struct error *ret_error)
 {
     const struct sink_config *config = sink->config;
 
-    descriptors_raise(config->connections_max);
+    descriptors_raise(config);
     backlog_look(config->connections_max);
     sink->pipeline = pipeline_create(config);
     if (sink->pipeline == NULL)

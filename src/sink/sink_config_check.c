@@ -35,15 +35,15 @@
 
 #define ROTATE_DEFAULT_DAYS 30
 
-/* Longer than a sandbox lets a sample run, shorter than a working day. */
-#define PERSISTENCE_DEFAULT_HOURS 6
+/* Why these, says doc/sinkhole.md. */
+#define PERSISTENCE_DEFAULT_HOURS 24
 #define PERSISTENCE_MAX_HOURS     (31 * 24)
 #define CHECKINS_DEFAULT          3
 #define NETWORKS_DEFAULT          8
-#define IDS_PER_ADDRESS_DEFAULT   50
+#define IDS_PER_ADDRESS_DEFAULT   8
 #define COUNT_MAX                 1000000
 #define QUIET_DEFAULT_DAYS        7
-#define CENSUS_MEMORY_DEFAULT_MIB 1024
+#define CENSUS_MEMORY_DEFAULT_MIB 512
 #define CENSUS_MEMORY_MAX_MIB     (1024 * 1024)
 
 #define REPLICAS_MAX 5 /* of a JetStream stream */

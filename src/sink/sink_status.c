@@ -323,6 +323,9 @@ struct rows {
 static int row_append(void *context, const char *key, const struct census_figures *figures)
 {
     const struct rows *rows = context;
+
+    if (key[0] == '\0' || (rows->by == CENSUS_ASN && strcmp(key, "0") == 0))
+        return 0; /* not known: no row of a table */
     json_t *name = rows->by == CENSUS_ASN ? json_integer(strtoll(key, NULL, 10)) : text(key);
     json_t *row = json_pack("{s:o, s:o, s:o, s:o, s:o}", by_names[rows->by], name, "proven",
                             number(figures->victims[CENSUS_PROVEN]), "likely",

@@ -96,6 +96,6 @@ def test_limits_that_are_too_low_are_told_with_their_remedy(farm):
     if os.geteuid() != 0:
         sink.before = sink.before[:2]
     sink.start({"sensor": {"connections-max": 5000}})
-    assert "connections-max is 5000, but only 2000 files may be open" in sink.process.log()
+    assert "the limit of open files, 2000 for each thread, leaves room for" in sink.process.log()
     assert "LimitNOFILE" in sink.process.log()
     assert_works(sink)

@@ -18,6 +18,9 @@ TRANSPARENT = ["0.0.0.0@4000", "::@4000", "udp:0.0.0.0@4000", "udp:::@4000"]
 # Neither address is the host's own: they are routed to it.
 ADDRESSES = ["192.0.2.66", "2001:db8::66"]
 
+# This one is, and the sinkhole's as well.
+SHARED = "192.0.2.77"
+
 ORDER = """\
 id: nv-2014-00987
 kind: court
@@ -102,6 +105,7 @@ def network():
         namespace.run("ip", "address", "add", "198.51.100.%d/24" % number, "dev", link)
         namespace.run("ip", "address", "add", "2001:db8:1::%d/64" % number, "dev", link, "nodad")
         namespace.run("ip", "link", "set", link, "up")
+    host.run("ip", "address", "add", SHARED + "/32", "dev", "lo")
     client.run("ip", "route", "add", "192.0.2.0/24", "via", "198.51.100.1")
     client.run("ip", "route", "add", "2001:db8::/64", "via", "2001:db8:1::1")
     yield host, client
@@ -141,7 +145,8 @@ def test_every_port_leads_to_the_sinkhole_and_says_which_it_was(farm, network):
     sink.before = host.enter
     sink.start({"sensor": {"listen": [], "transparent": TRANSPARENT},
                 "orders": [farm.write("order.yaml", ORDER)]})
-    made = json.loads(rules(sink.path("tamis-sink.yaml"), "--json", "--interface", "up0", "--except", "22").stdout)
+    made = json.loads(rules(sink.path("tamis-sink.yaml"), "--json", "--interface", "up0", "--address", SHARED,
+                            "--except", "22").stdout)
     other = subprocess.Popen([*host.enter, sys.executable, "-c", OTHER], stdout=subprocess.PIPE, text=True)
     try:
         assert other.stdout.readline() == "listens\n"
@@ -155,26 +160,26 @@ def test_every_port_leads_to_the_sinkhole_and_says_which_it_was(farm, network):
 
         expected = set()
         for kind in ("tcp", "udp"):
-            for address in ADDRESSES:
+            for address in [*ADDRESSES, SHARED]:
                 for port in (1, 53, 80, 5552, 65535):
                     send(kind, address, port, "hello")
                     expected.add((kind, port))
 
         def seen():
             events = sink.events()
-            return (len(events) == 2 * len(expected)
+            return (len(events) == 3 * len(expected)
                     and {(event["transport"], event["local_port"]) for event in events} == expected)
 
         sink.process.wait_until(seen, "event of every port")
 
-        # What is the host's stays the host's: its own addresses, and programs that listen on the wildcard.
-        assert send("tcp", "198.51.100.1", 9000, "") == "of the host\n"
-        assert send("tcp", "2001:db8:1::1", 9000, "") == "of the host\n"
-        with pytest.raises(subprocess.CalledProcessError):
-            send("tcp", "198.51.100.1", 5552, "")
-        with pytest.raises(subprocess.CalledProcessError):
-            send("tcp", ADDRESSES[0], 22, "")
-        assert len(sink.events()) == 2 * len(expected)
+        # What is the host's stays the host's: programs that listen, its other addresses, and port 22.
+        for address in ("198.51.100.1", "2001:db8:1::1", SHARED):
+            assert send("tcp", address, 9000, "") == "of the host\n"
+        for address, port in (("198.51.100.1", 5552), (SHARED, 22)):
+            with pytest.raises(subprocess.CalledProcessError) as refused:
+                send("tcp", address, port, "")
+            assert "ConnectionRefusedError" in refused.value.stderr
+        assert len(sink.events()) == 3 * len(expected)
     finally:
         other.kill()
         other.wait()

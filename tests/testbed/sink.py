@@ -164,8 +164,11 @@ def read_all(sock):
 
 
 def http_request(host, path="/"):
-    return ("GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\r\n"
-            % (path, host)).encode()
+    """As a browser asks."""
+    return ("GET %s HTTP/1.1\r\nHost: %s\r\n"
+            "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
+            "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n"
+            "Accept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\r\n" % (path, host)).encode()
 
 
 def njrat_checkin(volume, campaign="HacKed", machine="DESKTOP-EXAMPLE", user="someone"):

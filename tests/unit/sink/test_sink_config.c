@@ -211,7 +211,7 @@ static void test_what_is_left_out_has_its_default(void **state)
     assert_int_equal(config->flush_ms, 1000);
     assert_int_equal(config->keep_days, 90);
     assert_int_equal(config->addresses, PRIVACY_DETERMINISTIC);
-    assert_int_equal(config->census.persistence_s, 6 * 3600);
+    assert_int_equal(config->census.persistence_s, 24 * 3600);
     assert_int_equal(config->nats_server_count, 0);
     sink_config_free(config);
 }
