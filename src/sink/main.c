@@ -124,21 +124,22 @@ static void descriptors_raise(const struct sink_config *config)
 
 static void backlog_look(unsigned connections_max)
 {
-    unsigned backlog = BACKLOG_WANTED, wanted = BACKLOG_WANTED;
+    const unsigned long wanted =
+        connections_max < BACKLOG_WANTED ? connections_max : BACKLOG_WANTED;
+    char line[32] = "";
     FILE *file = fopen("/proc/sys/net/core/somaxconn", "re");
 
     if (file == NULL)
         return;
-    if (fscanf(file, "%u", &backlog) != 1)
-        backlog = BACKLOG_WANTED;
+    unsigned long backlog =
+        fgets(line, sizeof(line), file) != NULL ? strtoul(line, NULL, 10) : wanted;
     fclose(file);
-    if (connections_max < wanted)
-        wanted = connections_max;
     if (backlog < wanted)
-        log_event(LOG_WARNING,
-                  "net.core.somaxconn is %u: connections that come in bursts are lost; raise it to "
-                  "%u with sysctl",
-                  backlog, wanted);
+        log_event(
+            LOG_WARNING,
+            "net.core.somaxconn is %lu: connections that come in bursts are lost; raise it to "
+            "%lu with sysctl",
+            backlog, wanted);
 }
 
 /* ---- Start ---- */

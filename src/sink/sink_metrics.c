@@ -158,10 +158,11 @@ bool sink_metrics_healthy(void *context, FILE *stream)
     if (figures.has_outbox && !figures.outbox.connected)
         fprintf(stream, "nats: not connected, %" PRIu64 " octets of events wait on the disk\n",
                 figures.outbox.behind);
-    if (rates.write_failures > 0)
+    bool is_stuck = rates.write_failures > 0 && figures.log.waiting > 0;
+    if (is_stuck)
         fprintf(stream, "events: writing fails, %" PRIu64 " wait: is the disk full?\n",
                 figures.log.waiting);
     if (rates.events_dropped > 0)
         fprintf(stream, "events: %" PRIu64 " dropped within ten seconds\n", rates.events_dropped);
-    return rates.write_failures == 0 && rates.events_dropped == 0;
+    return !is_stuck && rates.events_dropped == 0;
 }

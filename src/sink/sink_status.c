@@ -65,18 +65,20 @@ static int64_t uptime_s(const struct sink_status *status)
 
 /* ---- status ---- */
 
-/* Octets that the process holds in memory, 0 where the system doesn't tell. */
+/* Octets that the process holds in memory, 0 where the system doesn't tell: proc(5), the second
+ * number of statm. */
 static uint64_t resident_octets(void)
 {
-    unsigned long long pages = 0;
+    char line[128] = "", *rest;
     FILE *file = fopen("/proc/self/statm", "re");
 
     if (file == NULL)
         return 0;
-    if (fscanf(file, "%*u %llu", &pages) != 1)
-        pages = 0;
+    if (fgets(line, sizeof(line), file) == NULL)
+        line[0] = '\0';
     fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    (void)strtoull(line, &rest, 10);
+    return strtoull(rest, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static json_t *sensor_json(const struct sink_status *status)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 
 import pytest
 
@@ -132,6 +133,21 @@ def test_status_metrics_and_health_agree(farm):
     assert metrics["tamis_sink_census_events_total"] == 1 and status["nats"] is None
     assert status["memory"] > 0 and status["uptime_s"] >= 0 and status["version"]
     assert sink.health() == (200, "ok\n")
+
+
+def test_a_full_disk_is_told_and_loses_nothing_once_there_is_room(farm):
+    sink = farm.sink_unstarted()
+    sink.before = ["prlimit", "--fsize=2048:unlimited"]
+    sink.start()
+    for number in range(300):
+        sink.send(njrat_checkin("%08X" % (number * 2654435761 % 2**32)))
+    sink.process.wait_until(lambda: sink.health()[0] == 503, "health that says so")
+    assert "is the disk full?" in sink.health()[1]
+    assert sink.control("status")["log"]["waiting"] > 0
+    subprocess.run(["prlimit", "--pid", str(sink.pid), "--fsize=unlimited"], check=True)
+    sink.process.wait_until(lambda: sink.control("status")["log"]["written"] == 300, "all events on the disk")
+    sink.process.wait_until(lambda: sink.health()[0] == 200, "health")
+    assert sink.control("status")["log"]["dropped"] == 0
 
 
 def test_wrong_requests_are_told_what_would_be_right(farm):
