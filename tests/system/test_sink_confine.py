@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from testbed.servers import is_sanitized
-from testbed.sink import http_request, njrat_checkin
+from testbed.sink import Namespace, http_request, njrat_checkin
 
 USER = "nobody"
 
@@ -99,3 +99,17 @@ def test_limits_that_are_too_low_are_told_with_their_remedy(farm):
     assert "the limit of open files, 2000 for each thread, leaves room for" in sink.process.log()
     assert "LimitNOFILE" in sink.process.log()
     assert_works(sink)
+
+
+@needs_root
+def test_a_short_backlog_is_told_with_its_remedy(farm):
+    host = Namespace()
+    try:
+        host.run("sh", "-c", "echo 100 > /proc/sys/net/core/somaxconn")
+        sink = farm.sink_unstarted()
+        sink.before = host.enter
+        sink.start({"sensor": {"connections-max": 3000}})
+        assert "net.core.somaxconn is 100" in sink.process.log()
+        assert "raise it to 3000 with sysctl" in sink.process.log()
+    finally:
+        host.close()
