@@ -170,7 +170,7 @@ def test_check_loads_all_that_a_start_would(farm, order):
     assert not os.path.exists(sink.path("state"))
     broken = farm.write("broken.yaml", ORDER.replace("ends:", "ens:"))
     checked = sink.check({"orders": [broken]})
-    assert checked.returncode == 1 and "broken.yaml:6" in checked.stderr
+    assert checked.returncode == 1 and "broken.yaml:5" in checked.stderr
     checked = sink.check({"networks": {"asn": broken}})
     assert checked.returncode == 1 and "broken.yaml" in checked.stderr
 
