@@ -256,6 +256,7 @@ static void sink_stop(struct sink *sink)
     pipeline_close(sink->pipeline);
     if (sink->dialogue != NULL)
         dialogue_setting_free(sink->dialogue);
+    sink_status_clear(&sink->status);
     sink_config_free(sink->config);
 }
 
@@ -311,6 +312,7 @@ int main(int argc, char **argv)
         return EXIT_PROBLEM;
     }
     file_text_refuse_pipes();
+    sink_status_init(&sink.status);
     if (sink_config_load(options.config, &sink.config, &error) < 0)
         return problem(&sink, &error);
     if (options.check) {

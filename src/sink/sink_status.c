@@ -18,6 +18,10 @@
 #define CHECKINS_SHOWN 10
 #define HOURS_SHOWN    48
 
+/* A view of the census is kept for so many times as long as it took to make: at most a tenth of the
+ * time goes into views. */
+#define VIEW_REST 10
+
 #define HOUR_US INT64_C(3600000000)
 #define DAY_US  (24 * HOUR_US)
 
@@ -39,11 +43,16 @@ static const char *const by_names[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static int64_t now_us(void)
+static int64_t clock_us(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int64_t now_us(void)
+{
+    return clock_us(CLOCK_REALTIME);
 }
 
 static json_t *number(uint64_t value)
@@ -354,7 +363,7 @@ static int hour_append(void *context, const struct census_point *point)
     return json_array_size(context) > HOURS_SHOWN ? json_array_remove(context, 0) : 0;
 }
 
-/* Fills what the census knows; the reader of events waits for this alone. */
+/* Fills what the census knows; the reader of events waits for this. */
 static int census_add(const struct census *census, json_t *snapshot)
 {
     static const struct {
@@ -378,10 +387,39 @@ static int census_add(const struct census *census, json_t *snapshot)
     return rc == 0 ? census_series(census, "", HOUR_US, hour_append, series) : rc;
 }
 
+/* Adds what the census knows, made anew unless the last one is recent: a copy, since references are
+ * counted without a lock. */
+static int view_add(struct sink_view *view, struct live_census *live, json_t *snapshot)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&view->mutex);
+    int64_t began_us = clock_us(CLOCK_MONOTONIC);
+    if (view->census == NULL || began_us - view->made_at_us > VIEW_REST * view->cost_us) {
+        json_t *census = json_object();
+        rc = census_add(live_census_take(live), census);
+        live_census_give_back(live);
+        if (rc == 0) {
+            json_decref(view->census);
+            view->census = json_incref(census);
+            view->made_at_us = clock_us(CLOCK_MONOTONIC);
+            view->cost_us = view->made_at_us - began_us;
+        }
+        json_decref(census);
+    }
+    if (rc == 0) {
+        json_t *copy = json_deep_copy(view->census);
+        rc = copy == NULL || json_object_update(snapshot, copy) < 0 ? -ENOMEM : 0;
+        json_decref(copy);
+    }
+    pthread_mutex_unlock(&view->mutex);
+    return rc;
+}
+
 static int live_run(void *context, const json_t *request, json_t **ret_result,
                     struct error *ret_error)
 {
-    const struct sink_status *status = context;
+    struct sink_status *status = context;
     struct live_census *live = pipeline_census(status->pipeline);
     struct live_census_figures census;
     struct pipeline_figures figures;
@@ -404,14 +442,25 @@ static int live_run(void *context, const json_t *request, json_t **ret_result,
         last_json(live, true, CHECKINS_SHOWN), "events", last_json(live, false, count_max));
     if (snapshot == NULL)
         return -ENOMEM;
-    rc = census_add(live_census_take(live), snapshot);
-    live_census_give_back(live);
+    rc = view_add(&status->view, live, snapshot);
     if (rc < 0) {
         json_decref(snapshot);
         return rc;
     }
     *ret_result = snapshot;
     return 0;
+}
+
+void sink_status_init(struct sink_status *status)
+{
+    *status = (struct sink_status){0};
+    pthread_mutex_init(&status->view.mutex, NULL);
+}
+
+void sink_status_clear(struct sink_status *status)
+{
+    json_decref(status->view.census);
+    pthread_mutex_destroy(&status->view.mutex);
 }
 
 const struct control_command sink_status_commands[] = {
