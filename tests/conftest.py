@@ -8,6 +8,7 @@ import pytest
 from testbed.desk import desk, desk_sqlite, desk_unstarted, postgresql  # noqa: F401
 from testbed.desk_hosts import hosts, hosts_plain, hosts_postgresql, hosts_sqlite  # noqa: F401
 from testbed.servers import Bind, Knot, Nsd, PowerDns, Tamisd, Unbound
+from testbed.sink import TamisSink
 
 
 def pytest_addoption(parser):
@@ -44,6 +45,13 @@ class ServerFarm:
     def tamisd_unstarted(self):
         return self._add(Tamisd)
 
+    def sink(self, config=None, **options):
+        """Starts tamis-sink with `config`, a dict in the form of its YAML file."""
+        return self._add(TamisSink).start(config, **options)
+
+    def sink_unstarted(self):
+        return self._add(TamisSink)
+
     def knot(self, zones, **options):
         return self._add(Knot).start(zones, **options)
 
@@ -76,7 +84,7 @@ class ServerFarm:
             try:
                 server.stop()
             except AssertionError as fault:
-                if isinstance(server, Tamisd):
+                if isinstance(server, (Tamisd, TamisSink)):
                     faults.append(str(fault))
         assert not faults, "\n".join(faults)
 

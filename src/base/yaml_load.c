@@ -9,6 +9,11 @@
 
 #include "base/file_text.h"
 #include "base/yaml_check.h"
+#include "base/yaml_schema.h"
+
+const cyaml_schema_value_t yaml_text_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
+};
 
 /* What libcyaml says in its log: the first line is the cause, the first place is the innermost. */
 struct captured {

@@ -1,4 +1,4 @@
-/* The client's side of tamisd's control socket (server/control.h): one request, one answer. */
+/* The client's side of tamisd's control socket (service/control.h): one request, one answer. */
 #pragma once
 
 #include <jansson.h>

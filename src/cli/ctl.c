@@ -1,4 +1,4 @@
-/* tamis ctl: asks a running tamisd over its control socket (server/control.h). */
+/* tamis ctl: asks a running tamisd over its control socket (service/control.h). */
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>

@@ -33,6 +33,7 @@ static const struct command *const commands[] = {
     &command_key_generate,
     &command_ctl,
     &command_prove,
+    &command_sink_rules,
     &command_takeover_plan,
     &command_takeover_copy,
     &command_takeover_shadow,

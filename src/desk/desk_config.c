@@ -2,7 +2,6 @@
 #include "desk/desk_config.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,10 +12,6 @@
 #define SERVERS_MAX 256
 #define ZONES_MAX   1000
 #define PLANS_MAX   100
-
-const cyaml_schema_value_t desk_text_schema = {
-    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
-};
 
 static const cyaml_schema_field_t config_fields[] = {
     OPTIONAL_MAP("http", struct raw_desk_config, http, desk_http_fields),
@@ -45,11 +40,8 @@ static int state_check(const struct desk_config_source *source, struct desk_conf
                        struct error *ret_error)
 {
     const char *state = source->raw->state;
-    if (state != NULL && state[0] == '\0')
-        return desk_config_fail(source, desk_config_place("state"), ret_error,
-                                "the folder of state has no name: write its path");
-    config->state = desk_config_path(config, state != NULL ? state : "state");
-    return config->state == NULL ? desk_config_out_of_memory(ret_error) : 0;
+    return config_value_path(&source->values, config_value_place("state"), "the folder of state",
+                             state != NULL ? state : "state", &config->state, ret_error);
 }
 
 static void state_clear(struct desk_config *config)
@@ -80,24 +72,6 @@ static const struct section {
 
 #define SECTION_COUNT (sizeof(sections) / sizeof(sections[0]))
 
-/* The folder is the one that the user named, not the one that a link leads to: paths that are
- * relative to the file mean what they say to a person who reads it there. */
-static int paths_set(struct desk_config *config, const char *path, struct error *ret_error)
-{
-    config->path = realpath(path, NULL);
-    if (config->path == NULL)
-        return error_set_at(ret_error, -errno, path, 0, "cannot be opened: %s", strerror(errno));
-    char *copy = strdup(path);
-    if (copy == NULL)
-        return desk_config_out_of_memory(ret_error);
-    config->directory = realpath(dirname(copy), NULL);
-    free(copy);
-    if (config->directory == NULL)
-        return error_set_at(ret_error, -errno, path, 0, "its folder cannot be opened: %s",
-                            strerror(errno));
-    return 0;
-}
-
 int desk_config_load(const char *path, struct desk_config **ret_config, struct error *ret_error)
 {
     _cleanup_(yaml_source_freep) struct yaml_source *yaml = NULL;
@@ -105,17 +79,20 @@ int desk_config_load(const char *path, struct desk_config **ret_config, struct e
     void *raw;
 
     if (config == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     int rc = yaml_source_read(path, &yaml, ret_error);
     if (rc == 0)
-        rc = paths_set(config, path, ret_error);
+        rc = config_value_paths(path, &config->path, &config->directory, ret_error);
     if (rc == 0)
         rc = yaml_source_load(yaml, &config_schema, &raw, NULL, ret_error);
     if (rc < 0)
         return rc;
 
     const struct raw_desk_config nothing = {0}; /* what a document of "{}" loads as is NULL */
-    struct desk_config_source source = {.yaml = yaml, .raw = raw != NULL ? raw : &nothing};
+    const struct desk_config_source source = {
+        .values = {.yaml = yaml, .directory = config->directory},
+        .raw = raw != NULL ? raw : &nothing,
+    };
     for (size_t i = 0; i < SECTION_COUNT && rc == 0; i++)
         rc = sections[i].check(&source, config, ret_error);
     yaml_value_free(&config_schema, raw, 0);

@@ -28,24 +28,24 @@ int desk_config_check_appeals(const struct desk_config_source *source, struct de
     const struct raw_appeals *raw = source->raw->appeals != NULL ? source->raw->appeals : &nothing;
     struct desk_config_appeals *appeals = &config->appeals;
 
-    int rc =
-        desk_config_number(source, desk_config_place("appeals.prove-hours"), raw->prove_hours,
-                           PROVE_DEFAULT_HOURS, 1, HOURS_MAX, &appeals->prove_hours, ret_error);
+    int rc = config_value_number(&source->values, config_value_place("appeals.prove-hours"),
+                                 raw->prove_hours, PROVE_DEFAULT_HOURS, 1, HOURS_MAX,
+                                 &appeals->prove_hours, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("appeals.decide-hours"),
-                                raw->decide_hours, DECIDE_DEFAULT_HOURS, 1, HOURS_MAX,
-                                &appeals->decide_hours, ret_error);
+        rc = config_value_number(&source->values, config_value_place("appeals.decide-hours"),
+                                 raw->decide_hours, DECIDE_DEFAULT_HOURS, 1, HOURS_MAX,
+                                 &appeals->decide_hours, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("appeals.per-address-hourly"),
-                                raw->per_address_hourly, PER_ADDRESS_DEFAULT, 1, PER_ADDRESS_MAX,
-                                &appeals->per_address_hourly, ret_error);
+        rc = config_value_number(&source->values, config_value_place("appeals.per-address-hourly"),
+                                 raw->per_address_hourly, PER_ADDRESS_DEFAULT, 1, PER_ADDRESS_MAX,
+                                 &appeals->per_address_hourly, ret_error);
     if (rc < 0 || raw->resolver == NULL)
         return rc;
     appeals->resolver = calloc(1, sizeof(*appeals->resolver));
     if (appeals->resolver == NULL)
-        return desk_config_out_of_memory(ret_error);
-    return desk_config_address(source, desk_config_place("appeals.resolver"), raw->resolver,
-                               DNS_PORT, appeals->resolver, ret_error);
+        return config_value_out_of_memory(ret_error);
+    return config_value_address(&source->values, config_value_place("appeals.resolver"),
+                                raw->resolver, DNS_PORT, appeals->resolver, ret_error);
 }
 
 void desk_config_clear_appeals(struct desk_config *config)

@@ -19,33 +19,32 @@ static int sqlite_check(const struct desk_config_source *source, struct desk_con
                         const struct raw_database *raw, struct error *ret_error)
 {
     if (raw->connection != NULL || raw->password_file != NULL || raw->password_env != NULL)
-        return desk_config_fail(
-            source, desk_config_place("database"), ret_error,
+        return config_value_fail(
+            &source->values, config_value_place("database"), ret_error,
             "connection and password are PostgreSQL's: leave them out, or write "
             "driver: postgresql");
-    if (raw->path != NULL && raw->path[0] == '\0')
-        return desk_config_fail(source, desk_config_place("database.path"), ret_error,
-                                "the database has no name: write its path");
-    config->database.path = desk_config_path(config, raw->path != NULL ? raw->path : "desk.db");
-    return config->database.path == NULL ? desk_config_out_of_memory(ret_error) : 0;
+    return config_value_path(&source->values, config_value_place("database.path"), "the database",
+                             raw->path != NULL ? raw->path : "desk.db", &config->database.path,
+                             ret_error);
 }
 
 static int postgresql_check(const struct desk_config_source *source, struct desk_config *config,
                             const struct raw_database *raw, struct error *ret_error)
 {
     if (raw->path != NULL)
-        return desk_config_fail(source, desk_config_place("database.path"), ret_error,
-                                "the path is SQLite's: leave it out, or write driver: sqlite");
+        return config_value_fail(&source->values, config_value_place("database.path"), ret_error,
+                                 "the path is SQLite's: leave it out, or write driver: sqlite");
     if (raw->connection == NULL)
-        return desk_config_fail(source, desk_config_place("database"), ret_error,
-                                "PostgreSQL is nowhere: add connection: \"host=... dbname=...\"");
+        return config_value_fail(&source->values, config_value_place("database"), ret_error,
+                                 "PostgreSQL is nowhere: add connection: \"host=... dbname=...\"");
     if (strstr(raw->connection, "password=") != NULL)
-        return desk_config_fail(source, desk_config_place("database.connection"), ret_error,
-                                "a password stands here: put it in a file and name it in "
-                                "password-file");
-    int rc = desk_config_copy(raw->connection, &config->database.connection, ret_error);
+        return config_value_fail(&source->values, config_value_place("database.connection"),
+                                 ret_error,
+                                 "a password stands here: put it in a file and name it in "
+                                 "password-file");
+    int rc = config_value_copy(raw->connection, &config->database.connection, ret_error);
     if (rc == 0)
-        rc = desk_config_secret(source, config, desk_config_place("database.password-file"),
+        rc = desk_config_secret(source, config_value_place("database.password-file"),
                                 raw->password_file, raw->password_env, &config->database.password,
                                 ret_error);
     return rc;
@@ -67,10 +66,10 @@ int desk_config_check_database(const struct desk_config_source *source, struct d
         database->place.driver = &store_postgresql;
         rc = postgresql_check(source, config, raw, ret_error);
     } else {
-        rc = desk_config_fail(source, desk_config_place("database.driver"), ret_error,
-                              "\"%s\" is no database that this program knows: write sqlite or "
-                              "postgresql",
-                              raw->driver);
+        rc = config_value_fail(&source->values, config_value_place("database.driver"), ret_error,
+                               "\"%s\" is no database that this program knows: write sqlite or "
+                               "postgresql",
+                               raw->driver);
     }
     if (rc < 0)
         return rc;

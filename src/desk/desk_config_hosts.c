@@ -66,20 +66,20 @@ static int zone_check(const struct desk_config_source *source, size_t index,
 {
     const struct raw_zone *raw = &source->raw->zones[index];
     struct desk_config_zone *zone = &hosts->zones[index];
-    struct desk_config_place place = desk_config_place("zones.%zu.name", index);
+    struct config_value_place place = config_value_place("zones.%zu.name", index);
     char name[HOST_NAME_SIZE];
     struct error why;
 
     if (host_name_normalize(raw->name, name, &why) < 0)
-        return desk_config_fail(source, place, ret_error, "%s", why.text);
+        return config_value_fail(&source->values, place, ret_error, "%s", why.text);
     for (size_t i = 0; i < index; i++)
         if (strcmp(hosts->zones[i].name, name) == 0)
-            return desk_config_fail(source, place, ret_error,
-                                    "the zone %s is there twice: remove one", name);
-    int rc = desk_config_copy(name, &zone->name, ret_error);
+            return config_value_fail(&source->values, place, ret_error,
+                                     "the zone %s is there twice: remove one", name);
+    int rc = config_value_copy(name, &zone->name, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("zones.%zu.ttl", index), raw->ttl,
-                                TTL_DEFAULT_S, 1, TTL_MAX_S, &zone->ttl_s, ret_error);
+        rc = config_value_number(&source->values, config_value_place("zones.%zu.ttl", index),
+                                 raw->ttl, TTL_DEFAULT_S, 1, TTL_MAX_S, &zone->ttl_s, ret_error);
     zone->free = raw->free == NULL || *raw->free;
     return rc;
 }
@@ -92,7 +92,7 @@ static int zones_check(const struct desk_config_source *source, struct desk_conf
         return 0;
     hosts->zones = calloc(count, sizeof(*hosts->zones));
     if (hosts->zones == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     hosts->zone_count = count;
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++)
@@ -107,19 +107,20 @@ static int plan_check(const struct desk_config_source *source, size_t index,
                       struct error *ret_error)
 {
     plan->free = raw->free == NULL ? strcmp(raw->name, "free") == 0 : *raw->free;
-    int rc = desk_config_copy(raw->name, &plan->name, ret_error);
+    int rc = config_value_copy(raw->name, &plan->name, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("plans.%zu.hosts-max", index),
-                                raw->hosts_max, HOSTS_DEFAULT, 0, HOSTS_MAX, &plan->hosts_max,
-                                ret_error);
+        rc = config_value_number(&source->values, config_value_place("plans.%zu.hosts-max", index),
+                                 raw->hosts_max, HOSTS_DEFAULT, 0, HOSTS_MAX, &plan->hosts_max,
+                                 ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("plans.%zu.updates-per-hour", index),
-                                raw->updates_per_hour, UPDATES_PER_HOUR_DEFAULT, 1,
-                                UPDATES_PER_HOUR_MAX, &plan->updates_per_hour, ret_error);
+        rc = config_value_number(&source->values,
+                                 config_value_place("plans.%zu.updates-per-hour", index),
+                                 raw->updates_per_hour, UPDATES_PER_HOUR_DEFAULT, 1,
+                                 UPDATES_PER_HOUR_MAX, &plan->updates_per_hour, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("plans.%zu.expiry-days", index),
-                                raw->expiry_days, plan->free ? EXPIRY_DEFAULT_DAYS : 0, 0, DAYS_MAX,
-                                &plan->expiry_days, ret_error);
+        rc = config_value_number(
+            &source->values, config_value_place("plans.%zu.expiry-days", index), raw->expiry_days,
+            plan->free ? EXPIRY_DEFAULT_DAYS : 0, 0, DAYS_MAX, &plan->expiry_days, ret_error);
     return rc;
 }
 
@@ -134,13 +135,14 @@ static int plans_check(const struct desk_config_source *source, struct desk_conf
     hosts->plan_count = count > 0 ? count : 1;
     hosts->plans = calloc(hosts->plan_count, sizeof(*hosts->plans));
     if (hosts->plans == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     int rc = 0;
     for (size_t i = 0; i < hosts->plan_count && rc == 0; i++) {
         for (size_t j = 0; j < i; j++)
             if (strcmp(hosts->plans[j].name, raw[i].name) == 0)
-                return desk_config_fail(source, desk_config_place("plans.%zu.name", i), ret_error,
-                                        "the plan %s is there twice: remove one", raw[i].name);
+                return config_value_fail(&source->values, config_value_place("plans.%zu.name", i),
+                                         ret_error, "the plan %s is there twice: remove one",
+                                         raw[i].name);
         rc = plan_check(source, i, &raw[i], &hosts->plans[i], ret_error);
     }
     return rc;
@@ -155,12 +157,12 @@ static int texts_copy(char *const *texts, size_t count, char ***ret_texts, size_
         return 0;
     char **copies = calloc(count, sizeof(*copies));
     if (copies == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     *ret_texts = copies;
     *ret_count = count;
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++)
-        rc = desk_config_copy(texts[i], &copies[i], ret_error);
+        rc = config_value_copy(texts[i], &copies[i], ret_error);
     return rc;
 }
 
@@ -192,14 +194,16 @@ int desk_config_check_hosts(const struct desk_config_source *source, struct desk
     if (rc == 0)
         rc = lists_check(raw, hosts, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("hosts.cache-max"), raw->cache_max,
-                                CACHE_DEFAULT, 1000, CACHE_MAX, &hosts->cache_max, ret_error);
+        rc = config_value_number(&source->values, config_value_place("hosts.cache-max"),
+                                 raw->cache_max, CACHE_DEFAULT, 1000, CACHE_MAX, &hosts->cache_max,
+                                 ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("hosts.loaders"), raw->loaders,
-                                LOADERS_DEFAULT, 1, LOADERS_MAX, &hosts->loaders, ret_error);
+        rc = config_value_number(&source->values, config_value_place("hosts.loaders"), raw->loaders,
+                                 LOADERS_DEFAULT, 1, LOADERS_MAX, &hosts->loaders, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("hosts.grace-days"), raw->grace_days,
-                                GRACE_DEFAULT_DAYS, 0, DAYS_MAX, &hosts->grace_days, ret_error);
+        rc = config_value_number(&source->values, config_value_place("hosts.grace-days"),
+                                 raw->grace_days, GRACE_DEFAULT_DAYS, 0, DAYS_MAX,
+                                 &hosts->grace_days, ret_error);
     return rc;
 }
 

@@ -28,9 +28,9 @@ static const cyaml_schema_field_t tls_fields[] = {
 };
 
 const cyaml_schema_field_t desk_http_fields[] = {
-    OPTIONAL_LIST("listen", struct raw_http, listen, &desk_text_schema, LISTEN_MAX),
+    OPTIONAL_LIST("listen", struct raw_http, listen, &yaml_text_schema, LISTEN_MAX),
     OPTIONAL_MAP("tls", struct raw_http, tls, tls_fields),
-    OPTIONAL_LIST("trusted-proxies", struct raw_http, trusted_proxies, &desk_text_schema,
+    OPTIONAL_LIST("trusted-proxies", struct raw_http, trusted_proxies, &yaml_text_schema,
                   PROXIES_MAX),
     OPTIONAL_NUMBER("threads", struct raw_http, threads),
     OPTIONAL_NUMBER("workers", struct raw_http, workers),
@@ -51,10 +51,10 @@ static int listen_check(const struct desk_config_source *source, const struct ra
     char *texts_default[] = {address_default};
     bool is_set = raw->listen_count > 0;
 
-    return desk_config_addresses(source, desk_config_place("http.listen"),
-                                 is_set ? raw->listen : texts_default,
-                                 is_set ? raw->listen_count : 1, PORT_DEFAULT, &http->listen,
-                                 &http->listen_count, ret_error);
+    return config_value_addresses(&source->values, config_value_place("http.listen"),
+                                  is_set ? raw->listen : texts_default,
+                                  is_set ? raw->listen_count : 1, PORT_DEFAULT, &http->listen,
+                                  &http->listen_count, ret_error);
 }
 
 static int tls_check(const struct desk_config_source *source, struct desk_config *config,
@@ -62,12 +62,12 @@ static int tls_check(const struct desk_config_source *source, struct desk_config
 {
     if (tls == NULL)
         return 0;
-    int rc =
-        desk_config_file(source, config, desk_config_place("http.tls.certificate"),
-                         "the certificate", tls->certificate, &config->http.certificate, ret_error);
+    int rc = config_value_file(&source->values, config_value_place("http.tls.certificate"),
+                               "the certificate", tls->certificate, &config->http.certificate,
+                               ret_error);
     if (rc == 0)
-        rc = desk_config_file(source, config, desk_config_place("http.tls.key"), "the private key",
-                              tls->key, &config->http.key, ret_error);
+        rc = config_value_file(&source->values, config_value_place("http.tls.key"),
+                               "the private key", tls->key, &config->http.key, ret_error);
     return rc;
 }
 
@@ -91,9 +91,9 @@ static int numbers_check(const struct desk_config_source *source, const struct r
     };
     int rc = 0;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && rc == 0; i++)
-        rc = desk_config_number(source, desk_config_place("%s", numbers[i].place), numbers[i].raw,
-                                numbers[i].value_default, numbers[i].value_min,
-                                numbers[i].value_max, numbers[i].ret_value, ret_error);
+        rc = config_value_number(&source->values, config_value_place("%s", numbers[i].place),
+                                 numbers[i].raw, numbers[i].value_default, numbers[i].value_min,
+                                 numbers[i].value_max, numbers[i].ret_value, ret_error);
     return rc;
 }
 
@@ -101,14 +101,14 @@ static int numbers_check(const struct desk_config_source *source, const struct r
 static int base_check(const struct desk_config_source *source, const struct raw_http *raw,
                       struct desk_config_http *http, struct error *ret_error)
 {
-    struct desk_config_place place = desk_config_place("http.base");
+    struct config_value_place place = config_value_place("http.base");
     if (raw->base == NULL)
-        return desk_config_copy("http://127.0.0.1:8053", &http->base, ret_error);
+        return config_value_copy("http://127.0.0.1:8053", &http->base, ret_error);
     if (strncasecmp(raw->base, "https://", 8) != 0 && strncasecmp(raw->base, "http://", 7) != 0)
-        return desk_config_fail(source, place, ret_error,
-                                "\"%s\" is no address of a site: write https://desk.example",
-                                raw->base);
-    int rc = desk_config_copy(raw->base, &http->base, ret_error);
+        return config_value_fail(&source->values, place, ret_error,
+                                 "\"%s\" is no address of a site: write https://desk.example",
+                                 raw->base);
+    int rc = config_value_copy(raw->base, &http->base, ret_error);
     if (rc < 0)
         return rc;
     size_t size = strlen(http->base);
@@ -128,15 +128,15 @@ int desk_config_check_http(const struct desk_config_source *source, struct desk_
     if (rc == 0)
         rc = tls_check(source, config, raw->tls, ret_error);
     if (rc == 0)
-        rc = desk_config_addresses(source, desk_config_place("http.trusted-proxies"),
-                                   raw->trusted_proxies, raw->trusted_proxies_count, 0,
-                                   &http->trusted_proxies, &http->trusted_proxy_count, ret_error);
+        rc = config_value_addresses(&source->values, config_value_place("http.trusted-proxies"),
+                                    raw->trusted_proxies, raw->trusted_proxies_count, 0,
+                                    &http->trusted_proxies, &http->trusted_proxy_count, ret_error);
     if (rc == 0)
         rc = numbers_check(source, raw, http, ret_error);
     if (rc == 0)
         rc = base_check(source, raw, http, ret_error);
     if (rc == 0)
-        rc = desk_config_copy(raw->security_contact, &http->security_contact, ret_error);
+        rc = config_value_copy(raw->security_contact, &http->security_contact, ret_error);
     http->insecure_cookies = raw->insecure_cookies != NULL && *raw->insecure_cookies;
     return rc;
 }

@@ -15,7 +15,7 @@ const cyaml_schema_field_t desk_interests_fields[] = {
     OPTIONAL_TEXTS("key-files", struct raw_interests, key_files),
     OPTIONAL_NUMBER("evaluations-per-day", struct raw_interests, evaluations_per_day),
     OPTIONAL_NUMBER("interests-max", struct raw_interests, interests_max),
-    OPTIONAL_LIST("broad", struct raw_interests, broad, &desk_text_schema, BROAD_MAX),
+    OPTIONAL_LIST("broad", struct raw_interests, broad, &yaml_text_schema, BROAD_MAX),
     CYAML_FIELD_END,
 };
 
@@ -24,18 +24,18 @@ static int keys_check(const struct desk_config_source *source, const struct raw_
 {
     struct desk_config_interests *interests = &config->interests;
     if (raw->key_files_count > KEYS_MAX)
-        return desk_config_fail(source, desk_config_place("interests.key-files"), ret_error,
-                                "%u keys are too many: retire old ones, %d can be kept",
-                                raw->key_files_count, KEYS_MAX);
+        return config_value_fail(&source->values, config_value_place("interests.key-files"),
+                                 ret_error, "%u keys are too many: retire old ones, %d can be kept",
+                                 raw->key_files_count, KEYS_MAX);
     if (raw->key_files_count == 0)
         return 0;
     interests->key_files = calloc(raw->key_files_count, sizeof(char *));
     if (interests->key_files == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     for (unsigned i = 0; i < raw->key_files_count; i++) {
         int rc =
-            desk_config_file(source, config, desk_config_place("interests.key-files.%u", i),
-                             "the key", raw->key_files[i], &interests->key_files[i], ret_error);
+            config_value_file(&source->values, config_value_place("interests.key-files.%u", i),
+                              "the key", raw->key_files[i], &interests->key_files[i], ret_error);
         if (rc < 0)
             return rc;
         interests->key_count++;
@@ -50,9 +50,9 @@ static int broad_copy(const struct raw_interests *raw, struct desk_config_intere
         return 0;
     interests->broad = calloc(raw->broad_count, sizeof(char *));
     if (interests->broad == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     for (unsigned i = 0; i < raw->broad_count; i++) {
-        int rc = desk_config_copy(raw->broad[i], &interests->broad[i], ret_error);
+        int rc = config_value_copy(raw->broad[i], &interests->broad[i], ret_error);
         if (rc < 0)
             return rc;
         interests->broad_count++;
@@ -70,13 +70,14 @@ int desk_config_check_interests(const struct desk_config_source *source, struct 
 
     int rc = keys_check(source, raw, config, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("interests.evaluations-per-day"),
-                                raw->evaluations_per_day, EVALUATIONS_DEFAULT, 1, EVALUATIONS_MAX,
-                                &interests->evaluations_per_day, ret_error);
+        rc = config_value_number(&source->values,
+                                 config_value_place("interests.evaluations-per-day"),
+                                 raw->evaluations_per_day, EVALUATIONS_DEFAULT, 1, EVALUATIONS_MAX,
+                                 &interests->evaluations_per_day, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("interests.interests-max"),
-                                raw->interests_max, INTERESTS_DEFAULT, 1, INTERESTS_MAX,
-                                &interests->interests_max, ret_error);
+        rc = config_value_number(&source->values, config_value_place("interests.interests-max"),
+                                 raw->interests_max, INTERESTS_DEFAULT, 1, INTERESTS_MAX,
+                                 &interests->interests_max, ret_error);
     if (rc == 0)
         rc = broad_copy(raw, interests, ret_error);
     return rc;

@@ -6,29 +6,9 @@
  * values are pointers: NULL means that the file doesn't set them. */
 #pragma once
 
-#include "base/yaml_load.h"
+#include "base/config_value.h"
+#include "base/yaml_schema.h"
 #include "desk/desk_config.h"
-
-/* ---- Shorthands for schemas ---- */
-
-#define TEXT(key, type, member) \
-    CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, type, member, 0, CYAML_UNLIMITED)
-#define OPTIONAL_TEXT(key, type, member)                                                   \
-    CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, 0, \
-                           CYAML_UNLIMITED)
-#define OPTIONAL_NUMBER(key, type, member) \
-    CYAML_FIELD_UINT_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
-#define OPTIONAL_FLAG(key, type, member) \
-    CYAML_FIELD_BOOL_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
-#define OPTIONAL_MAP(key, type, member, fields) \
-    CYAML_FIELD_MAPPING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, fields)
-#define OPTIONAL_LIST(key, type, member, entry, count_max)                                      \
-    CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, entry, 0, \
-                         count_max)
-#define OPTIONAL_TEXTS(key, type, member) \
-    OPTIONAL_LIST(key, type, member, &desk_text_schema, CYAML_UNLIMITED)
-
-extern const cyaml_schema_value_t desk_text_schema;
 
 /* ---- Sections as written ---- */
 
@@ -179,68 +159,19 @@ extern const cyaml_schema_field_t desk_orders_fields[];
 
 /* The text that was loaded and what it said. */
 struct desk_config_source {
-    const struct yaml_source *yaml;
+    struct config_value_source values;
     const struct raw_desk_config *raw;
 };
-
-/* The place of a value, as yaml_source_line() takes it. */
-struct desk_config_place {
-    char path[128];
-};
-
-struct desk_config_place desk_config_place(const char *format, ...)
-    __attribute__((format(printf, 1, 2)));
-
-/* Fills `ret_error` with the source's path and the line of `place`; returns -EINVAL. */
-int desk_config_fail(const struct desk_config_source *source, struct desk_config_place place,
-                     struct error *ret_error, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-/* -ENOMEM with its text. */
-int desk_config_out_of_memory(struct error *ret_error);
-
-/* Copies a text that may be NULL. */
-_must_check_ int desk_config_copy(const char *text, char **ret_copy, struct error *ret_error);
-
-/* Joins a path of the file to the folder that the file lies in. NULL: out of memory. */
-char *desk_config_path(const struct desk_config *config, const char *path);
-
-/* The same, and it must be a file that can be read; `what` names it in the error ("the
- * certificate"). */
-_must_check_ int desk_config_file(const struct desk_config_source *source,
-                                  const struct desk_config *config, struct desk_config_place place,
-                                  const char *what, const char *path, char **ret_path,
-                                  struct error *ret_error);
 
 /* Reads a secret from a file (its first line) or from a variable of the environment, whichever is
  * not NULL; both NULL: `*ret_secret` is NULL. A file that every user may read is refused. */
 _must_check_ int desk_config_secret(const struct desk_config_source *source,
-                                    const struct desk_config *config,
-                                    struct desk_config_place place, const char *file,
+                                    struct config_value_place place, const char *file,
                                     const char *variable, char **ret_secret,
                                     struct error *ret_error);
 
 /* Wipes and frees; NULL is ignored. */
 void desk_config_secret_free(char *secret);
-
-/* Parses a single address, not a prefix. */
-_must_check_ int desk_config_address(const struct desk_config_source *source,
-                                     struct desk_config_place place, const char *text,
-                                     uint16_t port_default, struct config_address *ret_address,
-                                     struct error *ret_error);
-
-/* The same for each of a list that stands at `place`; with prefixes when `port_default` is 0. */
-_must_check_ int desk_config_addresses(const struct desk_config_source *source,
-                                       struct desk_config_place place, char *const *texts,
-                                       size_t count, uint16_t port_default,
-                                       struct config_address **ret_list, size_t *ret_count,
-                                       struct error *ret_error);
-
-/* Takes a number within bounds, or the default for NULL. */
-_must_check_ int desk_config_number(const struct desk_config_source *source,
-                                    struct desk_config_place place, const unsigned *raw,
-                                    unsigned value_default, unsigned value_min, unsigned value_max,
-                                    unsigned *ret_value, struct error *ret_error);
 
 /* A section's check fills its part of `config`; on failure it leaves what its clear can free. */
 _must_check_ int desk_config_check_http(const struct desk_config_source *source,
@@ -286,6 +217,6 @@ void desk_config_clear_interests(struct desk_config *config);
 /* The key of a name that stands at `place`. */
 _must_check_ int desk_config_key_find(const struct desk_config_source *source,
                                       const struct desk_config *config,
-                                      struct desk_config_place place, const char *name,
+                                      struct config_value_place place, const char *name,
                                       const struct desk_config_key **ret_key,
                                       struct error *ret_error);

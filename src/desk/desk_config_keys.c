@@ -40,17 +40,16 @@ const cyaml_schema_value_t desk_server_schema = {
 
 /* ---- Keys ---- */
 
-static int secret_take(const struct desk_config_source *source, const struct desk_config *config,
-                       size_t index, const struct raw_desk_key *raw, char **ret_secret,
-                       struct error *ret_error)
+static int secret_take(const struct desk_config_source *source, size_t index,
+                       const struct raw_desk_key *raw, char **ret_secret, struct error *ret_error)
 {
-    struct desk_config_place place = desk_config_place("keys.%zu", index);
+    struct config_value_place place = config_value_place("keys.%zu", index);
     if ((raw->secret != NULL) + (raw->secret_file != NULL) + (raw->secret_env != NULL) != 1)
-        return desk_config_fail(source, place, ret_error,
-                                "a key has one of secret-file, secret-env and secret");
+        return config_value_fail(&source->values, place, ret_error,
+                                 "a key has one of secret-file, secret-env and secret");
     if (raw->secret != NULL)
-        return desk_config_copy(raw->secret, ret_secret, ret_error);
-    return desk_config_secret(source, config, place, raw->secret_file, raw->secret_env, ret_secret,
+        return config_value_copy(raw->secret, ret_secret, ret_error);
+    return desk_config_secret(source, place, raw->secret_file, raw->secret_env, ret_secret,
                               ret_error);
 }
 
@@ -62,25 +61,26 @@ static int key_check(const struct desk_config_source *source, const struct desk_
     size_t size;
 
     if (dnssec_tsig_algorithm_from_name(raw->algorithm) == DNSSEC_TSIG_UNKNOWN)
-        return desk_config_fail(source, desk_config_place("keys.%zu.algorithm", index), ret_error,
-                                "\"%s\" is no TSIG algorithm: write hmac-sha256", raw->algorithm);
+        return config_value_fail(&source->values, config_value_place("keys.%zu.algorithm", index),
+                                 ret_error, "\"%s\" is no TSIG algorithm: write hmac-sha256",
+                                 raw->algorithm);
     for (size_t i = 0; i < index; i++)
         if (strcasecmp(config->keys[i].name, raw->name) == 0)
-            return desk_config_fail(source, desk_config_place("keys.%zu.name", index), ret_error,
-                                    "the key %s is there twice: remove one", raw->name);
-    int rc = desk_config_copy(raw->name, &key->name, ret_error);
+            return config_value_fail(&source->values, config_value_place("keys.%zu.name", index),
+                                     ret_error, "the key %s is there twice: remove one", raw->name);
+    int rc = config_value_copy(raw->name, &key->name, ret_error);
     if (rc == 0)
-        rc = desk_config_copy(raw->algorithm, &key->algorithm, ret_error);
+        rc = config_value_copy(raw->algorithm, &key->algorithm, ret_error);
     if (rc == 0)
-        rc = secret_take(source, config, index, raw, &key->secret, ret_error);
+        rc = secret_take(source, index, raw, &key->secret, ret_error);
     if (rc < 0)
         return rc;
     bool is_right = sodium_base642bin(octets, sizeof(octets), key->secret, strlen(key->secret),
                                       NULL, &size, NULL, sodium_base64_VARIANT_ORIGINAL) == 0;
     sodium_memzero(octets, sizeof(octets));
     if (!is_right || size == 0)
-        return desk_config_fail(
-            source, desk_config_place("keys.%zu", index), ret_error,
+        return config_value_fail(
+            &source->values, config_value_place("keys.%zu", index), ret_error,
             "the secret of %s is no base64: make one with keymgr -t, or head -c "
             "32 /dev/urandom | base64",
             raw->name);
@@ -94,7 +94,7 @@ int desk_config_check_keys(const struct desk_config_source *source, struct desk_
         return 0;
     config->keys = calloc(source->raw->keys_count, sizeof(*config->keys));
     if (config->keys == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     int rc = 0;
     for (size_t i = 0; i < source->raw->keys_count && rc == 0; i++)
         rc = key_check(source, config, i, &config->keys[config->key_count++], ret_error);
@@ -112,7 +112,7 @@ void desk_config_clear_keys(struct desk_config *config)
 }
 
 int desk_config_key_find(const struct desk_config_source *source, const struct desk_config *config,
-                         struct desk_config_place place, const char *name,
+                         struct config_value_place place, const char *name,
                          const struct desk_config_key **ret_key, struct error *ret_error)
 {
     for (size_t i = 0; i < config->key_count; i++)
@@ -120,7 +120,8 @@ int desk_config_key_find(const struct desk_config_source *source, const struct d
             *ret_key = &config->keys[i];
             return 0;
         }
-    return desk_config_fail(source, place, ret_error, "there is no key %s: add it to keys", name);
+    return config_value_fail(&source->values, place, ret_error,
+                             "there is no key %s: add it to keys", name);
 }
 
 /* ---- Servers ---- */
@@ -132,14 +133,15 @@ static int server_check(const struct desk_config_source *source, const struct de
 
     for (size_t i = 0; i < index; i++)
         if (strcmp(config->servers[i].name, raw->name) == 0)
-            return desk_config_fail(source, desk_config_place("servers.%zu.name", index), ret_error,
-                                    "the server %s is there twice: remove one", raw->name);
-    int rc = desk_config_copy(raw->name, &server->name, ret_error);
+            return config_value_fail(&source->values, config_value_place("servers.%zu.name", index),
+                                     ret_error, "the server %s is there twice: remove one",
+                                     raw->name);
+    int rc = config_value_copy(raw->name, &server->name, ret_error);
     if (rc == 0)
-        rc = desk_config_address(source, desk_config_place("servers.%zu.address", index),
-                                 raw->address, DNS_PORT, &server->address, ret_error);
+        rc = config_value_address(&source->values, config_value_place("servers.%zu.address", index),
+                                  raw->address, DNS_PORT, &server->address, ret_error);
     if (rc == 0 && raw->key != NULL)
-        rc = desk_config_key_find(source, config, desk_config_place("servers.%zu.key", index),
+        rc = desk_config_key_find(source, config, config_value_place("servers.%zu.key", index),
                                   raw->key, &server->key, ret_error);
     server->update = raw->update != NULL && *raw->update;
     return rc;
@@ -152,7 +154,7 @@ int desk_config_check_servers(const struct desk_config_source *source, struct de
         return 0;
     config->servers = calloc(source->raw->servers_count, sizeof(*config->servers));
     if (config->servers == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     int rc = 0;
     for (size_t i = 0; i < source->raw->servers_count && rc == 0; i++)
         rc = server_check(source, config, i, &config->servers[config->server_count++], ret_error);

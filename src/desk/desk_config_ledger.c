@@ -15,7 +15,7 @@
 const cyaml_schema_field_t desk_ledger_fields[] = {
     OPTIONAL_TEXT("origin", struct raw_ledger, origin),
     OPTIONAL_TEXT("key-file", struct raw_ledger, key_file),
-    OPTIONAL_LIST("witnesses", struct raw_ledger, witnesses, &desk_text_schema, WITNESSES_MAX),
+    OPTIONAL_LIST("witnesses", struct raw_ledger, witnesses, &yaml_text_schema, WITNESSES_MAX),
     OPTIONAL_NUMBER("interval", struct raw_ledger, interval),
     CYAML_FIELD_END,
 };
@@ -28,16 +28,16 @@ static int origin_check(const struct desk_config_source *source, const struct ra
     if (raw->origin == NULL) {
         if (asprintf(&config->ledger.origin, "%s/ledger", site + 3) < 0) {
             config->ledger.origin = NULL;
-            return desk_config_out_of_memory(ret_error);
+            return config_value_out_of_memory(ret_error);
         }
         return 0;
     }
     if (!note_name_valid(raw->origin))
-        return desk_config_fail(source, desk_config_place("ledger.origin"), ret_error,
-                                "\"%s\" cannot name a ledger: write its URL without https://, as "
-                                "desk.example/ledger",
-                                raw->origin);
-    return desk_config_copy(raw->origin, &config->ledger.origin, ret_error);
+        return config_value_fail(&source->values, config_value_place("ledger.origin"), ret_error,
+                                 "\"%s\" cannot name a ledger: write its URL without https://, as "
+                                 "desk.example/ledger",
+                                 raw->origin);
+    return config_value_copy(raw->origin, &config->ledger.origin, ret_error);
 }
 
 static int key_check(const struct desk_config_source *source, const struct raw_ledger *raw,
@@ -45,12 +45,12 @@ static int key_check(const struct desk_config_source *source, const struct raw_l
 {
     struct desk_config_ledger *ledger = &config->ledger;
     if (raw->key_file != NULL)
-        return desk_config_file(source, config, desk_config_place("ledger.key-file"),
-                                "the ledger's key", raw->key_file, &ledger->key_file, ret_error);
+        return config_value_file(&source->values, config_value_place("ledger.key-file"),
+                                 "the ledger's key", raw->key_file, &ledger->key_file, ret_error);
     ledger->key_is_made = true;
     if (asprintf(&ledger->key_file, "%s/ledger.key", config->state) < 0) {
         ledger->key_file = NULL;
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     }
     return 0;
 }
@@ -63,16 +63,17 @@ static int witnesses_check(const struct desk_config_source *source, const struct
         return 0;
     ledger->witnesses = calloc(raw->witnesses_count, sizeof(*ledger->witnesses));
     if (ledger->witnesses == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     for (unsigned i = 0; i < raw->witnesses_count; i++) {
         struct note_verifier *witness = &ledger->witnesses[ledger->witness_count];
         if (note_verifier_parse(raw->witnesses[i], witness, &problem) < 0)
-            return desk_config_fail(source, desk_config_place("ledger.witnesses.%u", i), ret_error,
-                                    "%s", problem.text);
+            return config_value_fail(&source->values, config_value_place("ledger.witnesses.%u", i),
+                                     ret_error, "%s", problem.text);
         if (witness->type != NOTE_KEY_COSIGNATURE)
-            return desk_config_fail(source, desk_config_place("ledger.witnesses.%u", i), ret_error,
-                                    "this is the key of a log: write the one that the witness "
-                                    "cosigns with");
+            return config_value_fail(&source->values, config_value_place("ledger.witnesses.%u", i),
+                                     ret_error,
+                                     "this is the key of a log: write the one that the witness "
+                                     "cosigns with");
         ledger->witness_count++;
     }
     return 0;
@@ -90,9 +91,9 @@ int desk_config_check_ledger(const struct desk_config_source *source, struct des
     if (rc == 0)
         rc = witnesses_check(source, raw, &config->ledger, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("ledger.interval"), raw->interval,
-                                INTERVAL_DEFAULT_MS, INTERVAL_MIN_MS, INTERVAL_MAX_MS,
-                                &config->ledger.interval_ms, ret_error);
+        rc = config_value_number(&source->values, config_value_place("ledger.interval"),
+                                 raw->interval, INTERVAL_DEFAULT_MS, INTERVAL_MIN_MS,
+                                 INTERVAL_MAX_MS, &config->ledger.interval_ms, ret_error);
     return rc;
 }
 

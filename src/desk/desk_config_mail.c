@@ -32,9 +32,9 @@ static int address_check(const struct desk_config_source *source, const char *ke
     for (const char *c = normal; is_right && *c != '\0'; c++)
         is_right = (unsigned char)*c < 0x80;
     if (!is_right)
-        return desk_config_fail(source, desk_config_place("mail.%s", key), ret_error,
-                                "\"%s\" is no mail address: write abuse@desk.example", text);
-    return desk_config_copy(normal, ret_address, ret_error);
+        return config_value_fail(&source->values, config_value_place("mail.%s", key), ret_error,
+                                 "\"%s\" is no mail address: write abuse@desk.example", text);
+    return config_value_copy(normal, ret_address, ret_error);
 }
 
 /* "smtp://HOST[:PORT]" or smtps: without a path, user or anything else that libcurl would read. */
@@ -58,19 +58,19 @@ static int login_check(const struct desk_config_source *source, struct desk_conf
                        const struct raw_mail *raw, struct error *ret_error)
 {
     struct desk_config_mail *mail = &config->mail;
-    int rc = desk_config_copy(raw->user, &mail->user, ret_error);
+    int rc = config_value_copy(raw->user, &mail->user, ret_error);
     if (rc == 0)
-        rc = desk_config_secret(source, config, desk_config_place("mail"), raw->password_file,
+        rc = desk_config_secret(source, config_value_place("mail"), raw->password_file,
                                 raw->password_env, &mail->password, ret_error);
     if (rc < 0)
         return rc;
     if ((mail->user != NULL) != (mail->password != NULL))
-        return desk_config_fail(source, desk_config_place("mail"), ret_error,
-                                "user and password-file go together: add the other one");
+        return config_value_fail(&source->values, config_value_place("mail"), ret_error,
+                                 "user and password-file go together: add the other one");
     if (mail->user != NULL && !mail->tls && strncmp(mail->smtp, "smtps:", 6) != 0 &&
         !is_on_this_machine(mail->smtp))
-        return desk_config_fail(source, desk_config_place("mail.tls"), ret_error,
-                                "the password would go in the clear: write tls: yes");
+        return config_value_fail(&source->values, config_value_place("mail.tls"), ret_error,
+                                 "the password would go in the clear: write tls: yes");
     return 0;
 }
 
@@ -79,13 +79,13 @@ static int server_check(const struct desk_config_source *source, struct desk_con
 {
     struct desk_config_mail *mail = &config->mail;
     if (!is_server(raw->smtp))
-        return desk_config_fail(source, desk_config_place("mail.smtp"), ret_error,
-                                "\"%s\" is no mail server: write smtp://127.0.0.1:25", raw->smtp);
+        return config_value_fail(&source->values, config_value_place("mail.smtp"), ret_error,
+                                 "\"%s\" is no mail server: write smtp://127.0.0.1:25", raw->smtp);
     mail->tls = raw->tls != NULL ? *raw->tls : !is_on_this_machine(raw->smtp);
-    int rc = desk_config_copy(raw->smtp, &mail->smtp, ret_error);
+    int rc = config_value_copy(raw->smtp, &mail->smtp, ret_error);
     if (rc == 0 && raw->ca_file != NULL)
-        rc = desk_config_file(source, config, desk_config_place("mail.ca-file"), "the CA's file",
-                              raw->ca_file, &mail->ca_file, ret_error);
+        rc = config_value_file(&source->values, config_value_place("mail.ca-file"), "the CA's file",
+                               raw->ca_file, &mail->ca_file, ret_error);
     return rc == 0 ? login_check(source, config, raw, ret_error) : rc;
 }
 
@@ -102,12 +102,12 @@ int desk_config_check_mail(const struct desk_config_source *source, struct desk_
         rc = address_check(source, "bounces", raw->bounces != NULL ? raw->bounces : raw->from,
                            &mail->bounces, ret_error);
     if (rc == 0)
-        rc = desk_config_copy(raw->name, &mail->name, ret_error);
+        rc = config_value_copy(raw->name, &mail->name, ret_error);
     if (rc == 0)
         rc = server_check(source, config, raw, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("mail.timeout"), raw->timeout,
-                                TIMEOUT_DEFAULT_S, 1, TIMEOUT_MAX_S, &mail->timeout_s, ret_error);
+        rc = config_value_number(&source->values, config_value_place("mail.timeout"), raw->timeout,
+                                 TIMEOUT_DEFAULT_S, 1, TIMEOUT_MAX_S, &mail->timeout_s, ret_error);
     return rc;
 }
 

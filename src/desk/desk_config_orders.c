@@ -28,19 +28,19 @@ static const cyaml_schema_field_t budget_fields[] = {
 };
 
 static const cyaml_schema_field_t rehearse_fields[] = {
-    OPTIONAL_LIST("zones", struct raw_rehearse, zones, &desk_text_schema, ZONES_MAX),
+    OPTIONAL_LIST("zones", struct raw_rehearse, zones, &yaml_text_schema, ZONES_MAX),
     OPTIONAL_TEXT("server", struct raw_rehearse, server),
     OPTIONAL_NUMBER("valid-hours", struct raw_rehearse, valid_hours),
     CYAML_FIELD_END,
 };
 
 const cyaml_schema_field_t desk_orders_fields[] = {
-    OPTIONAL_LIST("listen", struct raw_desk_orders, listen, &desk_text_schema, LISTEN_MAX),
+    OPTIONAL_LIST("listen", struct raw_desk_orders, listen, &yaml_text_schema, LISTEN_MAX),
     OPTIONAL_TEXT("catalog", struct raw_desk_orders, catalog),
     OPTIONAL_TEXT("suffix", struct raw_desk_orders, suffix),
     OPTIONAL_TEXT("key", struct raw_desk_orders, key),
-    OPTIONAL_LIST("notify", struct raw_desk_orders, notify, &desk_text_schema, NOTIFY_MAX),
-    OPTIONAL_LIST("contacts", struct raw_desk_orders, contacts, &desk_text_schema, CONTACTS_MAX),
+    OPTIONAL_LIST("notify", struct raw_desk_orders, notify, &yaml_text_schema, NOTIFY_MAX),
+    OPTIONAL_LIST("contacts", struct raw_desk_orders, contacts, &yaml_text_schema, CONTACTS_MAX),
     OPTIONAL_NUMBER("hold-seconds", struct raw_desk_orders, hold_seconds),
     OPTIONAL_MAP("collateral-budget", struct raw_desk_orders, collateral_budget, budget_fields),
     OPTIONAL_MAP("rehearse", struct raw_desk_orders, rehearse, rehearse_fields),
@@ -50,19 +50,20 @@ const cyaml_schema_field_t desk_orders_fields[] = {
 };
 
 /* A name, to which `room` octets are still to be added. */
-static int name_take(const struct desk_config_source *source, struct desk_config_place place,
+static int name_take(const struct desk_config_source *source, struct config_value_place place,
                      const char *text, size_t room, char **ret_text, struct error *ret_error)
 {
     uint8_t wire[NAME_SIZE_MAX];
 
     if (text[0] == '\0' || knot_dname_from_str(wire, text, sizeof(wire)) == NULL)
-        return desk_config_fail(source, place, ret_error, "\"%s\" is no domain name", text);
+        return config_value_fail(&source->values, place, ret_error, "\"%s\" is no domain name",
+                                 text);
     if (wire[0] == 0)
-        return desk_config_fail(source, place, ret_error, "the root cannot stand here");
+        return config_value_fail(&source->values, place, ret_error, "the root cannot stand here");
     if (name_wire_size(wire) + room > NAME_SIZE_MAX)
-        return desk_config_fail(source, place, ret_error,
-                                "\"%s\" is too long: %zu octets are added to it", text, room);
-    int rc = desk_config_copy(text, ret_text, ret_error);
+        return config_value_fail(&source->values, place, ret_error,
+                                 "\"%s\" is too long: %zu octets are added to it", text, room);
+    int rc = config_value_copy(text, ret_text, ret_error);
     size_t size = strlen(text);
     if (rc == 0 && text[size - 1] == '.')
         (*ret_text)[size - 1] = '\0';
@@ -73,19 +74,20 @@ static int name_take(const struct desk_config_source *source, struct desk_config
 static int notify_take(const struct desk_config_source *source, const struct desk_config *config,
                        size_t index, struct desk_config_notify *ret_notify, struct error *ret_error)
 {
-    struct desk_config_place place = desk_config_place("orders.notify.%zu", index);
+    struct config_value_place place = config_value_place("orders.notify.%zu", index);
     const char *text = source->raw->orders->notify[index];
     const char *key = strstr(text, KEY_SEPARATOR);
     int rc = 0;
 
     char *address = key != NULL ? strndup(text, (size_t)(key - text)) : strdup(text);
     if (address == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     if (key != NULL)
         rc = desk_config_key_find(source, config, place, key + strlen(KEY_SEPARATOR),
                                   &ret_notify->key, ret_error);
     if (rc == 0)
-        rc = desk_config_address(source, place, address, DNS_PORT, &ret_notify->address, ret_error);
+        rc = config_value_address(&source->values, place, address, DNS_PORT, &ret_notify->address,
+                                  ret_error);
     free(address);
     return rc;
 }
@@ -101,7 +103,7 @@ static int notifies_check(const struct desk_config_source *source, struct desk_c
         return 0;
     orders->notify = calloc(count, sizeof(*orders->notify));
     if (orders->notify == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     orders->notify_count = count;
     for (size_t i = 0; i < count && rc == 0; i++)
         rc = notify_take(source, config, i, &orders->notify[i], ret_error);
@@ -117,20 +119,20 @@ static int publication_check(const struct desk_config_source *source, struct des
     if (raw->listen_count == 0)
         return 0;
     if (raw->catalog == NULL || raw->suffix == NULL || raw->key == NULL)
-        return desk_config_fail(source, desk_config_place("orders"), ret_error,
-                                "who listens for transfers needs a name for the catalog, one for "
-                                "the policy zones and a key: add catalog, suffix and key");
-    int rc = desk_config_addresses(source, desk_config_place("orders.listen"), raw->listen,
-                                   raw->listen_count, DNS_PORT, &orders->listen,
-                                   &orders->listen_count, ret_error);
+        return config_value_fail(&source->values, config_value_place("orders"), ret_error,
+                                 "who listens for transfers needs a name for the catalog, one for "
+                                 "the policy zones and a key: add catalog, suffix and key");
+    int rc = config_value_addresses(&source->values, config_value_place("orders.listen"),
+                                    raw->listen, raw->listen_count, DNS_PORT, &orders->listen,
+                                    &orders->listen_count, ret_error);
     if (rc == 0)
-        rc = name_take(source, desk_config_place("orders.catalog"), raw->catalog, CATALOG_ROOM,
+        rc = name_take(source, config_value_place("orders.catalog"), raw->catalog, CATALOG_ROOM,
                        &orders->catalog, ret_error);
     if (rc == 0)
-        rc = name_take(source, desk_config_place("orders.suffix"), raw->suffix, SUFFIX_ROOM,
+        rc = name_take(source, config_value_place("orders.suffix"), raw->suffix, SUFFIX_ROOM,
                        &orders->suffix, ret_error);
     if (rc == 0)
-        rc = desk_config_key_find(source, config, desk_config_place("orders.key"), raw->key,
+        rc = desk_config_key_find(source, config, config_value_place("orders.key"), raw->key,
                                   &orders->key, ret_error);
     return rc < 0 ? rc : notifies_check(source, config, ret_error);
 }
@@ -161,8 +163,8 @@ static int server_find(const struct desk_config_source *source, const struct des
         }
     if (name == NULL)
         return 0;
-    return desk_config_fail(source, desk_config_place("orders.rehearse.server"), ret_error,
-                            "there is no server %s: add it to servers", name);
+    return config_value_fail(&source->values, config_value_place("orders.rehearse.server"),
+                             ret_error, "there is no server %s: add it to servers", name);
 }
 
 static int rehearse_check(const struct desk_config_source *source, struct desk_config *config,
@@ -173,8 +175,8 @@ static int rehearse_check(const struct desk_config_source *source, struct desk_c
     unsigned hours = 0;
 
     raw = raw != NULL ? raw : &nothing;
-    int rc = desk_config_number(source, desk_config_place("orders.rehearse.valid-hours"),
-                                raw->valid_hours, 24, 1, VALID_MAX_H, &hours, ret_error);
+    int rc = config_value_number(&source->values, config_value_place("orders.rehearse.valid-hours"),
+                                 raw->valid_hours, 24, 1, VALID_MAX_H, &hours, ret_error);
     orders->rehearsal_valid_s = hours * HOUR_S;
     if (rc == 0)
         rc = server_find(source, config, raw->server, &orders->rehearse_from, ret_error);
@@ -184,10 +186,10 @@ static int rehearse_check(const struct desk_config_source *source, struct desk_c
         return rc;
     orders->rehearse_zones = calloc(count, sizeof(char *));
     if (orders->rehearse_zones == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     orders->rehearse_zone_count = count;
     for (size_t i = 0; i < count && rc == 0; i++)
-        rc = name_take(source, desk_config_place("orders.rehearse.zones.%zu", i),
+        rc = name_take(source, config_value_place("orders.rehearse.zones.%zu", i),
                        raw->zones_count > 0 ? raw->zones[i] : config->hosts.zones[i].name, 0,
                        &orders->rehearse_zones[i], ret_error);
     return rc;
@@ -204,13 +206,13 @@ static int contacts_check(const struct desk_config_source *source, struct desk_c
         return 0;
     orders->contacts = calloc(raw->contacts_count, sizeof(char *));
     if (orders->contacts == NULL)
-        return desk_config_out_of_memory(ret_error);
+        return config_value_out_of_memory(ret_error);
     orders->contact_count = raw->contacts_count;
     for (unsigned i = 0; i < raw->contacts_count && rc == 0; i++) {
         if (!email_normalize(raw->contacts[i], email))
-            return desk_config_fail(source, desk_config_place("orders.contacts.%u", i), ret_error,
-                                    "\"%s\" is no mail address", raw->contacts[i]);
-        rc = desk_config_copy(email, &orders->contacts[i], ret_error);
+            return config_value_fail(&source->values, config_value_place("orders.contacts.%u", i),
+                                     ret_error, "\"%s\" is no mail address", raw->contacts[i]);
+        rc = config_value_copy(email, &orders->contacts[i], ret_error);
     }
     return rc;
 }
@@ -222,10 +224,11 @@ static int files_check(const struct desk_config_source *source, struct desk_conf
     int rc = 0;
 
     if (raw->keyring != NULL)
-        rc = desk_config_file(source, config, desk_config_place("orders.keyring"), "the keyring",
-                              raw->keyring, &orders->keyring, ret_error);
+        rc = config_value_file(&source->values, config_value_place("orders.keyring"), "the keyring",
+                               raw->keyring, &orders->keyring, ret_error);
     if (rc == 0 && raw->signing_key != NULL)
-        rc = desk_config_file(source, config, desk_config_place("orders.signing-key"),
+        rc =
+            config_value_file(&source->values, config_value_place("orders.signing-key"),
                               "the signing key", raw->signing_key, &orders->signing_key, ret_error);
     return rc;
 }
@@ -239,8 +242,9 @@ int desk_config_check_orders(const struct desk_config_source *source, struct des
 
     int rc = publication_check(source, config, raw, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, desk_config_place("orders.hold-seconds"), raw->hold_seconds,
-                                24 * HOUR_S, 0, HOLD_MAX_S, &config->orders.hold_s, ret_error);
+        rc = config_value_number(&source->values, config_value_place("orders.hold-seconds"),
+                                 raw->hold_seconds, 24 * HOUR_S, 0, HOLD_MAX_S,
+                                 &config->orders.hold_s, ret_error);
     budget_take(raw->collateral_budget, &config->orders);
     if (rc == 0)
         rc = rehearse_check(source, config, raw->rehearse, ret_error);

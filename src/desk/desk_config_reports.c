@@ -59,23 +59,25 @@ static int class_check(const struct desk_config_source *source, size_t index,
 {
     const struct report_class *class = report_class_find(raw->name);
     if (class == NULL)
-        return desk_config_fail(source, desk_config_place("reports.classes.%zu.name", index),
-                                ret_error,
-                                "there is no class \"%s\" of reports: write malware-controller, "
-                                "csam, malware, phishing, attack, spam, copyright or other",
-                                raw->name);
-    struct desk_config_place notice = desk_config_place("reports.classes.%zu.notice-hours", index);
+        return config_value_fail(&source->values,
+                                 config_value_place("reports.classes.%zu.name", index), ret_error,
+                                 "there is no class \"%s\" of reports: write malware-controller, "
+                                 "csam, malware, phishing, attack, spam, copyright or other",
+                                 raw->name);
+    struct config_value_place notice =
+        config_value_place("reports.classes.%zu.notice-hours", index);
     if (class->blocks_at_once && raw->notice_hours != NULL && *raw->notice_hours > 0)
-        return desk_config_fail(source, notice, ret_error,
-                                "%s is blocked together with the notice: leave notice-hours out",
-                                class->name);
+        return config_value_fail(&source->values, notice, ret_error,
+                                 "%s is blocked together with the notice: leave notice-hours out",
+                                 class->name);
     size_t i = report_class_index(class);
-    int rc = desk_config_number(
-        source, desk_config_place("reports.classes.%zu.decide-hours", index), raw->decide_hours,
-        class->decide_hours, 1, HOURS_MAX, &reports->classes[i].decide_hours, ret_error);
+    int rc = config_value_number(&source->values,
+                                 config_value_place("reports.classes.%zu.decide-hours", index),
+                                 raw->decide_hours, class->decide_hours, 1, HOURS_MAX,
+                                 &reports->classes[i].decide_hours, ret_error);
     if (rc == 0)
-        rc = desk_config_number(source, notice, raw->notice_hours, class->notice_hours, 0,
-                                HOURS_MAX, &reports->classes[i].notice_hours, ret_error);
+        rc = config_value_number(&source->values, notice, raw->notice_hours, class->notice_hours, 0,
+                                 HOURS_MAX, &reports->classes[i].notice_hours, ret_error);
     return rc;
 }
 
@@ -99,9 +101,9 @@ static int lmtp_check(const struct desk_config_source *source, const struct raw_
         return 0;
     reports->lmtp = calloc(1, sizeof(*reports->lmtp));
     if (reports->lmtp == NULL)
-        return desk_config_out_of_memory(ret_error);
-    return desk_config_address(source, desk_config_place("reports.lmtp"), raw->lmtp,
-                               LMTP_PORT_DEFAULT, reports->lmtp, ret_error);
+        return config_value_out_of_memory(ret_error);
+    return config_value_address(&source->values, config_value_place("reports.lmtp"), raw->lmtp,
+                                LMTP_PORT_DEFAULT, reports->lmtp, ret_error);
 }
 
 static int numbers_check(const struct desk_config_source *source, const struct raw_reports *raw,
@@ -132,9 +134,9 @@ static int numbers_check(const struct desk_config_source *source, const struct r
     };
     int rc = 0;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && rc == 0; i++)
-        rc = desk_config_number(source, desk_config_place("reports.%s", numbers[i].name),
-                                numbers[i].raw, numbers[i].value_default, numbers[i].value_min,
-                                numbers[i].value_max, numbers[i].ret_value, ret_error);
+        rc = config_value_number(&source->values, config_value_place("reports.%s", numbers[i].name),
+                                 numbers[i].raw, numbers[i].value_default, numbers[i].value_min,
+                                 numbers[i].value_max, numbers[i].ret_value, ret_error);
     return rc;
 }
 

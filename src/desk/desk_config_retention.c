@@ -43,9 +43,9 @@ int desk_config_check_retention(const struct desk_config_source *source, struct 
     };
     int rc = 0;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && rc == 0; i++)
-        rc = desk_config_number(source, desk_config_place("%s", numbers[i].place), numbers[i].raw,
-                                numbers[i].value_default, 0, DAYS_MAX, numbers[i].ret_value,
-                                ret_error);
+        rc = config_value_number(&source->values, config_value_place("%s", numbers[i].place),
+                                 numbers[i].raw, numbers[i].value_default, 0, DAYS_MAX,
+                                 numbers[i].ret_value, ret_error);
     return rc;
 }
 

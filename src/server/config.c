@@ -1,13 +1,12 @@
 /* The schema of the configuration file, and the way from a path to a checked configuration. */
 #include "server/config.h"
 
-#include <errno.h>
-#include <libgen.h>
-#include <limits.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/config_value.h"
+#include "base/yaml_schema.h"
 #include "server/config_internal.h"
 #include "zone/origin_tls.h"
 
@@ -17,31 +16,8 @@
 /* Keys that origins may show: each one's present and next. */
 #define PINS_MAX 64
 
-static const cyaml_schema_value_t text_schema = {
-    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
-};
-
-/* Shorthands for the tables below: OPTIONAL values are NULL or empty when the file leaves them out.
- */
-#define TEXT(key, type, member) \
-    CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, type, member, 0, CYAML_UNLIMITED)
-#define OPTIONAL_TEXT(key, type, member)                                                   \
-    CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, 0, \
-                           CYAML_UNLIMITED)
-#define OPTIONAL_NUMBER(key, type, member) \
-    CYAML_FIELD_UINT_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
-#define OPTIONAL_FLAG(key, type, member) \
-    CYAML_FIELD_BOOL_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
-#define OPTIONAL_MAP(key, type, member, fields) \
-    CYAML_FIELD_MAPPING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, fields)
-#define OPTIONAL_LIST(key, type, member, entry, count_max)                                      \
-    CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, entry, 0, \
-                         count_max)
-#define OPTIONAL_TEXTS(key, type, member) \
-    OPTIONAL_LIST(key, type, member, &text_schema, CYAML_UNLIMITED)
-
 static const cyaml_schema_field_t server_tls_fields[] = {
-    OPTIONAL_LIST("listen", struct raw_server_tls, listen, &text_schema, LISTEN_MAX),
+    OPTIONAL_LIST("listen", struct raw_server_tls, listen, &yaml_text_schema, LISTEN_MAX),
     TEXT("certificate", struct raw_server_tls, certificate),
     TEXT("key", struct raw_server_tls, key),
     OPTIONAL_TEXT("client-ca", struct raw_server_tls, client_ca),
@@ -68,7 +44,7 @@ static const cyaml_schema_field_t error_reports_fields[] = {
 
 static const cyaml_schema_field_t server_fields[] = {
     OPTIONAL_MAP("tls", struct raw_server, tls, server_tls_fields),
-    OPTIONAL_LIST("listen", struct raw_server, listen, &text_schema, LISTEN_MAX),
+    OPTIONAL_LIST("listen", struct raw_server, listen, &yaml_text_schema, LISTEN_MAX),
     OPTIONAL_NUMBER("workers", struct raw_server, workers),
     OPTIONAL_TEXT("state", struct raw_server, state),
     OPTIONAL_TEXT("control", struct raw_server, control),
@@ -103,7 +79,7 @@ static const cyaml_schema_field_t primary_fields[] = {
 static const cyaml_schema_field_t origin_tls_fields[] = {
     OPTIONAL_TEXT("name", struct raw_origin_tls, name),
     OPTIONAL_TEXT("ca", struct raw_origin_tls, ca),
-    OPTIONAL_LIST("pin", struct raw_origin_tls, pin, &text_schema, PINS_MAX),
+    OPTIONAL_LIST("pin", struct raw_origin_tls, pin, &yaml_text_schema, PINS_MAX),
     OPTIONAL_TEXT("certificate", struct raw_origin_tls, certificate),
     OPTIONAL_TEXT("key", struct raw_origin_tls, key),
     CYAML_FIELD_END,
@@ -204,27 +180,6 @@ static const cyaml_schema_value_t config_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_config, config_fields),
 };
 
-/* Finds the folder of the file, so that the server may change its own later. */
-static int paths_set(struct config *config, const char *path, struct error *ret_error)
-{
-    char *absolute = realpath(path, NULL);
-    if (absolute == NULL)
-        return error_set_at(ret_error, -errno, path, 0, "cannot be opened: %s", strerror(errno));
-    config->path = absolute;
-
-    /* The folder that the user named, not the one that a link leads to: paths that are relative to
-     * the file mean what they say to a person who reads it there. */
-    char *copy = strdup(path);
-    if (copy == NULL)
-        return config_out_of_memory(ret_error);
-    config->directory = realpath(dirname(copy), NULL);
-    free(copy);
-    if (config->directory == NULL)
-        return error_set_at(ret_error, -errno, path, 0, "its folder cannot be opened: %s",
-                            strerror(errno));
-    return 0;
-}
-
 static int config_check(struct config_source *source, struct config *config,
                         struct error *ret_error)
 {
@@ -254,7 +209,7 @@ int config_load(const char *path, struct config **ret_config, struct error *ret_
         return config_out_of_memory(ret_error);
     int rc = yaml_source_read(path, &yaml, ret_error);
     if (rc == 0)
-        rc = paths_set(config, path, ret_error);
+        rc = config_value_paths(path, &config->path, &config->directory, ret_error);
     if (rc == 0)
         rc = yaml_source_load(yaml, &config_schema, &raw, NULL, ret_error);
     if (rc < 0)

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "server/control.h"
+#include "service/control.h"
 
 /* {"command": "cache"}: counters and origins. With "purge": NAME the answers about that name go,
  * with "subtree": true those of all below as well. */

@@ -28,9 +28,9 @@
 #include "base/error.h"
 #include "front/forwarder.h"
 #include "server/config.h"
-#include "server/control.h"
+#include "service/control.h"
 #include "server/error_reports.h"
-#include "server/metrics.h"
+#include "service/metrics.h"
 #include "server/notifier.h"
 #include "server/order_book.h"
 #include "server/order_publisher.h"
@@ -138,6 +138,6 @@ _must_check_ int server_reload(struct server *server, json_t **ret_result, struc
 extern const struct control_command server_commands[];
 extern const size_t server_command_count;
 
-/* Metrics and health (server/metrics.h); `context` is the server. */
+/* Metrics and health (service/metrics.h); `context` is the server. */
 void server_write_metrics(void *context, FILE *stream);
 bool server_is_healthy(void *context, FILE *stream);

@@ -312,6 +312,18 @@ class ControlError(AssertionError):
         self.error = error
 
 
+def control_ask(path, command, **arguments):
+    """Runs one command over the control socket `path` and returns its result. Raises ControlError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(60)
+        sock.connect(path)
+        sock.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
+        answer = json.loads(sock.makefile("rb").readline())
+    if not answer["ok"]:
+        raise ControlError(answer["error"])
+    return answer["result"]
+
+
 class Tamisd(Server):
     """Ours, configured by a dict in the form of its YAML file."""
 
@@ -325,7 +337,7 @@ class Tamisd(Server):
     def start(self, config=None, wait=True, timeout_s=120.0, env=None):
         """Merges `config` into a working minimum (listen, control, state), starts, and waits for the
         line "ready"."""
-        self.config = _merged({
+        self.config = merged({
             "server": {
                 "listen": ["%s@%d" % self.place],
                 "workers": 2,
@@ -369,7 +381,7 @@ class Tamisd(Server):
     def start_zones(self, zones, config=None, **options):
         """Starts with primary zones given as for the peers."""
         listed = [{"name": name, "primary": {"file": os.path.abspath(file)}} for name, file in zones]
-        return self.start(_merged({"zones": listed}, config or {}), **options)
+        return self.start(merged({"zones": listed}, config or {}), **options)
 
     def write_config(self):
         """As an editor does: a reload under way reads the old file or the new one, never a half."""
@@ -391,14 +403,7 @@ class Tamisd(Server):
 
     def control(self, command, **arguments):
         """Runs one command over the control socket and returns its result. Raises ControlError."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(60)
-            sock.connect(self.control_socket)
-            sock.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
-            answer = json.loads(sock.makefile("rb").readline())
-        if not answer["ok"]:
-            raise ControlError(answer["error"])
-        return answer["result"]
+        return control_ask(self.control_socket, command, **arguments)
 
     def ctl(self, *arguments):
         """Runs tamis ctl; returns the finished process."""
@@ -421,11 +426,11 @@ class Tamisd(Server):
         shutil.rmtree(self.socket_folder, ignore_errors=True)
 
 
-def _merged(base, more):
+def merged(base, more):
     """Maps are merged, anything else is replaced."""
     result = dict(base)
     for key, value in more.items():
         if isinstance(value, dict) and isinstance(result.get(key), dict):
-            value = _merged(result[key], value)
+            value = merged(result[key], value)
         result[key] = value
     return result

@@ -20,7 +20,7 @@
 
 #include "cli/command.h"
 #include "cli/quantity.h"
-#include "server/control.h"
+#include "service/control.h"
 
 static char folder[64];
 static char path[96];

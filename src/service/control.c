@@ -4,7 +4,7 @@
  * job, and its client is busy: neither read, nor timed out, nor displaced, until the job has an
  * answer. Clients belong to the control thread alone; a job touches its own fields and the eventfd.
  */
-#include "server/control.h"
+#include "service/control.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "base/nearest.h"
-#include "server/control_listener.h"
+#include "service/control_listener.h"
 
 /* People and a few scripts: more at once are a mistake, and the one that is silent longest makes
  * room. */

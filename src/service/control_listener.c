@@ -1,4 +1,4 @@
-#include "server/control_listener.h"
+#include "service/control_listener.h"
 
 #include <errno.h>
 #include <string.h>

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/control.h"
+#include "service/control.h"
 
 /* Longer than any socket buffer, so that it can only arrive in pieces. */
 #define LONG_COUNT 400000

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/metrics.h"
+#include "service/metrics.h"
 
 /* Longer than a socket's buffer. */
 #define SAMPLES 100000

@@ -1,5 +1,5 @@
 /* Two pages over HTTP: libmicrohttpd's own thread, bounded connections, a body made per request. */
-#include "server/metrics.h"
+#include "service/metrics.h"
 
 #include <errno.h>
 #include <microhttpd.h>
