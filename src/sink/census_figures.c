@@ -7,6 +7,11 @@
 
 /* ---- Every id ---- */
 
+static void copy_word(const struct words *words, uint32_t number, char *ret_text, size_t size)
+{
+    snprintf(ret_text, size, "%s", words_text(words, number));
+}
+
 static void fill_event(const struct census *census, const struct victim *victim,
                        enum census_class class, struct sink_event *ret_event)
 {
@@ -31,11 +36,11 @@ static void fill_event(const struct census *census, const struct victim *victim,
     memcpy(ret_event->local, context->local, sizeof(context->local));
     memcpy(ret_event->victim, victim->id, sizeof(victim->id));
     memcpy(ret_event->country, victim->country, sizeof(victim->country));
-    strcpy(ret_event->family, words_text(&census->words, context->family));
-    strcpy(ret_event->rule, words_text(&census->words, context->rule));
-    strcpy(ret_event->version, words_text(&census->words, context->version));
-    strcpy(ret_event->order, words_text(&census->words, context->order));
-    strcpy(ret_event->name, words_text(&census->words, victim->name));
+    copy_word(&census->words, context->family, ret_event->family, sizeof(ret_event->family));
+    copy_word(&census->words, context->rule, ret_event->rule, sizeof(ret_event->rule));
+    copy_word(&census->words, context->version, ret_event->version, sizeof(ret_event->version));
+    copy_word(&census->words, context->order, ret_event->order, sizeof(ret_event->order));
+    copy_word(&census->words, victim->name, ret_event->name, sizeof(ret_event->name));
 }
 
 static void fill_entry(const struct census *census, const struct victim *victim,
@@ -277,7 +282,7 @@ static int add_sources(const struct asked *asked)
             continue;
         const enum census_class class = source_class(source);
         counts[class]++;
-        if (asked->by == CENSUS_ALL && hyperloglog_estimate(&sources->gone[class]) > 0)
+        if (asked->by == CENSUS_ALL && sources->gone[class].count > 0)
             rc = hyperloglog_add(&seen[class], (uint32_t)source->tag, &budget);
         struct sums *sums = sums_of(asked, source_key(asked, source));
         if (sums != NULL)

@@ -23,7 +23,7 @@
 struct hyperloglog {
     uint8_t precision;
     bool dense;
-    uint16_t count, capacity; /* while not dense, of hashes */
+    uint16_t count, capacity; /* of hashes, as long as it is not dense; `count` 0: empty */
     union {
         uint32_t *hashes;
         uint8_t *registers;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -309,7 +310,7 @@ static void test_an_address_of_many_families_is_a_hunters(void **state)
     for (unsigned i = 0; i < 6; i++) {
         struct sink_event event = checkin(i, 0x100, START_US);
         event.has_victim = i < 3;
-        strcpy(event.family, families[i]);
+        snprintf(event.family, sizeof(event.family), "%s", families[i]);
         feed_row(census, event, 3);
         event.at_us += DAY_US;
         feed_row(census, event, 3);
@@ -389,9 +390,9 @@ static void test_the_entry_gives_back_the_last_event(void **state)
     event.client_port = 50001;
     event.asn = 64500;
     event.name_source = SINK_NAME_ANSWER;
-    strcpy(event.name, "other.example");
-    strcpy(event.rule, "njrat");
-    strcpy(event.country, "DE");
+    snprintf(event.name, sizeof(event.name), "%s", "other.example");
+    snprintf(event.rule, sizeof(event.rule), "%s", "njrat");
+    snprintf(event.country, sizeof(event.country), "%s", "DE");
     put_number(event.local, 7);
     feed(census, event);
 
@@ -420,9 +421,9 @@ static void test_cuts_divide_the_proven_and_come_largest_first(void **state)
         for (unsigned day = 0; day < 2; day++) {
             struct sink_event event = checkin(id, id << 8, START_US + day * DAY_US);
             event.asn = id <= 3 ? 64496 : 64497;
-            strcpy(event.country, id <= 4 ? "CH" : "DE");
-            strcpy(event.family, id <= 2 ? "njrat" : "hworm");
-            strcpy(event.order, id == 1 ? "nv-1" : "nv-2");
+            snprintf(event.country, sizeof(event.country), "%s", id <= 4 ? "CH" : "DE");
+            snprintf(event.family, sizeof(event.family), "%s", id <= 2 ? "njrat" : "hworm");
+            snprintf(event.order, sizeof(event.order), "%s", id == 1 ? "nv-1" : "nv-2");
             feed_row(census, event, 3);
         }
     }
