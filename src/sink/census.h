@@ -75,8 +75,8 @@ struct census_entry {
     uint32_t addresses, networks;
     uint32_t asn;
     char country[3];
-    const struct sink_event *last; /* the last event, for reports, valid during the call: without
-                                      agent, received, lasted_ms and ja4 */
+    const struct sink_event *last; /* the last event, for reports, valid during the call; without
+                                      network, machine, agent, received, lasted_ms and ja4 */
 };
 
 /* Calls `take` for every victim id, in no order. A negative value ends it and is returned. */
