@@ -37,12 +37,17 @@ struct census_options {
     size_t memory_max;            /* octets */
 };
 
-/* Figures of one cut: all, or one order, family, network, country or name. */
+/* What doc/sinkhole.md gives the reasons for. */
+extern const struct census_options census_defaults;
+
+/* Figures of one cut: all, or one order, family, network, country or name. Ids of two epochs can't
+ * be linked, so those of one epoch alone are counted: of that with most proven victims. */
 struct census_figures {
-    uint64_t victims[CENSUS_CLASS_COUNT]; /* ids; of CENSUS_PROVEN the headline */
+    uint64_t victims[CENSUS_CLASS_COUNT]; /* ids, of CENSUS_PROVEN the headline; and addresses
+                                             without any id, of scanners and the like */
     uint64_t addresses;                   /* of proven victims, about (HyperLogLog) */
     uint64_t addresses_all;               /* of everything that connected, about */
-    uint64_t fresh, quiet; /* proven victims: first seen, gone quiet, within the span */
+    uint64_t fresh, quiet; /* proven victims: first seen within the last quiet_s; gone quiet */
     uint64_t shared;       /* proven victims behind an address with others: NAT */
     double churn;          /* addresses a proven victim and day */
     uint64_t events;
@@ -70,7 +75,8 @@ struct census_entry {
     uint32_t addresses, networks;
     uint32_t asn;
     char country[3];
-    const struct sink_event *last; /* the last event, for reports */
+    const struct sink_event *last; /* the last event, for reports, valid during the call; without
+                                      network, machine, agent, received, lasted_ms and ja4 */
 };
 
 /* Calls `take` for every victim id, in no order. A negative value ends it and is returned. */
@@ -87,12 +93,19 @@ typedef int census_cut_fn(void *context, const char *key, const struct census_fi
 _must_check_ int census_cuts(const struct census *census, int64_t now_us, enum census_by by,
                              size_t count_max, census_cut_fn *take, void *context);
 
-/* One point of an order's series ("": of all): what was true at the end of a day or hour. */
+/* One step of an order's series ("": of all), a whole number of days or hours. The first three are
+ * exact, of proven victims: seen in the step, seen in it for the first time, and gone quiet in it,
+ * which is quiet_s after they were last seen. */
 struct census_point {
-    int64_t at_us;
-    uint64_t seen, fresh, quiet, addresses;
+    int64_t at_us; /* end of the step */
+    uint64_t seen, fresh, quiet;
+    uint64_t addresses; /* of valid check-ins, about */
+    bool rekeyed; /* the keys of ids changed: victims before and after are counted as different */
 };
 typedef int census_point_fn(void *context, const struct census_point *point);
+
+/* Calls `take` for each step of the last 64 days, or, when the step is no whole number of days, of
+ * the last 64 hours. -EINVAL: the step is no whole number of hours, or longer than that. */
 _must_check_ int census_series(const struct census *census, const char *order, int64_t step_us,
                                census_point_fn *take, void *context);
 
