@@ -99,3 +99,24 @@ static inline struct sink_event sample_checkin(int64_t at_us)
              (unsigned)rand_r(&random) % 2000);
     return event;
 }
+
+/* The event of the example in doc/sink-events.md. */
+static inline struct sink_event sample_example(void)
+{
+    struct sink_event event;
+    memset(&event, 0, sizeof(event));
+    event.at_us = INT64_C(1767225600123456);
+    event.wellformed = event.consistent = true;
+    event.ending = SINK_RESET;
+    event.kind = SINK_CHECKIN;
+    event.lasted_ms = 300;
+    event.received = 127;
+    event.epoch = 692;
+    event.client_port = 12345;
+    event.local_port = 1177;
+    memset(event.client, 0x11, sizeof(event.client));
+    memset(event.network, 0x22, sizeof(event.network));
+    memcpy(event.local, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\x42", 16);
+    memcpy(event.country, "DE", 3);
+    return event;
+}

@@ -60,7 +60,7 @@ static void test_the_encoding_is_what_the_document_says(void **state)
     static const uint8_t expected[] = {
         0x3d,                                           /* size: 61 */
         0xa3, 0x08,                                     /* wellformed, consistent, IPv4, country */
-        0x00, 0x80, 0x71, 0x1c, 0x9a, 0x44, 0x06, 0x00, /* at */
+        0x40, 0x22, 0x22, 0x46, 0x48, 0x47, 0x06, 0x00, /* at */
         0x00, 0x01, 0x02, 0x00,                         /* TCP, reset, check-in, no name */
         0xac, 0x02,                                     /* lasted: 300 ms */
         0x7f,                                           /* received: 127 */
@@ -73,23 +73,9 @@ static void test_the_encoding_is_what_the_document_says(void **state)
         0xc0, 0x00, 0x02, 0x42,                         /* local: 192.0.2.66 */
         'D',  'E',                                      /* country */
     };
-    struct sink_event event;
+    struct sink_event event = sample_example();
     uint8_t octets[SINK_EVENT_OCTETS_MAX];
     (void)state;
-    memset(&event, 0, sizeof(event));
-    event.at_us = INT64_C(0x0006449a1c718000);
-    event.wellformed = event.consistent = true;
-    event.ending = SINK_RESET;
-    event.kind = SINK_CHECKIN;
-    event.lasted_ms = 300;
-    event.received = 127;
-    event.epoch = 692;
-    event.client_port = 12345;
-    event.local_port = 1177;
-    memset(event.client, 0x11, sizeof(event.client));
-    memset(event.network, 0x22, sizeof(event.network));
-    memcpy(event.local, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\x42", 16);
-    memcpy(event.country, "DE", 3);
     size_t size = sink_event_encode(&event, octets);
     assert_int_equal(size, sizeof(expected));
     assert_memory_equal(octets, expected, sizeof(expected));
