@@ -1,5 +1,5 @@
 /* The files of the event log. A block is written at the end of what is durable and then synced;
- * what fails is cut off again and written anew at the same place, so that a reader never finds two.
+ * what fails is cut off again and written anew, at the same place unless the segment's time is up.
  */
 #include <assert.h>
 #include <errno.h>

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "order/order.h"
@@ -92,19 +91,19 @@ static void *run(void *context)
 /* ---- Taking ---- */
 
 /* The clause of an order that is in force at the time. */
-static const struct evidence_clause *find_clause(const struct evidence *evidence,
-                                                 const struct sink_event *event)
+static struct evidence_clause *find_clause(const struct evidence *evidence,
+                                           const struct sink_event *event)
 {
     const int64_t at_s = event->at_us / 1000000;
     for (size_t i = 0; i < evidence->clause_count; i++) {
-        const struct evidence_clause *clause = &evidence->clauses[i];
+        struct evidence_clause *clause = &evidence->clauses[i];
         if (strcmp(clause->id, event->order) == 0 && at_s >= clause->starts && at_s < clause->ends)
             return clause;
     }
     return NULL;
 }
 
-static struct evidence_item *make_item(const struct evidence_clause *clause,
+static struct evidence_item *make_item(struct evidence_clause *clause,
                                        const struct sink_flight *flight,
                                        const struct sink_event *event)
 {
@@ -120,7 +119,7 @@ static struct evidence_item *make_item(const struct evidence_clause *clause,
 void evidence_take(struct evidence *evidence, const struct sink_flight *flight,
                    const struct sink_event *event)
 {
-    const struct evidence_clause *clause = find_clause(evidence, event);
+    struct evidence_clause *clause = find_clause(evidence, event);
     if (clause == NULL || flight->size == 0)
         return;
     struct evidence_item *item = NULL;
@@ -156,7 +155,8 @@ static int add_clause(struct evidence *evidence, const char *path, struct error 
     if (rc < 0 || !order->evidence.content)
         return rc;
     struct evidence_clause *clause = &evidence->clauses[evidence->clause_count++];
-    *clause = (struct evidence_clause){.starts = order->starts, .ends = order->ends};
+    *clause =
+        (struct evidence_clause){.starts = order->starts, .ends = order->ends, .kept.file = -1};
     (void)snprintf(clause->id, sizeof(clause->id), "%s", order->id);
     memcpy(clause->seal_to, order->evidence.seal_to, sizeof(clause->seal_to));
     return 0;
@@ -210,7 +210,6 @@ int evidence_open(const struct evidence_options *options, struct evidence **ret_
         return error_set(ret_error, -ENOMEM, "no memory for evidence");
     }
     cds_wfcq_init(&evidence->head, &evidence->tail);
-    evidence->file = -1;
     evidence->octets_max = options->octets_max;
     evidence->keep_days = options->keep_days;
     evidence->folder = strdup(options->folder);
@@ -240,8 +239,7 @@ void evidence_close(struct evidence *evidence)
         (void)sem_post(&evidence->is_there);
         pthread_join(evidence->thread, NULL);
     }
-    if (evidence->file >= 0)
-        close(evidence->file);
+    evidence_close_files(evidence);
     sem_destroy(&evidence->is_there);
     free(evidence->clauses);
     free(evidence->sealed);

@@ -1,6 +1,5 @@
 /* One file for each order and day, "<order>-<day>.sealed": items behind each other, each a mark,
  * its length and what crypto_box_seal() made (doc/sink-events.md). */
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,20 +20,17 @@
 #define SUFFIX ".sealed"
 #define DAY_S  86400
 
-static_assert(sizeof(((struct evidence *)0)->path) >= PATH_MAX, "a path fits");
-
 /* ---- Names ---- */
 
-static int path_write(const struct evidence *evidence, const struct evidence_item *item,
-                      char ret_path[static PATH_MAX])
+static int path_write(const struct evidence *evidence, const struct evidence_clause *clause,
+                      int32_t day, char ret_path[static PATH_MAX])
 {
-    const time_t at = (time_t)(item->at_us / 1000000);
+    const time_t at = (time_t)day * DAY_S;
     struct tm parts;
-    char day[16];
+    char text[16];
     (void)gmtime_r(&at, &parts);
-    (void)strftime(day, sizeof(day), "%Y%m%d", &parts);
-    int size =
-        snprintf(ret_path, PATH_MAX, "%s/%s-%s" SUFFIX, evidence->folder, item->clause->id, day);
+    (void)strftime(text, sizeof(text), "%Y%m%d", &parts);
+    int size = snprintf(ret_path, PATH_MAX, "%s/%s-%s" SUFFIX, evidence->folder, clause->id, text);
     return size < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
@@ -77,32 +73,42 @@ static int find_end(int file, uint64_t *ret_end)
     return end < (uint64_t)status.st_size && ftruncate(file, (off_t)end) < 0 ? -errno : 0;
 }
 
-static void close_file(struct evidence *evidence)
+static int sync_file(struct evidence_file *kept)
 {
-    if (evidence->file >= 0)
-        close(evidence->file);
-    evidence->file = -1;
-    evidence->path[0] = '\0';
+    if (kept->is_dirty && fdatasync(kept->file) < 0)
+        return -errno;
+    kept->is_dirty = false;
+    return 0;
 }
 
-static int open_file(struct evidence *evidence, const char *path)
+static void close_file(struct evidence_file *kept)
 {
-    int rc = evidence_sync(evidence);
-    close_file(evidence);
+    if (kept->file >= 0)
+        close(kept->file);
+    *kept = (struct evidence_file){.file = -1};
+}
+
+static int open_file(const struct evidence *evidence, struct evidence_clause *clause, int32_t day)
+{
+    struct evidence_file kept = {.day = day};
+    char path[PATH_MAX];
+    int rc = path_write(evidence, clause, day, path);
+    if (rc == 0)
+        rc = sync_file(&clause->kept);
     if (rc < 0)
         return rc;
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file < 0)
+    kept.file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (kept.file < 0)
         return -errno;
-    rc = find_end(file, &evidence->end);
+    rc = find_end(kept.file, &kept.end);
     if (rc == 0)
         rc = folder_sync(evidence->folder);
     if (rc < 0) {
-        close(file);
+        close(kept.file);
         return rc;
     }
-    evidence->file = file;
-    (void)snprintf(evidence->path, sizeof(evidence->path), "%s", path);
+    close_file(&clause->kept);
+    clause->kept = kept;
     return 0;
 }
 
@@ -121,36 +127,49 @@ static int write_all(int file, const uint8_t *octets, size_t size, uint64_t plac
     return 0;
 }
 
-static int write_item(struct evidence *evidence, size_t size)
+static int write_item(struct evidence *evidence, struct evidence_file *kept, size_t size)
 {
-    int rc = write_all(evidence->file, evidence->sealed, size, evidence->end);
+    int rc = write_all(kept->file, evidence->sealed, size, kept->end);
     if (rc < 0) {
-        (void)!ftruncate(evidence->file, (off_t)evidence->end);
+        (void)!ftruncate(kept->file, (off_t)kept->end);
         return rc;
     }
-    evidence->end += size;
+    kept->end += size;
+    kept->is_dirty = true;
     atomic_fetch_add(&evidence->octets, size);
     return 0;
 }
 
 int evidence_keep(struct evidence *evidence, const struct evidence_item *item)
 {
-    char path[PATH_MAX];
+    struct evidence_clause *clause = item->clause;
+    const int32_t day = (int32_t)(item->at_us / 1000000 / DAY_S);
+    int rc = 0;
     if (atomic_load(&evidence->octets) + evidence_item_room(item->size) > evidence->octets_max)
         return -EDQUOT;
-    int rc = path_write(evidence, item, path);
-    if (rc == 0 && (evidence->file < 0 || strcmp(path, evidence->path) != 0))
-        rc = open_file(evidence, path);
+    if (clause->kept.file < 0 || day > clause->kept.day)
+        rc = open_file(evidence, clause, day);
     if (rc < 0)
         return rc;
     const size_t size =
-        evidence_item_seal(item->plain, item->size, item->clause->seal_to, evidence->sealed);
-    return size > 0 ? write_item(evidence, size) : -EINVAL;
+        evidence_item_seal(item->plain, item->size, clause->seal_to, evidence->sealed);
+    return size > 0 ? write_item(evidence, &clause->kept, size) : -EINVAL;
 }
 
 int evidence_sync(struct evidence *evidence)
 {
-    return evidence->file >= 0 && fdatasync(evidence->file) < 0 ? -errno : 0;
+    int rc = 0;
+    for (size_t i = 0; i < evidence->clause_count; i++) {
+        int synced = sync_file(&evidence->clauses[i].kept);
+        rc = synced < 0 ? synced : rc;
+    }
+    return rc;
+}
+
+void evidence_close_files(struct evidence *evidence)
+{
+    for (size_t i = 0; i < evidence->clause_count; i++)
+        close_file(&evidence->clauses[i].kept);
 }
 
 /* ---- Retention ---- */
@@ -177,5 +196,5 @@ void evidence_sweep(struct evidence *evidence, int32_t today)
     }
     closedir(files);
     atomic_store(&evidence->octets, octets);
-    close_file(evidence); /* it may be one of those */
+    evidence_close_files(evidence); /* some may be gone */
 }

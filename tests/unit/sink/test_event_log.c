@@ -592,8 +592,10 @@ static void test_kills_lose_nothing_that_was_durable(void **state)
                   (unsigned long)lost);
 }
 
-/* Runs the writer through a fault: until events were dropped, and then until it writes again. */
-static void write_through_fault(const char *calls, const char *error, const char *done)
+/* Runs the writer through a fault: until events were dropped, and then until it writes again. The
+ * fault is there from the start, or comes when something was written. */
+static void write_through_fault(const char *calls, const char *error, const char *done,
+                                bool from_the_start)
 {
     char pattern[100], fault[100];
     struct told told = {0};
@@ -606,8 +608,10 @@ static void write_through_fault(const char *calls, const char *error, const char
         "FAULT_ERRNO", error,         "FAULT_DONE",   done,
         "FAULT_COUNT", "0",           "FAULT_WHILE",  fault,
         NULL};
+    if (from_the_start)
+        close(open(fault, O_CREAT | O_WRONLY, 0600));
     pid_t child = start_writer(settings, "10", "600000", "100", &output);
-    while (told.written == 0)
+    while (!from_the_start && told.written == 0)
         assert_true(read_told(output, &told));
     close(open(fault, O_CREAT | O_WRONLY, 0600));
     while (told.failures < 2 || told.dropped == 0)
@@ -631,20 +635,26 @@ static void write_through_fault(const char *calls, const char *error, const char
 static void test_a_full_disk_is_waited_for_and_what_has_no_room_is_counted(void **state)
 {
     (void)state;
-    write_through_fault("pwrite", "ENOSPC", "nothing");
+    write_through_fault("pwrite", "ENOSPC", "nothing", false);
+}
+
+static void test_a_disk_that_is_full_at_the_start_is_waited_for(void **state)
+{
+    (void)state;
+    write_through_fault("pwrite", "ENOSPC", "nothing", true);
 }
 
 static void test_a_write_that_is_cut_short_leaves_nothing_half_done(void **state)
 {
     (void)state;
-    write_through_fault("pwrite", "ENOSPC", "half");
+    write_through_fault("pwrite", "ENOSPC", "half", false);
 }
 
 /* After a sync that failed, the kernel may have forgotten what it had to write. */
 static void test_blocks_whose_sync_failed_are_written_anew(void **state)
 {
     (void)state;
-    write_through_fault("fdatasync", "EIO", "nothing");
+    write_through_fault("fdatasync", "EIO", "nothing", false);
 }
 
 int main(void)
@@ -666,6 +676,7 @@ int main(void)
         TEST(test_a_later_version_is_told_and_not_read),
         TEST(test_kills_lose_nothing_that_was_durable),
         TEST(test_a_full_disk_is_waited_for_and_what_has_no_room_is_counted),
+        TEST(test_a_disk_that_is_full_at_the_start_is_waited_for),
         TEST(test_a_write_that_is_cut_short_leaves_nothing_half_done),
         TEST(test_blocks_whose_sync_failed_are_written_anew),
     };

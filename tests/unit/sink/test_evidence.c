@@ -243,6 +243,21 @@ static void test_the_clause_ends_with_its_order(void **state)
     assert_int_equal(count_items("with", "20260201"), 0);
 }
 
+/* Or connections that were open at midnight would have both files opened and looked through again
+ * and again. */
+static void test_the_day_of_the_file_never_goes_back(void **state)
+{
+    const int64_t day = INT64_C(86400000000);
+    (void)state;
+    struct evidence *evidence = open_evidence(3, 1 << 20, 0);
+    take(evidence, "with", STARTS_US + day, "today");
+    take(evidence, "with", STARTS_US + day - 1, "yesterday, ended today");
+    take(evidence, "with", STARTS_US + day, "today");
+    evidence_close(evidence);
+    assert_int_equal(count_items("with", "20260101"), 0);
+    assert_int_equal(count_items("with", "20260102"), 3);
+}
+
 static void test_what_is_beyond_the_bound_is_counted_and_not_kept(void **state)
 {
     struct evidence_figures figures;
@@ -325,6 +340,7 @@ int main(void)
         TEST(test_what_was_kept_opens_with_the_key_and_not_without),
         TEST(test_an_order_without_the_clause_keeps_nothing),
         TEST(test_the_clause_ends_with_its_order),
+        TEST(test_the_day_of_the_file_never_goes_back),
         TEST(test_what_is_beyond_the_bound_is_counted_and_not_kept),
         TEST(test_half_an_item_is_cut_off_before_more_is_kept),
         TEST(test_evidence_that_is_too_old_is_deleted),

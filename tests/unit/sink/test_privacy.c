@@ -554,7 +554,7 @@ static void test_nothing_that_names_a_person_is_written(void **state)
         memset(&event, 0, sizeof(event));
         flight.octets = (const uint8_t *)octets;
         flight.size = sizeof(octets);
-        strcpy(event.family, recognition.family);
+        snprintf(event.family, sizeof(event.family), "%s", recognition.family);
         event.at_us = (int64_t)i + 1;
         event.kind = (uint8_t)recognition.kind;
         privacy_apply(privacy, &flight, &recognition, &event);
