@@ -210,7 +210,8 @@ static void write_rest(struct event_log *log)
     for (bool has_more = true; rc == 0 && has_more;) {
         has_more = false;
         take_events(log, now_ns);
-        (void)close_block(log);
+        if (!close_block(log) && log->waiting_first == NULL)
+            break; /* no memory: what is left is told as lost */
         rc = event_log_commit(log);
         for (unsigned i = 0; i < log->ring_count; i++)
             has_more |= event_ring_first(&log->rings[i]) != NULL;

@@ -18,6 +18,9 @@
 /* Of items in memory: some seconds of a busy order on a slow disk. */
 #define QUEUE_OCTETS_MAX (16 * 1024 * 1024)
 
+/* Some tenth of a second of sealing: no item waits longer for its sync. */
+#define SYNC_ITEMS_MAX 1000
+
 #define DAY_S 86400
 
 static int32_t today(void)
@@ -60,6 +63,18 @@ static bool keep_next(struct evidence *evidence)
     return true;
 }
 
+/* Items and their sync; false: there are no more. */
+static bool keep_some(struct evidence *evidence)
+{
+    unsigned count = 0;
+    while (count < SYNC_ITEMS_MAX && keep_next(evidence))
+        count++;
+    int rc = evidence_sync(evidence);
+    if (rc < 0)
+        tell_full(evidence, rc);
+    return count == SYNC_ITEMS_MAX;
+}
+
 static void wait_for_items(struct evidence *evidence)
 {
     struct timespec until;
@@ -67,6 +82,8 @@ static void wait_for_items(struct evidence *evidence)
     until.tv_sec += 60; /* retention goes on where nothing comes */
     while (sem_timedwait(&evidence->is_there, &until) < 0 && errno == EINTR)
         continue;
+    while (sem_trywait(&evidence->is_there) == 0)
+        continue; /* one look at the queue is for all that is there */
 }
 
 static void *run(void *context)
@@ -75,11 +92,8 @@ static void *run(void *context)
     for (bool is_ending = false; !is_ending;) {
         wait_for_items(evidence);
         is_ending = atomic_load(&evidence->is_ending); /* before the queue: what came is kept */
-        while (keep_next(evidence))
+        while (keep_some(evidence))
             continue;
-        int rc = evidence_sync(evidence);
-        if (rc < 0)
-            tell_full(evidence, rc);
         if (evidence->swept_day != today()) {
             evidence->swept_day = today();
             evidence_sweep(evidence, evidence->swept_day);
