@@ -68,6 +68,17 @@ static void write_share(FILE *stream, const char *key, double share)
         fprintf(stream, "%s: %u\n", key, (unsigned)(share * 1e6 + 0.5));
 }
 
+static void write_evidence(FILE *stream, const struct order_evidence *evidence)
+{
+    char key[sodium_base64_ENCODED_LEN(sizeof(evidence->seal_to), sodium_base64_VARIANT_ORIGINAL)];
+
+    if (!evidence->content)
+        return;
+    sodium_bin2base64(key, sizeof(key), evidence->seal_to, sizeof(evidence->seal_to),
+                      sodium_base64_VARIANT_ORIGINAL);
+    fprintf(stream, "evidence-seal-to: %s\n", key);
+}
+
 static void write_order(FILE *stream, const struct order *order, bool with_lists)
 {
     char time[TIMESTAMP_SIZE];
@@ -93,6 +104,7 @@ static void write_order(FILE *stream, const struct order *order, bool with_lists
     write_bound(stream, "budget-cuts", order->budget.cuts_max);
     write_share(stream, "budget-query-share-ppm", order->budget.query_share_max);
     write_share(stream, "budget-client-share-ppm", order->budget.client_share_max);
+    write_evidence(stream, &order->evidence);
 }
 
 static int write_text(const struct order *order, bool with_lists, char **ret_text, size_t *ret_size)

@@ -53,6 +53,13 @@ struct order_budget {
     double client_share_max;
 };
 
+/* Whether a sinkhole keeps what clients of listed names send, and sealed to whom. From the order's
+ * `evidence` map; without one, nothing is kept. */
+struct order_evidence {
+    bool content;
+    uint8_t seal_to[32]; /* X25519 public key; set when `content` is */
+};
+
 struct order {
     char *id, *authority;
     char *notice;     /* NULL: none */
@@ -66,6 +73,7 @@ struct order {
     struct order_signature *signatures;
     size_t signature_count;
     struct order_budget budget;
+    struct order_evidence evidence;
     struct order_finding *findings; /* sorted by file and line as loaded; later ones follow */
     size_t finding_count;           /* kept, at most ORDER_FINDINGS_MAX */
     uint64_t finding_total;         /* made */

@@ -50,6 +50,13 @@ static const cyaml_schema_field_t budget_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t evidence_fields[] = {
+    CYAML_FIELD_BOOL("content", CYAML_FLAG_DEFAULT, struct document_evidence, content),
+    CYAML_FIELD_STRING_PTR("seal-to", OPTIONAL_POINTER, struct document_evidence, seal_to, 0,
+                           CYAML_UNLIMITED),
+    CYAML_FIELD_END,
+};
+
 /* `ends` is optional here only so that its absence gets a sentence of its own. */
 static const cyaml_schema_field_t order_fields[] = {
     CYAML_FIELD_STRING_PTR("id", CYAML_FLAG_POINTER, struct order_document, id, 0, CYAML_UNLIMITED),
@@ -79,6 +86,8 @@ static const cyaml_schema_field_t order_fields[] = {
                          &signature_schema, 0, CYAML_UNLIMITED),
     CYAML_FIELD_MAPPING_PTR("budget", OPTIONAL_POINTER, struct order_document, budget,
                             budget_fields),
+    CYAML_FIELD_MAPPING_PTR("evidence", OPTIONAL_POINTER, struct order_document, evidence,
+                            evidence_fields),
     CYAML_FIELD_END,
 };
 

@@ -25,6 +25,11 @@ struct document_budget {
     double *query_share, *client_share;
 };
 
+struct document_evidence {
+    bool content;
+    char *seal_to;
+};
+
 struct order_document {
     char *id;
     enum order_kind kind;
@@ -44,6 +49,7 @@ struct order_document {
     struct document_signature *signatures;
     unsigned signatures_count;
     struct document_budget *budget;
+    struct document_evidence *evidence;
 };
 
 extern const cyaml_schema_value_t order_document_schema;

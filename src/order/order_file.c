@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -216,6 +217,36 @@ static int load_budget(struct loading *loading)
     return rc;
 }
 
+/* A point of small order would be a key that anybody opens; libsodium refuses to seal to it. */
+static bool can_be_sealed_to(const uint8_t *public_key)
+{
+    unsigned char sealed[crypto_box_SEALBYTES];
+
+    return crypto_box_seal(sealed, (const unsigned char *)"", 0, public_key) == 0;
+}
+
+/* `content: false` says what an order without the clause says. */
+static int load_evidence(struct loading *loading)
+{
+    const struct document_evidence *evidence = loading->document->evidence;
+    struct order_evidence *loaded = &loading->order->evidence;
+
+    if (evidence == NULL)
+        return 0;
+    if (evidence->content && evidence->seal_to == NULL)
+        return REFUSE(loading, "evidence",
+                      "content is kept sealed or not at all; add 'seal-to', the base64 of an "
+                      "X25519 public key");
+    if (evidence->seal_to != NULL &&
+        (!base64_decode_exactly(evidence->seal_to, loaded->seal_to, sizeof(loaded->seal_to)) ||
+         !can_be_sealed_to(loaded->seal_to)))
+        return REFUSE(loading, "evidence.seal-to",
+                      "'seal-to' is not the base64 of an X25519 public key, which has %zu octets",
+                      sizeof(loaded->seal_to));
+    loaded->content = evidence->content;
+    return 0;
+}
+
 static int load_signature(struct loading *loading, unsigned index)
 {
     const struct document_signature *written = &loading->document->signatures[index];
@@ -393,8 +424,8 @@ void order_make_verdict(struct order *order)
 static int load_document(struct loading *loading)
 {
     static int (*const steps[])(struct loading *) = {
-        load_id,       load_authority, load_notice,     load_times,
-        load_sinkhole, load_budget,    load_signatures, load_lists,
+        load_id,     load_authority, load_notice,     load_times, load_sinkhole,
+        load_budget, load_evidence,  load_signatures, load_lists,
     };
     struct order *order = loading->order;
 

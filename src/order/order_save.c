@@ -60,6 +60,17 @@ static void write_budget(FILE *stream, const struct order_budget *budget)
             budget->client_share_max);
 }
 
+static void write_evidence(FILE *stream, const struct order_evidence *evidence)
+{
+    char key[sodium_base64_ENCODED_LEN(sizeof(evidence->seal_to), sodium_base64_VARIANT_ORIGINAL)];
+
+    if (!evidence->content)
+        return;
+    sodium_bin2base64(key, sizeof(key), evidence->seal_to, sizeof(evidence->seal_to),
+                      sodium_base64_VARIANT_ORIGINAL);
+    fprintf(stream, "evidence: { content: true, seal-to: \"%s\" }\n", key);
+}
+
 /* What the writers of the two files need. */
 struct saved {
     const struct order *order;
@@ -91,6 +102,7 @@ static int write_document(FILE *stream, const void *context)
     write_name_list(stream, "subtrees", &order->subtrees);
     write_name_list(stream, "exempt", &order->exempt);
     write_budget(stream, &order->budget);
+    write_evidence(stream, &order->evidence);
     if (order->signature_count > 0)
         fprintf(stream, "signatures:\n");
     for (size_t i = 0; i < order->signature_count; i++) {

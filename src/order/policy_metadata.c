@@ -119,6 +119,11 @@ static void write_budget(const struct document *document)
     fputs("}\n", document->stream);
 }
 
+static void write_evidence(const struct document *document)
+{
+    write_key(document, "evidence-seal-to", "evidence: { content: true, seal-to: ", " }\n");
+}
+
 /* "KEY BASE64" each. A value without a blank has no signature, which the document's check names. */
 static void write_signatures(const struct document *document)
 {
@@ -159,6 +164,7 @@ static void write_document(const struct document *document)
     write_key(document, "aaaa", "", ", ");
     fputs("] }\n", document->stream);
     write_budget(document);
+    write_evidence(document);
     write_signatures(document);
 }
 

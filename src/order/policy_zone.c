@@ -83,6 +83,17 @@ static void write_budget(FILE *stream, const struct order_budget *budget)
         fprintf(stream, " \"budget-client-share=%.9g\"", budget->client_share_max);
 }
 
+static void write_evidence(FILE *stream, const struct order_evidence *evidence)
+{
+    char key[sodium_base64_ENCODED_LEN(sizeof(evidence->seal_to), sodium_base64_VARIANT_ORIGINAL)];
+
+    if (!evidence->content)
+        return;
+    sodium_bin2base64(key, sizeof(key), evidence->seal_to, sizeof(evidence->seal_to),
+                      sodium_base64_VARIANT_ORIGINAL);
+    fprintf(stream, " \"evidence-seal-to=%s\"", key);
+}
+
 static void write_signature(FILE *stream, const struct order_signature *signature)
 {
     char value[sodium_base64_ENCODED_LEN(sizeof(signature->value), sodium_base64_VARIANT_ORIGINAL)];
@@ -111,6 +122,7 @@ static void write_metadata(const struct writing *writing)
         write_quoted(stream, "notice", order->notice);
     write_answer(writing);
     write_budget(stream, &order->budget);
+    write_evidence(stream, &order->evidence);
     for (size_t i = 0; i < order->signature_count; i++)
         write_signature(stream, &order->signatures[i]);
     fputc('\n', stream);

@@ -71,3 +71,7 @@ _must_check_ int event_reader_block(struct event_reader *reader, const uint8_t *
                                     size_t *ret_size, struct event_place *ret_place,
                                     struct error *ret_error);
 uint64_t event_reader_damaged(const struct event_reader *reader);
+
+/* The random number of the folder's writer, of the segment read last: with segment and octet it
+ * names a block for ever. */
+uint64_t event_reader_node(const struct event_reader *reader);

@@ -15,8 +15,13 @@ struct evidence_options {
     const char *folder;
     char *const *orders; /* paths of order files */
     size_t order_count;
-    size_t octets_max; /* of the folder; what is beyond is not kept and counted */
-    unsigned keep_days;
+    size_t octets_max;  /* of the folder; what is beyond is not kept and counted */
+    unsigned keep_days; /* 0: for ever */
+};
+
+struct evidence_figures {
+    uint64_t kept, dropped; /* pieces */
+    uint64_t octets;        /* of the folder */
 };
 
 _must_check_ int evidence_open(const struct evidence_options *options,
@@ -28,3 +33,5 @@ DEFINE_FREEP(struct evidence, evidence_close)
  * own; never waits. */
 void evidence_take(struct evidence *evidence, const struct sink_flight *flight,
                    const struct sink_event *event);
+
+void evidence_figures(const struct evidence *evidence, struct evidence_figures *ret_figures);

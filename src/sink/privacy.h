@@ -21,9 +21,9 @@ struct privacy_options {
     const char *folder; /* of keys */
     enum privacy_addresses addresses;
     unsigned rotate_days; /* of an epoch */
-    unsigned
-        keep_days;  /* a key is destroyed so long after its epoch's end: the events' retention */
-    bool read_only; /* for reports: makes and destroys nothing */
+    unsigned keep_days; /* a key is destroyed so long after its epoch's end: the events' retention;
+                           0: never */
+    bool read_only;     /* for reports: makes and destroys nothing */
 };
 
 struct privacy;

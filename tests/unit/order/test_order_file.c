@@ -60,7 +60,9 @@ static void test_every_key_is_understood(void **state)
                                 "subtrees: [s.example]\n"
                                 "exempt: [x.s.example]\n"
                                 "signatures: []\n"
-                                "budget: { live: 5, shared: 6, cuts: 0, query-share: 0.25 }\n");
+                                "budget: { live: 5, shared: 6, cuts: 0, query-share: 0.25 }\n"
+                                "evidence: { content: true, seal-to: "
+                                "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08= }\n");
     const struct verdict *verdict = &order->verdict;
 
     (void)state;
@@ -78,6 +80,8 @@ static void test_every_key_is_understood(void **state)
     assert_int_equal(order->budget.cuts_max, 0);
     assert_true(order->budget.query_share_max == 0.25);
     assert_true(order->budget.client_share_max == 1);
+    assert_true(order->evidence.content);
+    assert_memory_equal(order->evidence.seal_to, "\xde\x9e\xdb\x7d\x7b\x7d\xc1\xb4", 8);
     assert_int_equal(order->finding_total, 0);
 
     assert_int_equal(verdict->action, VERDICT_SINKHOLE);
@@ -131,6 +135,12 @@ static void test_bad_values_name_their_line(void **state)
                        "192.0.2.4, 192.0.2.5, 192.0.2.6, 192.0.2.7, 192.0.2.8, 192.0.2.9]}\n",
             8, "has 9 addresses; 8 at most");
     refuses(ORDER_HEAD "names: [a.example]\nbudget: {query-share: 1.5}\n", 8, "from 0 to 1");
+    refuses(ORDER_HEAD "names: [a.example]\nevidence: {content: true}\n", 8, "add 'seal-to'");
+    refuses(ORDER_HEAD "names: [a.example]\nevidence: {content: true, seal-to: AAAA}\n", 8,
+            "X25519 public key");
+    refuses(ORDER_HEAD "names: [a.example]\nevidence:\n  content: true\n"
+                       "  seal-to: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+            10, "X25519 public key");
     refuses(ORDER_HEAD "names: [a.example]\nsignatures: [{key: a, value: AAAA}]\n", 8,
             "not the base64 of 64 octets");
     refuses(ORDER_HEAD "names: [a.example]\nsignatures: [{key: \"a b\", value: AAAA}]\n", 8,

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "order/canonical.h"
 #include "order/order_save.h"
 #include "order_text.h"
 
@@ -30,8 +31,7 @@ static struct order *order_make(const char *names)
     return order;
 }
 
-/* How many names the kept order has; 0 when none is kept. */
-static size_t kept_count(void)
+static struct order *load_kept(int *ret_rc)
 {
     static const struct order_policy unverified = {.unverified = true};
     struct order *order = NULL;
@@ -39,11 +39,19 @@ static size_t kept_count(void)
     char path[128];
 
     snprintf(path, sizeof(path), "%s/t-1.yaml", folder);
-    int rc = order_load(path, &unverified, &order, &error);
+    *ret_rc = order_load(path, &unverified, &order, &error);
+    if (*ret_rc < 0 && *ret_rc != -ENOENT)
+        fail_msg("%s: %s", error.file, error.text);
+    return order;
+}
+
+/* How many names the kept order has; 0 when none is kept. */
+static size_t kept_count(void)
+{
+    int rc;
+    struct order *order = load_kept(&rc);
     if (rc == -ENOENT)
         return 0;
-    if (rc < 0)
-        fail_msg("%s: %s", error.file, error.text);
     size_t count = order->names.count;
     order_free(order);
     return count;
@@ -132,6 +140,36 @@ static void test_a_lift_takes_nothing_away_from_an_order_being_saved(void **stat
     assert_int_equal(file_count(), 0);
 }
 
+/* Or its signatures would not match any more. */
+static void test_an_order_is_kept_with_all_that_its_signatures_cover(void **state)
+{
+    struct order_saving saving =
+        prepare("a.example]\nbudget: {live: 3}\nnotice: https://n.example\n"
+                "evidence: {content: true, seal-to: 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=}\n"
+                "subtrees: [s.example");
+    struct order *kept, *made;
+    char *texts[2];
+    size_t sizes[2];
+    int rc;
+
+    (void)state;
+    finish(&saving);
+    kept = load_kept(&rc);
+    assert_non_null(kept);
+    made = order_make("a.example]\nbudget: {live: 3}\nnotice: https://n.example\n"
+                      "evidence: {content: true, seal-to: "
+                      "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=}\nsubtrees: [s.example");
+    assert_int_equal(canonical_write(kept, &texts[0], &sizes[0]), 0);
+    assert_int_equal(canonical_write(made, &texts[1], &sizes[1]), 0);
+    assert_string_equal(texts[0], texts[1]);
+    assert_non_null(strstr(texts[0], "evidence-seal-to: 3p7b"));
+    free(texts[0]);
+    free(texts[1]);
+    order_free(kept);
+    order_free(made);
+    unsave();
+}
+
 static int folder_create(void **state)
 {
     (void)state;
@@ -149,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_kept_order_is_replaced_as_a_whole_and_removed_without_rest),
+        cmocka_unit_test(test_an_order_is_kept_with_all_that_its_signatures_cover),
         cmocka_unit_test(test_what_was_prepared_and_given_up_leaves_nothing),
         cmocka_unit_test(test_a_lift_takes_nothing_away_from_an_order_being_saved),
     };

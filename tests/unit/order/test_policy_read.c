@@ -322,6 +322,9 @@ static void make_order(unsigned seed, char *ret_text, size_t size)
     if (rand_r(&random) % 2 != 0)
         fprintf(stream, "budget: {live: %u, query-share: 0.0%u}\n", seed, seed % 10);
     if (rand_r(&random) % 2 != 0)
+        fprintf(stream, "evidence: {content: true, seal-to: "
+                        "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=}\n");
+    if (rand_r(&random) % 2 != 0)
         fprintf(stream, "signatures: [{key: alice, value: %.86s==}]\n",
                 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
                 "AAAAAAAA");

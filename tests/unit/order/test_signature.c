@@ -104,8 +104,10 @@ static void test_the_canonical_form_is_what_the_manual_says(void **state)
         "subtrees: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n"
         "exempt: 1 40cf80ad8f0c094095c39e433327611351c99471d24d81968c89491558617b49\n"
         "budget-live: 5\n"
-        "budget-query-share-ppm: 250000\n";
+        "budget-query-share-ppm: 250000\n"
+        "evidence-seal-to: 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=\n";
     struct order *order = load_unverified(
+        "evidence: { seal-to: 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=, content: true }\n"
         "budget: { query-share: 0.25, live: 5 }\n"
         "exempt: [X.example.]\n"
         "names: [\"m\xc3\xbcnchen.example\", \"b\\\\/c.example\", A.example, a.example]\n"
@@ -143,10 +145,14 @@ static void test_every_change_of_meaning_breaks_a_signature(void **state)
         {"ttl: 9", "ttl: 8"},
         {"live: 3", "live: 4"},
         {"notice: https", "notice: http"},
+        {"content: true", "content: false"},
+        {"3p7b", "4p7b"},
     };
     char *text = sign(ORDER_HEAD "names: [a.example]\nsubtrees: [s.example]\nexempt: [x.example]\n"
                                  "sinkhole: {ttl: 9}\nbudget: {live: 3}\n"
-                                 "notice: https://n.example\n",
+                                 "notice: https://n.example\n"
+                                 "evidence: {content: true, seal-to: "
+                                 "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=}\n",
                       0);
     char *both = sign(text, 1);
 
@@ -162,6 +168,27 @@ static void test_every_change_of_meaning_breaks_a_signature(void **state)
     }
     free(both);
     free(text);
+}
+
+/* An order that was signed before there was such a clause stays signed. */
+static void test_evidence_that_is_not_kept_changes_no_signature(void **state)
+{
+    static const char text[] = ORDER_HEAD "names: [a.example]\n";
+    struct order *without = load_unverified(text);
+    struct order *with = load_unverified(ORDER_HEAD "names: [a.example]\n"
+                                                    "evidence: {content: false}\n");
+    char *one, *other;
+    size_t size;
+
+    (void)state;
+    assert_int_equal(canonical_write(without, &one, &size), 0);
+    assert_int_equal(canonical_write(with, &other, &size), 0);
+    assert_string_equal(one, other);
+    assert_null(strstr(one, "evidence"));
+    free(one);
+    free(other);
+    order_free(without);
+    order_free(with);
 }
 
 static void test_subtrees_need_two_different_people(void **state)
@@ -332,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_canonical_form_is_what_the_manual_says),
         cmocka_unit_test(test_every_change_of_meaning_breaks_a_signature),
+        cmocka_unit_test(test_evidence_that_is_not_kept_changes_no_signature),
         cmocka_unit_test(test_subtrees_need_two_different_people),
         cmocka_unit_test(test_a_signature_by_a_stranger_is_a_finding),
         cmocka_unit_test(test_signing_changes_nothing_else_in_the_file),
