@@ -92,6 +92,7 @@ extern const struct command command_takeover_go;
 extern const struct command command_takeover_abort;
 extern const struct command command_takeover_return;
 extern const struct command command_takeover_status;
+extern const struct command command_sink_check_rules;
 
 /* Prints "tamis <path>: ...; see tamis <path> --help" and returns EXIT_USAGE. */
 int command_usage_error(const struct command *command, const char *format, ...)

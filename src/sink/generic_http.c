@@ -1,0 +1,296 @@
+/* Sources of the words: what the services publish of themselves; isbot and crawler-user-agents
+ * (monperrus) for crawlers; nuclei-templates and the SANS Internet Storm Center's diaries for paths
+ * that are looked for. */
+#include "sink/generic_http.h"
+
+#include <errno.h>
+
+#include "sink/http_request.h"
+#include "sink/text_part.h"
+
+/* All words in lower case. */
+static const char *const monitors[] = {
+    "uptimerobot",
+    "pingdom",
+    "statuscake",
+    "site24x7",
+    "nodeping",
+    "better uptime",
+    "betterstack",
+    "betteruptime",
+    "hetrixtools",
+    "uptime-kuma",
+    "updown.io",
+    "blackbox exporter",
+    "blackbox-exporter",
+    "check_http",
+    "zabbix",
+    "datadog",
+    "newrelicpinger",
+    "newrelic",
+    "googlestackdrivermonitoring",
+    "google-stackdriver",
+    "amazon-route53-health-check",
+    "elb-healthchecker",
+    "kube-probe",
+    "googlehc",
+    "freshping",
+    "checkly",
+    "prtg",
+    "jetmon",
+    "cloudflare-healthchecks",
+    "nagios",
+    "icinga",
+    "healthcheck",
+    "montastic",
+    "consul health check",
+    "uptime",
+    "monitis",
+    "gomezagent",
+    "catchpoint",
+    "haproxy",
+};
+
+static const char *const crawlers[] = {
+    "googlebot",
+    "bingbot",
+    "yandexbot",
+    "baiduspider",
+    "duckduckbot",
+    "slurp",
+    "ahrefsbot",
+    "semrushbot",
+    "mj12bot",
+    "dotbot",
+    "applebot",
+    "petalbot",
+    "gptbot",
+    "claudebot",
+    "ccbot",
+    "bytespider",
+    "facebookexternalhit",
+    "twitterbot",
+    "linkedinbot",
+    "archive.org_bot",
+    "ia_archiver",
+    "seznambot",
+    "sogou",
+    "exabot",
+    "amazonbot",
+    "crawler",
+    "spider",
+    "bot/",
+    "bot;",
+    "bot)",
+    "feedfetcher",
+    "mediapartners-google",
+    "google-inspectiontool",
+    "perplexitybot",
+    "yeti/",
+    "blexbot",
+    "telegrambot",
+    "discordbot",
+    "whatsapp/",
+};
+
+static const char *const scanners[] = {
+    "zgrab",
+    "masscan",
+    "nmap",
+    "censys",
+    "shodan",
+    "expanse",
+    "palo alto networks",
+    "internetmeasurement",
+    "internet-measurement",
+    "netsystemsresearch",
+    "leakix",
+    "l9explore",
+    "l9tcpid",
+    "l9scan",
+    "nuclei",
+    "nikto",
+    "sqlmap",
+    "wpscan",
+    "dirbuster",
+    "gobuster",
+    "feroxbuster",
+    "ffuf",
+    "fuzz faster",
+    "wfuzz",
+    "acunetix",
+    "nessus",
+    "openvas",
+    "qualys",
+    "binaryedge",
+    "onyphe",
+    "fofa",
+    "zoomeye",
+    "stretchoid",
+    "shadowserver",
+    "getodin",
+    "modatscanner",
+    "httpx - open",
+    "project25499",
+    "hello, world",
+    "hello world",
+    "krebsonsecurity",
+    "jorgee",
+    "muhstik",
+
+    "alphastrike",
+    "rspscan",
+    "netscan",
+    "internet-structure-research",
+    "research scan",
+    "security scanner",
+    "cloud mapping",
+    "cypex.ai",
+    "visionheight",
+    "zmap",
+    "whatweb",
+    "xfa1",
+    "dirsearch",
+    "libredtail",
+    "() {",
+    "${jndi",
+    "scaninfo",
+};
+
+/* Parts of targets that only who looks for a hole asks for. */
+static const char *const holes[] = {
+    "/.env",
+    "/.git",
+    "/.aws",
+    "/.ssh",
+    "/.ds_store",
+    "/.vscode",
+    "/wp-login",
+    "/wp-admin",
+    "/wp-content/plugins",
+    "/wp-includes",
+    "/xmlrpc.php",
+    "phpmyadmin",
+    "/pma/",
+    "/cgi-bin/",
+    "/boaform",
+    "/gponform",
+    "/hnap1",
+    "/shell?",
+    "/setup.cgi",
+    "/manager/html",
+    "/actuator",
+    "/solr/",
+    "/vendor/phpunit",
+    "/_ignition",
+    "/api/jsonws",
+    "/owa/",
+    "/autodiscover/",
+    "/ecp/",
+    "/remote/fgt_lang",
+    "/+cscoe+",
+    "/dana-na",
+    "/hudson",
+    "/invoker",
+    "/console/",
+    "/device.rsp",
+    "/druid/",
+    "/geoserver",
+    "/telescope",
+    "/login.cgi",
+    "../",
+    "%2e%2e",
+    "..%2f",
+    "%00",
+    "jndi:",
+    "/etc/passwd",
+    "wget+http",
+    "wget%20",
+    "union+select",
+    "union%20select",
+    "<script",
+    "xdebug_session",
+    "/nice%20ports",
+    "/evox/",
+    "invokefunction",
+    "/ab2g",
+    "/ab2h",
+    "/stager64",
+    "/portal/redlion",
+    "/currentsetting.htm",
+    "/goform/",
+    "/hikvision",
+    "/system.ini",
+    "/server-status",
+    "/webui/",
+    "/sitecore",
+    "/struts",
+    "eval-stdin",
+    "/ftptest.cgi",
+    "/lab.html",
+    "/ui/login.action",
+    "/aspera",
+    "/_all_dbs",
+    "/containers/json",
+    "/v2/_catalog",
+    "/query?q=show",
+    "/global-protect",
+    "/sslvpn",
+    "/vpn/",
+    "/ctrlt/",
+    "/upnpdev",
+    "/picsdesc.xml",
+    "/wanipcn.xml",
+    "/jaws",
+    "/mozi.",
+    "/dump.sql",
+    "/phpinfo",
+    "/info.php",
+    "/adminer",
+    "/onvif",
+    "/json_rpc",
+    "/jsonrpc",
+    "/powershell",
+    "/exec?",
+
+};
+
+static bool has_one(struct sink_text text, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (text_has(text, words[i]))
+            return true;
+    }
+    return false;
+}
+
+#define HAS_ONE(text, words) has_one(text, words, sizeof(words) / sizeof((words)[0]))
+
+static enum sink_kind request_kind(const struct http_request *request)
+{
+    bool is_proxied = text_is(request->method, "connect") || request->target.octets[0] == 'h' ||
+                      request->target.octets[0] == 'H';
+    if (HAS_ONE(request->agent, scanners) || HAS_ONE(request->target, holes) || is_proxied)
+        return SINK_HTTP_SCAN;
+    if (HAS_ONE(request->agent, monitors))
+        return SINK_MONITOR;
+    if (HAS_ONE(request->agent, crawlers))
+        return SINK_CRAWLER;
+    return SINK_HTTP;
+}
+
+bool generic_http_recognise(const uint8_t *octets, size_t size,
+                            struct sink_recognition *recognition)
+{
+    struct http_request request;
+    int rc = http_request_read(octets, size, &request);
+    if (rc < 0 && rc != -EAGAIN)
+        return false;
+    recognition->kind = request_kind(&request);
+    recognition->family = "";
+    recognition->rule = "http";
+    recognition->wellformed = rc == 0 && request.strict;
+    recognition->host = request.host;
+    recognition->agent = request.agent;
+    return true;
+}
