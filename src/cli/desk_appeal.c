@@ -96,18 +96,14 @@ static int arguments_read(struct arguments *arguments, int argc, char **argv,
     };
     int option;
 
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":", table, NULL)) != -1) {
-        if (option == ':' || option == '?')
-            return command_usage_error(arguments->command,
-                                       option == ':' ? "%s needs an argument" : "no option '%s'",
-                                       argv[optind - 1]);
-        if (desk_option_take(&arguments->desk, option, optarg))
-            continue;
+    while ((option = desk_option_next(arguments->command, table, &arguments->desk, argc, argv)) >=
+           0) {
         int exit_code = option_take(arguments, option, form->takes);
         if (exit_code != 0)
             return exit_code;
     }
+    if (option == DESK_OPTION_WRONG)
+        return EXIT_USAGE;
     int words = argc - optind;
     if (words > (form->word != WORD_NONE))
         return command_usage_error(arguments->command, "too many words");

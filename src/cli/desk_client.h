@@ -9,8 +9,8 @@
  *
  *     static const struct option table[] = {{"limit", ...}, DESK_OPTIONS, {0}};
  *     struct desk_options options = {0};
- *     while ((option = getopt_long(...)) != -1)
- *         if (!desk_option_take(&options, option, optarg)) ...
+ *     while ((option = desk_option_next(command, table, &options, argc, argv)) >= 0)
+ *         ...
  *     rc = desk_client_open(&options, &client, &error);
  *     rc = desk_client_list(client, "/v1/hosts", &items, &error);
  */
@@ -25,6 +25,8 @@
 #include "base/error.h"
 
 /* ---- Options ---- */
+
+struct command;
 
 struct desk_options {
     const char *url, *token_file; /* NULL: not given */
@@ -48,8 +50,19 @@ enum { DESK_OPTION_URL = 0x400, DESK_OPTION_TOKEN_FILE, DESK_OPTION_JSON };
     "                     one that 'tamis account login' made)\n"                            \
     "  --json             write the result as JSON\n"
 
-/* Whether the option was one of the common ones; then it is noted. */
-bool desk_option_take(struct desk_options *options, int option, const char *argument);
+#define DESK_OPTION_COUNT 3
+
+/* The next option of `table` that is none of the common ones, which are noted in `options`; -1
+ * behind the last. What is no option, or lacks its argument, is told: DESK_OPTION_WRONG, and the
+ * command ends with EXIT_USAGE. */
+#define DESK_OPTION_WRONG (-2)
+int desk_option_next(const struct command *command, const struct option *table,
+                     struct desk_options *options, int argc, char **argv);
+
+/* The table of a command that takes the common options and some of `all`: those of `takes`, which 0
+ * ends. `ret_table` has room for `count` and DESK_OPTION_COUNT + 1. */
+void desk_options_pick(const struct option *all, size_t count, const int *takes,
+                       struct option *ret_table);
 
 /* ---- Where the desk is ---- */
 

@@ -111,34 +111,18 @@ static bool option_take(struct arguments *arguments, int option)
     }
 }
 
-/* The command's table: the common options and those of `takes`. */
-static void table_make(const int *takes, struct option *ret_table)
-{
-    static const struct option common[] = {DESK_OPTIONS};
-    size_t used = COUNT(common);
-    memcpy(ret_table, common, sizeof(common));
-    for (; *takes != 0; takes++)
-        for (size_t i = 0; i < COUNT(all_options); i++)
-            if (all_options[i].val == *takes)
-                ret_table[used++] = all_options[i];
-    ret_table[used] = (struct option){0};
-}
-
 static int arguments_read(struct arguments *arguments, const int *takes, int argc, char **argv)
 {
-    struct option table[COUNT(all_options) + 4];
+    struct option table[COUNT(all_options) + DESK_OPTION_COUNT + 1];
     int option;
 
-    table_make(takes, table);
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":", table, NULL)) != -1) {
-        if (option == ':' || option == '?')
-            return command_usage_error(arguments->command,
-                                       option == ':' ? "%s needs an argument" : "no option '%s'",
-                                       argv[optind - 1]);
-        if (!desk_option_take(&arguments->desk, option, optarg) && !option_take(arguments, option))
+    desk_options_pick(all_options, COUNT(all_options), takes, table);
+    while ((option = desk_option_next(arguments->command, table, &arguments->desk, argc, argv)) >=
+           0)
+        if (!option_take(arguments, option))
             return command_usage_error(arguments->command, "'%s' is neither yes nor no", optarg);
-    }
+    if (option == DESK_OPTION_WRONG)
+        return EXIT_USAGE;
     arguments->words = argv + optind;
     arguments->word_count = argc - optind;
     return EXIT_OK;

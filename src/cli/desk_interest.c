@@ -24,12 +24,6 @@ static int failed(const struct error *error)
     return EXIT_FINDING;
 }
 
-static int wrong_option(const struct command *command, int option, char **argv)
-{
-    return command_usage_error(command, option == ':' ? "%s needs an argument" : "no option '%s'",
-                               argv[optind - 1]);
-}
-
 /* ---- What was placed from here ---- */
 
 static int record_path(char ret_path[static PATH_MAX], struct error *ret_error)
@@ -159,12 +153,10 @@ static int place(struct placing *placing)
     return rc < 0 ? failed(&error) : code;
 }
 
-static int place_option(struct placing *placing, int option, char **argv)
+static int place_option(struct placing *placing, int option)
 {
     struct error error;
     char *end;
-    if (desk_option_take(&placing->desk, option, optarg))
-        return 0;
     switch (option) {
     case OPTION_FILE:
         return interest_patterns_read(&placing->patterns, optarg, &error) < 0 ? failed(&error) : 0;
@@ -178,7 +170,7 @@ static int place_option(struct placing *placing, int option, char **argv)
                                        "'%s' is no number of days up to %d", optarg, DAYS_MAX);
         return 0;
     default:
-        return wrong_option(&command_interest_place, option, argv);
+        return 0;
     }
 }
 
@@ -194,12 +186,14 @@ static int place_parse(struct placing *placing, int argc, char **argv)
     struct error error;
     int option;
 
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":", table, NULL)) != -1) {
-        int code = place_option(placing, option, argv);
+    while ((option = desk_option_next(&command_interest_place, table, &placing->desk, argc,
+                                      argv)) >= 0) {
+        int code = place_option(placing, option);
         if (code != 0)
             return code;
     }
+    if (option == DESK_OPTION_WRONG)
+        return EXIT_USAGE;
     for (int i = optind; i < argc; i++)
         if (interest_patterns_add(&placing->patterns, argv[i], &error) < 0)
             return failed(&error);
@@ -272,12 +266,9 @@ static int list_run(int argc, char **argv)
 {
     static const struct option table[] = {DESK_OPTIONS, {0}};
     struct desk_options options = {0};
-    int option;
 
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":", table, NULL)) != -1)
-        if (!desk_option_take(&options, option, optarg))
-            return wrong_option(&command_interest_list, option, argv);
+    if (desk_option_next(&command_interest_list, table, &options, argc, argv) == DESK_OPTION_WRONG)
+        return EXIT_USAGE;
     if (optind != argc)
         return command_usage_error(&command_interest_list, "it takes no words");
     return list(&options);
@@ -326,12 +317,10 @@ static int withdraw_run(int argc, char **argv)
 {
     static const struct option table[] = {DESK_OPTIONS, {0}};
     struct desk_options options = {0};
-    int option;
 
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":", table, NULL)) != -1)
-        if (!desk_option_take(&options, option, optarg))
-            return wrong_option(&command_interest_withdraw, option, argv);
+    if (desk_option_next(&command_interest_withdraw, table, &options, argc, argv) ==
+        DESK_OPTION_WRONG)
+        return EXIT_USAGE;
     if (optind == argc)
         return command_usage_error(&command_interest_withdraw, "give the id of an interest");
     return withdraw(&options, argv + optind, argc - optind);

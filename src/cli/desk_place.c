@@ -32,23 +32,6 @@ static const cyaml_schema_value_t place_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_place, place_fields),
 };
 
-bool desk_option_take(struct desk_options *options, int option, const char *argument)
-{
-    switch (option) {
-    case DESK_OPTION_URL:
-        options->url = argument;
-        return true;
-    case DESK_OPTION_TOKEN_FILE:
-        options->token_file = argument;
-        return true;
-    case DESK_OPTION_JSON:
-        options->json = true;
-        return true;
-    default:
-        return false;
-    }
-}
-
 static const char *environment(const char *name)
 {
     const char *text = getenv(name);

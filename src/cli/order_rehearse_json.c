@@ -1,71 +1,25 @@
 /* The report of a rehearsal for programs: doc/tamis-order-rehearse.1 describes its members. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
 
 #include "cli/order_findings.h"
 #include "cli/order_rehearse.h"
-#include "order/name_text.h"
+#include "order/rehearsal_json.h"
 
 static json_t *count_json(uint64_t count)
 {
     return json_integer((json_int_t)count);
 }
 
-static json_t *name_json(const uint8_t *wire)
-{
-    char text[NAME_TEXT_MAX];
-
-    return json_stringn(text, name_text_write(wire, text));
-}
-
-static json_t *listed_json(const struct rehearse_report *report)
-{
-    const struct rehearsal *rehearsal = report->rehearsal;
-    json_t *states = json_object();
-
-    for (enum listed_state state = 0; state < LISTED_STATES; state++)
-        json_object_set_new(states, listed_state_word(state), count_json(rehearsal->states[state]));
-    return json_pack(
-        "{s:I, s:I, s:I, s:I, s:o}", "names", (json_int_t)rehearsal->order->names.count, "live",
-        (json_int_t)rehearsal_live(rehearsal), "blocked", (json_int_t)rehearsal_blocked(rehearsal),
-        "refused", (json_int_t)rehearsal->refused, "states", states);
-}
-
-static json_t *shared_json(const struct rehearsal *rehearsal)
-{
-    json_t *top = json_array();
-
-    for (size_t i = 0; i < rehearsal->shared_count; i++) {
-        const struct rehearsed_address *shared = &rehearsal->shared[i];
-        char text[INET6_ADDRSTRLEN] = "";
-        inet_ntop(shared->address.family == 4 ? AF_INET : AF_INET6, shared->address.octets, text,
-                  sizeof(text));
-        json_array_append_new(top, json_pack("{s:s, s:I, s:I}", "address", text, "listed",
-                                             (json_int_t)shared->listed, "unlisted",
-                                             (json_int_t)shared->unlisted));
-    }
-    return json_pack("{s:I, s:I, s:I, s:o}", "addresses", (json_int_t)rehearsal->addresses,
-                     "shared_addresses", (json_int_t)rehearsal->shared_addresses, "names",
-                     (json_int_t)rehearsal->shared_names, "top", top);
-}
-
 static json_t *references_json(const struct rehearsal *rehearsal)
 {
-    json_t *records = json_object(), *examples = json_array();
+    json_t *records = json_object();
 
     for (enum reference_kind kind = 0; kind < REFERENCE_KINDS; kind++)
         json_object_set_new(records, reference_kind_word(kind),
                             count_json(rehearsal->references[kind]));
-    for (size_t i = 0; i < rehearsal->example_count; i++) {
-        const struct rehearsed_reference *example = &rehearsal->examples[i];
-        json_array_append_new(examples,
-                              json_pack("{s:o, s:s, s:o}", "name", name_json(example->owner),
-                                        "type", reference_kind_word(example->kind), "target",
-                                        name_json(example->target)));
-    }
     return json_pack("{s:I, s:o, s:o}", "names", (json_int_t)rehearsal->reference_names, "records",
-                     records, "examples", examples);
+                     records, "examples", rehearsal_examples_json(rehearsal));
 }
 
 /* Every listed name but the dead ones that nobody asks for or refers to: these are most of a list,
@@ -81,9 +35,9 @@ static json_t *names_json(const struct rehearsal *rehearsal)
         if (name->state == LISTED_DEAD && hits == 0 && name->references == 0)
             continue;
         json_t *item =
-            json_pack("{s:o, s:s, s:I, s:I}", "name", name_json(order_names_at(names, i)), "state",
-                      listed_state_word(name->state), "references", (json_int_t)name->references,
-                      "below", (json_int_t)name->below);
+            json_pack("{s:o, s:s, s:I, s:I}", "name", rehearsal_name_json(order_names_at(names, i)),
+                      "state", listed_state_word(name->state), "references",
+                      (json_int_t)name->references, "below", (json_int_t)name->below);
         if (item != NULL && rehearsal->has_traffic)
             json_object_set_new(item, "queries", count_json(hits));
         if (item != NULL && rehearsal->has_traffic && rehearsal->traffic.report.has_clients)
@@ -100,11 +54,11 @@ static json_t *subtrees_json(const struct rehearsal *rehearsal)
 
     for (size_t i = 0; i < names->count; i++) {
         const struct rehearsed_subtree *subtree = &rehearsal->subtrees[i];
-        json_t *item =
-            json_pack("{s:o, s:b, s:I, s:I, s:I, s:I}", "name", name_json(order_names_at(names, i)),
-                      "outside", subtree->outside, "names", (json_int_t)subtree->names, "cuts",
-                      (json_int_t)subtree->cuts, "zones", (json_int_t)subtree->apexes, "references",
-                      (json_int_t)subtree->references);
+        json_t *item = json_pack("{s:o, s:b, s:I, s:I, s:I, s:I}", "name",
+                                 rehearsal_name_json(order_names_at(names, i)), "outside",
+                                 subtree->outside, "names", (json_int_t)subtree->names, "cuts",
+                                 (json_int_t)subtree->cuts, "zones", (json_int_t)subtree->apexes,
+                                 "references", (json_int_t)subtree->references);
         if (item != NULL && rehearsal->has_traffic)
             json_object_set_new(item, "queries",
                                 count_json(active_order_subtree_hits(rehearsal->active, i)));
@@ -192,12 +146,13 @@ int rehearse_print_json(const struct rehearse_report *report)
         order_action_word(order->action), "zones", "count", (json_int_t)report->zone_count, "names",
         (json_int_t)rehearsal->zone_names, "records", (json_int_t)rehearsal->zone_records,
         "seconds", "load", report->load_s, "walk", report->walk_s, "replay", report->replay_s,
-        "listed", listed_json(report), "shared", shared_json(rehearsal), "references",
-        references_json(rehearsal), "below", "listed", (json_int_t)rehearsal->parents, "names",
-        (json_int_t)rehearsal->below, "cuts", (json_int_t)rehearsal_cuts(rehearsal), "subtrees",
-        subtrees_json(rehearsal), "names", names_json(rehearsal), "traffic", traffic_json(report),
-        "budget", budget_json(report), "refused", refused_json(report), "finding_count",
-        (json_int_t)order->finding_total, "findings", order_findings_json(order));
+        "listed", rehearsal_listed_json(report->rehearsal), "shared",
+        rehearsal_shared_json(rehearsal), "references", references_json(rehearsal), "below",
+        "listed", (json_int_t)rehearsal->parents, "names", (json_int_t)rehearsal->below, "cuts",
+        (json_int_t)rehearsal_cuts(rehearsal), "subtrees", subtrees_json(rehearsal), "names",
+        names_json(rehearsal), "traffic", traffic_json(report), "budget", budget_json(report),
+        "refused", refused_json(report), "finding_count", (json_int_t)order->finding_total,
+        "findings", order_findings_json(order));
     if (result == NULL)
         return -ENOMEM;
     int rc = json_dumpf(result, stdout, JSON_INDENT(2)) < 0 ? -ENOMEM : 0;

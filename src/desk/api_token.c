@@ -5,6 +5,7 @@
 
 #include "desk/accounts_internal.h"
 #include "desk/desk.h"
+#include "desk/row_json.h"
 
 /* Of one account; keeps its list one that a person can look through. */
 #define TOKENS_MAX     100
@@ -36,14 +37,6 @@ static json_t *scopes_json(const char *text)
     return list;
 }
 
-static json_t *time_json(const struct store_rows *rows, size_t row, size_t column)
-{
-    char text[CLOCK_TEXT_SIZE];
-    if (store_row_is_null(rows, row, column))
-        return json_null();
-    return json_string(clock_text(store_row_integer(rows, row, column), text));
-}
-
 int token_list(struct request *request, struct reply *reply, struct error *ret_error)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
@@ -66,8 +59,8 @@ int token_list(struct request *request, struct reply *reply, struct error *ret_e
             items,
             json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "id", store_row_text(rows, i, 0), "label",
                       store_row_text(rows, i, 1), "scopes", scopes_json(store_row_text(rows, i, 2)),
-                      "created_at", time_json(rows, i, 3), "last_used_at", time_json(rows, i, 4),
-                      "expires_at", time_json(rows, i, 5)));
+                      "created_at", row_time_json(rows, i, 3), "last_used_at",
+                      row_time_json(rows, i, 4), "expires_at", row_time_json(rows, i, 5)));
     return reply_list(reply, items,
                       store_rows_count(rows) > limit ? store_row_text(rows, count - 1, 0) : NULL);
 }

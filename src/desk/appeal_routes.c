@@ -16,6 +16,7 @@
 #include "desk/host_names.h"
 #include "desk/json_in.h"
 #include "desk/mail_internal.h"
+#include "desk/row_json.h"
 
 #define SUBMIT_BODY_MAX 65536
 #define SMALL_BODY_MAX  16384
@@ -28,14 +29,6 @@
 
 /* ---- As JSON ---- */
 
-static json_t *time_json(const struct store_rows *rows, size_t row, size_t column)
-{
-    char text[CLOCK_TEXT_SIZE];
-    if (store_row_is_null(rows, row, column))
-        return json_null();
-    return json_string(clock_text(store_row_integer(rows, row, column), text));
-}
-
 #define COLUMNS                                                                               \
     "p.id, p.against, p.name, p.state, p.proof, p.created_at, p.prove_by, p.decide_by, "      \
     "p.decided_at, p.reason, p.explanation, p.report, p.order_id, p.statement, p.challenge, " \
@@ -44,14 +37,14 @@ static json_t *time_json(const struct store_rows *rows, size_t row, size_t colum
 /* What whoever appealed sees; staff see also who has it and what was said. */
 static json_t *appeal_json(const struct store_rows *rows, size_t row, bool for_staff)
 {
-    json_t *json =
-        json_pack("{s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:s?, s:s?, s:s}", "id",
-                  store_row_text(rows, row, 0), "against", store_row_text(rows, row, 1), "name",
-                  store_row_text(rows, row, 2), "state", store_row_text(rows, row, 3), "proof",
-                  store_row_text(rows, row, 4), "created_at", time_json(rows, row, 5), "prove_by",
-                  time_json(rows, row, 6), "decide_by", time_json(rows, row, 7), "decided_at",
-                  time_json(rows, row, 8), "reason", store_row_text(rows, row, 9), "explanation",
-                  store_row_text(rows, row, 10), "statement", store_row_text(rows, row, 13));
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:s?, s:s?, s:s}", "id",
+        store_row_text(rows, row, 0), "against", store_row_text(rows, row, 1), "name",
+        store_row_text(rows, row, 2), "state", store_row_text(rows, row, 3), "proof",
+        store_row_text(rows, row, 4), "created_at", row_time_json(rows, row, 5), "prove_by",
+        row_time_json(rows, row, 6), "decide_by", row_time_json(rows, row, 7), "decided_at",
+        row_time_json(rows, row, 8), "reason", store_row_text(rows, row, 9), "explanation",
+        store_row_text(rows, row, 10), "statement", store_row_text(rows, row, 13));
     if (!for_staff)
         return json;
     json_t *more =

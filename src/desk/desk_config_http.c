@@ -14,7 +14,6 @@
 #define WORKERS_MAX 256
 #define QUEUE_MAX   100000
 
-/* libmicrohttpd's bound on connections is for all threads together. */
 #define CONNECTIONS_DEFAULT             10000
 #define CONNECTIONS_PER_ADDRESS_DEFAULT 1000
 #define CONNECTIONS_MAX                 1000000

@@ -18,8 +18,11 @@
 #define WAYS    4
 #define STRIPES 64
 
-/* Wrong ones of a client: a router with an old password does no harm, a guesser gets nowhere. */
+/* Wrong passwords of a client: a router with an old one does no harm, a guesser gets nowhere. */
 static const struct throttle_rate client_rate = {20, 10};
+/* Wrong keys and tokens of a client. Nobody guesses one, so that this bounds only the work of
+ * looking them up: as many at once as a network behind one address has after a restart. */
+static const struct throttle_rate made_rate = {1000, 1};
 /* Wrong passwords of an account, from wherever: wide, since its owner's router is kept out, too. */
 static const struct throttle_rate account_rate = {100, 30};
 
@@ -214,6 +217,7 @@ static void client_write(const struct sockaddr *client, char ret_text[static INE
 
 struct buckets {
     uint64_t client, account; /* of a password; else not there */
+    struct throttle_rate client_rate;
     bool has_account;
 };
 
@@ -222,10 +226,12 @@ static struct buckets buckets_of(const struct host_credentials *credentials,
 {
     char text[INET6_ADDRSTRLEN];
     client_write(client, text);
+    const bool is_password = credential->kind == CREDENTIAL_PASSWORD;
     return (struct buckets){
-        .client = throttle_key(credentials->guesses, "client", text),
+        .client = throttle_key(credentials->guesses, is_password ? "client" : "made", text),
+        .client_rate = is_password ? client_rate : made_rate,
         .account = throttle_key(credentials->guesses, "account", credential->user),
-        .has_account = credential->kind == CREDENTIAL_PASSWORD,
+        .has_account = is_password,
     };
 }
 
@@ -233,12 +239,12 @@ bool host_guess_take(struct host_credentials *credentials, const struct credenti
                      const struct sockaddr *client, int64_t now_ms)
 {
     struct buckets buckets = buckets_of(credentials, credential, client);
-    if (throttle_take(credentials->guesses, buckets.client, client_rate, now_ms) > 0)
+    if (throttle_take(credentials->guesses, buckets.client, buckets.client_rate, now_ms) > 0)
         return false;
     if (!buckets.has_account ||
         throttle_take(credentials->guesses, buckets.account, account_rate, now_ms) == 0)
         return true;
-    throttle_give(credentials->guesses, buckets.client, client_rate);
+    throttle_give(credentials->guesses, buckets.client, buckets.client_rate);
     return false;
 }
 
@@ -246,7 +252,7 @@ void host_guess_give(struct host_credentials *credentials, const struct credenti
                      const struct sockaddr *client)
 {
     struct buckets buckets = buckets_of(credentials, credential, client);
-    throttle_give(credentials->guesses, buckets.client, client_rate);
+    throttle_give(credentials->guesses, buckets.client, buckets.client_rate);
     if (buckets.has_account)
         throttle_give(credentials->guesses, buckets.account, account_rate);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "desk/hosts_internal.h"
+#include "desk/row_json.h"
 
 #define STAFF (ROLE_OPERATOR | ROLE_ANALYST | ROLE_APPROVER | ROLE_AUDITOR)
 #define DAY_S 86400
@@ -23,21 +24,14 @@ bool host_is_visible(const struct principal *who, const char *account)
     return (who->role & STAFF) != 0 || strcmp(who->account, account) == 0;
 }
 
-static json_t *time_json(const struct store_rows *rows, size_t row, size_t column)
-{
-    char text[CLOCK_TEXT_SIZE];
-    if (store_row_is_null(rows, row, column))
-        return json_null();
-    return json_string(clock_text(store_row_integer(rows, row, column), text));
-}
-
 static json_t *block_json(const struct store_rows *rows, size_t row)
 {
     if (store_row_is_null(rows, row, 11))
         return json_null();
     return json_pack("{s:s, s:o, s:o, s:s?, s:s?}", "reason", store_row_text(rows, row, 11),
-                     "since", time_json(rows, row, 12), "until", time_json(rows, row, 13), "report",
-                     store_row_text(rows, row, 14), "order", store_row_text(rows, row, 15));
+                     "since", row_time_json(rows, row, 12), "until", row_time_json(rows, row, 13),
+                     "report", store_row_text(rows, row, 14), "order",
+                     store_row_text(rows, row, 15));
 }
 
 static json_t *expiry_json(const struct desk_config_hosts *config, const struct store_rows *rows,
@@ -60,9 +54,10 @@ static json_t *host_json_of_row(const struct desk_config_hosts *config,
                      store_row_text(rows, row, 2), "zone", store_row_text(rows, row, 3), "state",
                      is_blocked ? "suspended" : store_row_text(rows, row, 4), "wildcard",
                      store_row_integer(rows, row, 5) != 0, "aaaa_suffix",
-                     store_row_text(rows, row, 6), "created_at", time_json(rows, row, 7),
-                     "updated_at", time_json(rows, row, 8), "seen_at", time_json(rows, row, 9),
-                     "expires_at", expiry_json(config, rows, row), "block", block_json(rows, row));
+                     store_row_text(rows, row, 6), "created_at", row_time_json(rows, row, 7),
+                     "updated_at", row_time_json(rows, row, 8), "seen_at",
+                     row_time_json(rows, row, 9), "expires_at", expiry_json(config, rows, row),
+                     "block", block_json(rows, row));
 }
 
 int hosts_json(struct store *store, const struct desk_config_hosts *config, const char *account,
@@ -108,7 +103,7 @@ static int keys_json(struct store *store, const char *host, json_t *json, struct
     for (size_t i = 0; rc == 0 && i < store_rows_count(rows); i++)
         (void)json_array_append_new(
             keys, json_pack("{s:s, s:s, s:o}", "id", store_row_text(rows, i, 0), "label",
-                            store_row_text(rows, i, 1), "created_at", time_json(rows, i, 2)));
+                            store_row_text(rows, i, 1), "created_at", row_time_json(rows, i, 2)));
     (void)json_object_set_new(json, "keys", keys);
     return rc;
 }

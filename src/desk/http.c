@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file_text.h"
 #include "base/tls_files.h"
@@ -23,12 +22,6 @@
 
 static const char priority_text[] = TLS_PRIORITY_BASE ":+VERS-TLS1.3:+VERS-TLS1.2:"
                                                       "%SERVER_PRECEDENCE";
-
-void http_resume(struct request *request)
-{
-    request->answered = true;
-    MHD_resume_connection(request->connection);
-}
 
 /* Paths and queries are decoded where they are used, since what is decoded first and taken apart
  * then means something else. */
@@ -56,8 +49,7 @@ static int daemon_start(struct http *http, const struct config_address *address,
                         struct error *ret_error)
 {
     const struct desk_config_http *config = &http->desk->config->http;
-    unsigned flags =
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
     if (address->address.ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
     if (config->certificate != NULL)
@@ -69,28 +61,30 @@ static int daemon_start(struct http *http, const struct config_address *address,
         {MHD_OPTION_END, 0, NULL},
     };
     const struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
-    const struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, config->threads, NULL},
-                                          {MHD_OPTION_END, 0, NULL}};
+    const unsigned connections_max =
+        (config->connections_max + config->threads - 1) / config->threads;
 
-    struct MHD_Daemon *daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, http_on_request, http, MHD_OPTION_EXTERNAL_LOGGER, library_log, NULL,
+    struct http_loop *loop;
+    int rc = http_loop_create(http, &loop, ret_error);
+    if (rc < 0)
+        return rc;
+    loop->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, http_on_request, loop, MHD_OPTION_EXTERNAL_LOGGER, library_log, NULL,
         MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)&address->address,
-        MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
+        MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
         http_on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-        MHD_OPTION_CONNECTION_LIMIT, config->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        MHD_OPTION_CONNECTION_LIMIT, connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
         config->connections_per_address_max, MHD_OPTION_CONNECTION_TIMEOUT, config->timeout_s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
-        MHD_OPTION_ARRAY, config->certificate != NULL ? tls : none, MHD_OPTION_ARRAY,
-        config->threads > 1 ? pool : none, MHD_OPTION_END);
-    if (daemon == NULL)
+        MHD_OPTION_ARRAY, config->certificate != NULL ? tls : none, MHD_OPTION_END);
+    if (loop->daemon == NULL)
         return error_set(
             ret_error, -EADDRINUSE,
             "cannot serve HTTP on %s: another program has the port, or the certificate "
             "and its key don't fit",
             address->text);
-    http->daemons[http->daemon_count++] = daemon;
-    return 0;
+    return http_loop_start(loop, ret_error);
 }
 
 static int daemons_start(struct http *http, struct error *ret_error)
@@ -98,16 +92,14 @@ static int daemons_start(struct http *http, struct error *ret_error)
     const struct desk_config_http *config = &http->desk->config->http;
     int rc = 0;
 
-    http->daemons = calloc(config->listen_count, sizeof(struct MHD_Daemon *));
-    if (http->daemons == NULL)
-        return error_set(ret_error, -ENOMEM, "out of memory while starting HTTP");
     if (config->certificate != NULL) {
         rc = pem_read(config->certificate, &http->certificate, ret_error);
         if (rc == 0)
             rc = pem_read(config->key, &http->key, ret_error);
     }
-    for (size_t i = 0; i < config->listen_count && rc == 0; i++)
-        rc = daemon_start(http, &config->listen[i], ret_error);
+    for (size_t i = 0; i < config->listen_count; i++)
+        for (unsigned j = 0; j < config->threads && rc == 0; j++)
+            rc = daemon_start(http, &config->listen[i], ret_error);
     return rc;
 }
 
@@ -188,21 +180,15 @@ void http_stop(struct http *http)
     if (http == NULL)
         return;
     atomic_store(&http->draining, true);
-    for (size_t i = 0; i < http->daemon_count; i++) {
-        int listener = MHD_quiesce_daemon(http->daemons[i]);
-        if (listener >= 0)
-            close(listener);
-    }
+    http_loops_wake(http);
     wait_until_idle(http);
-    for (size_t i = 0; i < http->daemon_count; i++)
-        MHD_stop_daemon(http->daemons[i]);
+    http_loops_stop(http);
     http_watch_stop(http);
     http_workers_stop(http);
     pthread_mutex_destroy(&http->lock);
     pthread_cond_destroy(&http->work);
     pthread_cond_destroy(&http->idle);
     pthread_mutex_destroy(&http->watch_lock);
-    free(http->daemons);
     free(http->certificate);
     free(http->key);
     free(http);

@@ -84,9 +84,10 @@ static int route_find(struct request *request)
     return path_refuse(request, rc);
 }
 
-static struct request *request_begin(struct http *http, struct MHD_Connection *connection,
+static struct request *request_begin(struct http_loop *loop, struct MHD_Connection *connection,
                                      const char *path, const char *method)
 {
+    struct http *http = loop->http;
     struct request *request = malloc(sizeof(*request));
     if (request == NULL)
         return NULL;
@@ -96,6 +97,7 @@ static struct request *request_begin(struct http *http, struct MHD_Connection *c
     request->match.count = 0;
     memset(&request->answered, 0, sizeof(*request) - offsetof(struct request, answered));
     request->http = http;
+    request->loop = loop;
     request->connection = connection;
     request->path = path;
     request->method = method;
@@ -117,12 +119,12 @@ static struct request *request_begin(struct http *http, struct MHD_Connection *c
 void http_on_completed(void *context, struct MHD_Connection *connection, void **request_context,
                        enum MHD_RequestTerminationCode code)
 {
-    struct http *http = context;
     struct request *request = *request_context;
 
-    (void)connection, (void)code;
+    (void)context, (void)connection, (void)code;
     if (request == NULL)
         return;
+    struct http *http = request->http;
     *request_context = NULL;
     http_watch_set(request, true);
     reply_clear(&request->reply);

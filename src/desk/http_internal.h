@@ -21,6 +21,7 @@ struct request_text {
 
 struct request {
     struct http *http;
+    struct http_loop *loop; /* whose connection it came by */
     struct MHD_Connection *connection;
     struct connection_watch *watch;
     const char *method, *path;
@@ -55,12 +56,23 @@ struct connection_watch {
     int64_t since_ms; /* monotonic: start, or end of the last request; 0: a request is at work */
 };
 
+/* A thread that reads and writes connections. */
+struct http_loop {
+    struct http_loop *next;
+    struct http *http;
+    struct MHD_Daemon *daemon; /* NULL: could not be started */
+    int wake_fd;
+    bool is_quiet; /* takes no connections any more */
+    atomic_bool is_asleep, must_look;
+    pthread_t thread;
+    bool started;
+};
+
 struct worker;
 
 struct http {
     struct desk *desk;
-    struct MHD_Daemon **daemons; /* one a listen address */
-    size_t daemon_count;
+    struct http_loop *loops; /* as many as threads for each listen address */
     char *certificate, *key;
 
     pthread_mutex_t lock;
@@ -77,14 +89,24 @@ struct http {
     unsigned connection_count;
     pthread_t watcher;
     bool watcher_started;
-    atomic_bool draining, watcher_ends;
+    atomic_bool draining, loops_end, watcher_ends;
 
     atomic_uint_fast64_t requests, answers[6], refused_queue_full;
 };
 
-/* ---- http.c ---- */
+/* ---- http_loop.c ---- */
 
-/* Has the HTTP thread send `request->reply`; any thread. The request is no longer the caller's. */
+/* Makes a loop, which http_loops_stop() frees, with room for a daemon. */
+_must_check_ int http_loop_create(struct http *http, struct http_loop **ret_loop,
+                                  struct error *ret_error);
+/* Runs its daemon in a thread. */
+_must_check_ int http_loop_start(struct http_loop *loop, struct error *ret_error);
+/* Has the loops look at what has changed. */
+void http_loops_wake(struct http *http);
+/* When no connection is suspended. */
+void http_loops_stop(struct http *http);
+
+/* Has the loop send `request->reply`; any thread. The request is no longer the caller's. */
 void http_resume(struct request *request);
 
 /* ---- http_connection.c ---- */

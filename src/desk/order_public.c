@@ -7,6 +7,7 @@
 
 #include "desk/block.h"
 #include "desk/desk_order_internal.h"
+#include "desk/html.h"
 
 #define NAMES_TOLD_MAX 1000
 
@@ -16,31 +17,6 @@ static bool wants_page(const struct request *request)
 {
     const char *accept = request_header(request, "Accept");
     return accept != NULL && strstr(accept, "text/html") != NULL;
-}
-
-static void html_text(FILE *stream, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        switch (*text) {
-        case '<':
-            fputs("&lt;", stream);
-            break;
-        case '>':
-            fputs("&gt;", stream);
-            break;
-        case '&':
-            fputs("&amp;", stream);
-            break;
-        case '"':
-            fputs("&quot;", stream);
-            break;
-        case '\'':
-            fputs("&#39;", stream);
-            break;
-        default:
-            fputc(*text, stream);
-        }
-    }
 }
 
 static void html_value(FILE *stream, const json_t *value)

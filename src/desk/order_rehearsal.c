@@ -1,14 +1,13 @@
 /* A rehearsal in the desk: the zones as the name server has them now, transferred with TSIG, and
  * the order laid over them by the code that `tamis order rehearse` runs. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <libknot/dname.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "desk/desk_order_internal.h"
-#include "order/name_text.h"
 #include "order/rehearsal.h"
+#include "order/rehearsal_json.h"
 #include "zone/zone_loader.h"
 
 /* Listed names that are told one by one; all are in the table of names. */
@@ -101,53 +100,10 @@ static int zones_load(struct order_rehearsal *held, struct error *ret_error)
 
 /* ---- Figures ---- */
 
-static json_t *wire_json(const uint8_t *wire)
-{
-    char text[NAME_TEXT_MAX + 1];
-    return json_stringn(text, name_text_write(wire, text));
-}
-
-static json_t *listed_json(const struct rehearsal *rehearsal)
-{
-    json_t *states = json_object();
-    for (enum listed_state state = 0; state < LISTED_STATES; state++)
-        json_object_set_new(states, listed_state_word(state),
-                            json_integer((json_int_t)rehearsal->states[state]));
-    return json_pack(
-        "{s:I, s:I, s:I, s:I, s:o}", "names", (json_int_t)rehearsal->order->names.count, "live",
-        (json_int_t)rehearsal_live(rehearsal), "blocked", (json_int_t)rehearsal_blocked(rehearsal),
-        "refused", (json_int_t)rehearsal->refused, "states", states);
-}
-
-static json_t *shared_json(const struct rehearsal *rehearsal)
-{
-    json_t *top = json_array();
-    for (size_t i = 0; i < rehearsal->shared_count; i++) {
-        const struct rehearsed_address *shared = &rehearsal->shared[i];
-        char text[INET6_ADDRSTRLEN] = "";
-        inet_ntop(shared->address.family == 4 ? AF_INET : AF_INET6, shared->address.octets, text,
-                  sizeof(text));
-        json_array_append_new(top, json_pack("{s:s, s:I, s:I}", "address", text, "listed",
-                                             (json_int_t)shared->listed, "unlisted",
-                                             (json_int_t)shared->unlisted));
-    }
-    return json_pack("{s:I, s:I, s:I, s:o}", "addresses", (json_int_t)rehearsal->addresses,
-                     "shared_addresses", (json_int_t)rehearsal->shared_addresses, "names",
-                     (json_int_t)rehearsal->shared_names, "top", top);
-}
-
 static json_t *references_json(const struct rehearsal *rehearsal)
 {
-    json_t *examples = json_array();
-    for (size_t i = 0; i < rehearsal->example_count; i++) {
-        const struct rehearsed_reference *example = &rehearsal->examples[i];
-        json_array_append_new(examples,
-                              json_pack("{s:o, s:s, s:o}", "name", wire_json(example->owner),
-                                        "type", reference_kind_word(example->kind), "target",
-                                        wire_json(example->target)));
-    }
     return json_pack("{s:I, s:o}", "names", (json_int_t)rehearsal->reference_names, "examples",
-                     examples);
+                     rehearsal_examples_json(rehearsal));
 }
 
 static json_t *names_json(const struct rehearsal *rehearsal)
@@ -159,10 +115,11 @@ static json_t *names_json(const struct rehearsal *rehearsal)
         const struct rehearsed_name *name = &rehearsal->names[i];
         if (name->state == LISTED_DEAD && name->references == 0)
             continue;
-        json_array_append_new(
-            list, json_pack("{s:o, s:s, s:I, s:I}", "name", wire_json(order_names_at(names, i)),
-                            "state", listed_state_word(name->state), "references",
-                            (json_int_t)name->references, "below", (json_int_t)name->below));
+        json_array_append_new(list, json_pack("{s:o, s:s, s:I, s:I}", "name",
+                                              rehearsal_name_json(order_names_at(names, i)),
+                                              "state", listed_state_word(name->state), "references",
+                                              (json_int_t)name->references, "below",
+                                              (json_int_t)name->below));
     }
     return list;
 }
@@ -222,7 +179,7 @@ static int figures_make(const struct desk *desk, const struct order_rehearsal *h
         "{s:{s:s, s:I, s:I, s:I}, s:o, s:o, s:o, s:{s:I, s:I}, s:I, s:o, s:o, s:o, s:I, s:o}",
         "zones", "server", config->rehearse_from->name, "count", (json_int_t)held->count, "names",
         (json_int_t)rehearsal->zone_names, "records", (json_int_t)rehearsal->zone_records, "listed",
-        listed_json(rehearsal), "shared", shared_json(rehearsal), "references",
+        rehearsal_listed_json(rehearsal), "shared", rehearsal_shared_json(rehearsal), "references",
         references_json(rehearsal), "below", "listed", (json_int_t)rehearsal->parents, "names",
         (json_int_t)rehearsal->below, "cuts", (json_int_t)rehearsal_cuts(rehearsal), "names",
         names_json(rehearsal), "budget", own, "desk_budget", desks, "finding_count",

@@ -134,9 +134,11 @@ static void hosts_metrics(struct desk *desk, FILE *stream)
 #define READERS (OWNERS | ROLE_ANALYST | ROLE_APPROVER | ROLE_AUDITOR)
 
 static const struct route routes[] = {
-    {"GET", "/nic/update", ROLE_PUBLIC, 0, nic_update, .fast = true, .tells_own = true},
-    {"GET", "/update", ROLE_PUBLIC, 0, duck_update, .fast = true, .tells_own = true},
-    {"GET", "/", ROLE_PUBLIC, 0, desec_update, .fast = true, .tells_own = true},
+    {"GET", "/nic/update", ROLE_PUBLIC, 0, nic_update, .fast = true, .changes = true,
+     .tells_own = true},
+    {"GET", "/update", ROLE_PUBLIC, 0, duck_update, .fast = true, .changes = true,
+     .tells_own = true},
+    {"GET", "/", ROLE_PUBLIC, 0, desec_update, .fast = true, .changes = true, .tells_own = true},
     {"GET", "/v1/hosts", READERS, SCOPE_HOSTS_READ, host_list},
     {"POST", "/v1/hosts", OWNERS, SCOPE_HOSTS_WRITE, host_create, .body_max = BODY_MAX},
     {"POST", "/v1/hosts/imports", OWNERS, SCOPE_HOSTS_WRITE, host_import, .body_max = IMPORT_MAX,

@@ -9,6 +9,7 @@
 #include "desk/desk_order_internal.h"
 #include "desk/interest.h"
 #include "desk/parts.h"
+#include "desk/row_json.h"
 #include "desk/zone_publisher.h"
 #include "dns/name.h"
 
@@ -217,20 +218,6 @@ static int orders_get(struct request *request, struct reply *reply, struct error
     return reply_list(reply, items, store_rows_count(rows) == limit ? row.id : NULL);
 }
 
-static json_t *time_json(const struct store_rows *rows, size_t row, size_t column)
-{
-    char text[CLOCK_TEXT_SIZE];
-    return store_row_is_null(rows, row, column)
-               ? json_null()
-               : json_string(clock_text(store_row_integer(rows, row, column), text));
-}
-
-static json_t *text_json(const struct store_rows *rows, size_t row, size_t column)
-{
-    const char *text = store_row_text(rows, row, column);
-    return text != NULL ? json_string(text) : json_null();
-}
-
 static json_t *stored_json(const struct store_rows *rows, size_t row, size_t column)
 {
     const char *text = store_row_text(rows, row, column);
@@ -254,8 +241,8 @@ static int events_add(struct store *store, const char *id, json_t *json, struct 
         json_array_append_new(
             events, json_pack("{s:s, s:s, s:o, s:s, s:o, s:s}", "at",
                               clock_text(store_row_integer(rows, i, 0) / 1000, at), "action",
-                              store_row_text(rows, i, 1), "account", text_json(rows, i, 2), "role",
-                              store_row_text(rows, i, 3), "detail", stored_json(rows, i, 4),
+                              store_row_text(rows, i, 1), "account", row_text_json(rows, i, 2),
+                              "role", store_row_text(rows, i, 3), "detail", stored_json(rows, i, 4),
                               "ledger", store_row_text(rows, i, 5)));
     return json_object_set_new(json, "events", events) == 0 ? 0 : -ENOMEM;
 }
@@ -274,7 +261,7 @@ static int holds_add(struct store *store, const char *id, json_t *json, struct e
     for (size_t i = 0; i < store_rows_count(rows); i++)
         json_array_append_new(
             holds, json_pack("{s:s, s:o, s:o}", "reference", store_row_text(rows, i, 0), "until",
-                             time_json(rows, i, 1), "ended_at", time_json(rows, i, 2)));
+                             row_time_json(rows, i, 1), "ended_at", row_time_json(rows, i, 2)));
     return json_object_set_new(json, "holds", holds) == 0 ? 0 : -ENOMEM;
 }
 
@@ -291,10 +278,11 @@ static int rest_add(struct store *store, const struct order_row *row, json_t *js
         rc = order_approvals(store, row, &needed, &given, ret_error);
     if (rc < 0)
         return rc;
-    json_t *rest = json_pack("{s:o, s:o, s:o, s:o, s:{s:I, s:I}}", "contacts",
-                             stored_json(rows, 0, 0), "rehearsal", stored_json(rows, 0, 1),
-                             "report", text_json(rows, 0, 2), "drafted_by", text_json(rows, 0, 3),
-                             "approvals", "needed", (json_int_t)needed, "given", (json_int_t)given);
+    json_t *rest =
+        json_pack("{s:o, s:o, s:o, s:o, s:{s:I, s:I}}", "contacts", stored_json(rows, 0, 0),
+                  "rehearsal", stored_json(rows, 0, 1), "report", row_text_json(rows, 0, 2),
+                  "drafted_by", row_text_json(rows, 0, 3), "approvals", "needed",
+                  (json_int_t)needed, "given", (json_int_t)given);
     rc = rest != NULL && json_object_update(json, rest) == 0 ? 0 : -ENOMEM;
     json_decref(rest);
     return rc;
@@ -369,9 +357,9 @@ static int names_get(struct request *request, struct reply *reply, struct error 
     for (size_t i = 0; i < count; i++)
         json_array_append_new(
             items, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", store_row_text(rows, i, 0),
-                             "list", store_row_text(rows, i, 1), "found", text_json(rows, i, 2),
-                             "seen_at", time_json(rows, i, 3), "exempt_reason",
-                             text_json(rows, i, 4), "exempt_at", time_json(rows, i, 5)));
+                             "list", store_row_text(rows, i, 1), "found", row_text_json(rows, i, 2),
+                             "seen_at", row_time_json(rows, i, 3), "exempt_reason",
+                             row_text_json(rows, i, 4), "exempt_at", row_time_json(rows, i, 5)));
     return reply_list(reply, items, count == limit ? store_row_text(rows, count - 1, 0) : NULL);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "desk/desk.h"
+#include "desk/html.h"
 #include "desk/reports_internal.h"
 
 static const char page_head[] = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
@@ -14,30 +15,6 @@ static const char page_head[] = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta 
 static const char page_foot[] = "</body></html>\n";
 
 /* ---- HTML ---- */
-
-static void escape(FILE *stream, const char *text)
-{
-    for (; *text != '\0'; text++)
-        switch (*text) {
-        case '<':
-            fputs("&lt;", stream);
-            break;
-        case '>':
-            fputs("&gt;", stream);
-            break;
-        case '&':
-            fputs("&amp;", stream);
-            break;
-        case '"':
-            fputs("&quot;", stream);
-            break;
-        case '\'':
-            fputs("&#39;", stream);
-            break;
-        default:
-            fputc(*text, stream);
-        }
-}
 
 static int page_reply(struct reply *reply, unsigned status,
                       void (*write)(FILE *stream, const void *context), const void *context)
@@ -103,7 +80,7 @@ static void thanks_write(FILE *stream, const void *context)
     fputs("</p>\n<ul>\n", stream);
     for (size_t i = 0; i < thanks->intake->names.count; i++) {
         fputs("<li>", stream);
-        escape(stream, thanks->intake->names.list[i]);
+        html_text(stream, thanks->intake->names.list[i]);
         fputs("</li>\n", stream);
     }
     fprintf(stream, "</ul>\n<p><a href=\"/v1/reports/%s?token=%s\">See what became of it</a></p>\n",
@@ -113,7 +90,7 @@ static void thanks_write(FILE *stream, const void *context)
 static void refusal_write(FILE *stream, const void *context)
 {
     fputs("<p>", stream);
-    escape(stream, context);
+    html_text(stream, context);
     fputs("</p>\n<p><a href=\"/report\">Back to the form</a></p>\n", stream);
 }
 

@@ -1,4 +1,5 @@
 #include "desk/report_view.h"
+#include "desk/row_json.h"
 
 #include <errno.h>
 #include <string.h>
@@ -7,20 +8,6 @@
 #define EARLIER_MAX 20
 
 /* ---- Small pieces ---- */
-
-static json_t *time_json(const struct store_rows *rows, size_t row, size_t column)
-{
-    char text[CLOCK_TEXT_SIZE];
-    if (store_row_is_null(rows, row, column))
-        return json_null();
-    return json_string(clock_text(store_row_integer(rows, row, column), text));
-}
-
-static json_t *text_json(const struct store_rows *rows, size_t row, size_t column)
-{
-    const char *text = store_row_text(rows, row, column);
-    return text != NULL ? json_string(text) : json_null();
-}
 
 /* The share of a reporter's reports that were upheld, of those that were decided. */
 static json_t *share_json(int64_t upheld, int64_t dismissed)
@@ -97,12 +84,12 @@ int report_public_json(struct store *store, const char *id, json_t **ret_json,
     json_t *outcome = json_null();
     if (!store_row_is_null(rows, 0, 6))
         outcome = json_pack("{s:s, s:s, s:o, s:o}", "action", store_row_text(rows, 0, 6), "reason",
-                            store_row_text(rows, 0, 7), "decided_at", time_json(rows, 0, 8),
-                            "acted_at", time_json(rows, 0, 9));
+                            store_row_text(rows, 0, 7), "decided_at", row_time_json(rows, 0, 8),
+                            "acted_at", row_time_json(rows, 0, 9));
     *ret_json = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "id", store_row_text(rows, 0, 0),
                           "class", store_row_text(rows, 0, 1), "state", store_row_text(rows, 0, 2),
-                          "received_at", time_json(rows, 0, 3), "decide_by", time_json(rows, 0, 4),
-                          "names", names, "outcome", outcome);
+                          "received_at", row_time_json(rows, 0, 3), "decide_by",
+                          row_time_json(rows, 0, 4), "names", names, "outcome", outcome);
     return *ret_json == NULL ? -ENOMEM : 0;
 }
 
@@ -122,11 +109,12 @@ static int staff_names_get(struct store *store, const char *id, json_t *json,
     json_t *list = json_array();
     for (size_t i = 0; i < store_rows_count(rows); i++)
         json_array_append_new(
-            list, json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "name",
-                            store_row_text(rows, i, 0), "ours", store_row_integer(rows, i, 1) != 0,
-                            "host_name", text_json(rows, i, 2), "host", text_json(rows, i, 3),
-                            "account", text_json(rows, i, 4), "blocked_since",
-                            time_json(rows, i, 5), "blocked_reason", text_json(rows, i, 6)));
+            list,
+            json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "name", store_row_text(rows, i, 0),
+                      "ours", store_row_integer(rows, i, 1) != 0, "host_name",
+                      row_text_json(rows, i, 2), "host", row_text_json(rows, i, 3), "account",
+                      row_text_json(rows, i, 4), "blocked_since", row_time_json(rows, i, 5),
+                      "blocked_reason", row_text_json(rows, i, 6)));
     json_object_set_new(json, "names", list);
     return 0;
 }
@@ -142,10 +130,10 @@ static int evidence_get(struct store *store, const char *id, json_t *json, struc
         return rc;
     json_t *list = json_array();
     for (size_t i = 0; i < store_rows_count(rows); i++)
-        json_array_append_new(list, json_pack("{s:o, s:I, s:s, s:s}", "hash", text_json(rows, i, 0),
-                                              "size", (json_int_t)store_row_integer(rows, i, 1),
-                                              "type", store_row_text(rows, i, 2), "label",
-                                              store_row_text(rows, i, 3)));
+        json_array_append_new(
+            list, json_pack("{s:o, s:I, s:s, s:s}", "hash", row_text_json(rows, i, 0), "size",
+                            (json_int_t)store_row_integer(rows, i, 1), "type",
+                            store_row_text(rows, i, 2), "label", store_row_text(rows, i, 3)));
     json_object_set_new(json, "evidence", list);
     return 0;
 }
@@ -166,9 +154,9 @@ static int decisions_get(struct store *store, const char *id, json_t *json, stru
             json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "id",
                       store_row_text(rows, i, 0), "action", store_row_text(rows, i, 1), "reason",
                       store_row_text(rows, i, 2), "note", store_row_text(rows, i, 3), "by",
-                      store_row_text(rows, i, 4), "at", time_json(rows, i, 5), "act_at",
-                      time_json(rows, i, 6), "acted_at", time_json(rows, i, 7), "order",
-                      text_json(rows, i, 8), "state", store_row_text(rows, i, 9)));
+                      store_row_text(rows, i, 4), "at", row_time_json(rows, i, 5), "act_at",
+                      row_time_json(rows, i, 6), "acted_at", row_time_json(rows, i, 7), "order",
+                      row_text_json(rows, i, 8), "state", store_row_text(rows, i, 9)));
     json_object_set_new(json, "decisions", list);
     return 0;
 }
@@ -191,7 +179,8 @@ static int earlier_get(struct store *store, const char *id, json_t *json, struct
         json_array_append_new(
             list, json_pack("{s:s, s:s, s:s, s:o, s:o}", "id", store_row_text(rows, i, 0), "class",
                             store_row_text(rows, i, 1), "state", store_row_text(rows, i, 2),
-                            "received_at", time_json(rows, i, 3), "action", text_json(rows, i, 4)));
+                            "received_at", row_time_json(rows, i, 3), "action",
+                            row_text_json(rows, i, 4)));
     json_object_set_new(json, "related", list);
     return 0;
 }
@@ -215,15 +204,17 @@ static json_t *staff_head_json(const struct store_rows *rows, int64_t now_s)
         "{s:s, s:s, s:s, s:o, s:s, s:o, s:I, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, "
         "s:o}",
         "id", store_row_text(rows, 0, 0), "channel", store_row_text(rows, 0, 1), "class",
-        store_row_text(rows, 0, 2), "xarf_type", text_json(rows, 0, 3), "state",
-        store_row_text(rows, 0, 4), "first", text_json(rows, 0, 5), "seen",
+        store_row_text(rows, 0, 2), "xarf_type", row_text_json(rows, 0, 3), "state",
+        store_row_text(rows, 0, 4), "first", row_text_json(rows, 0, 5), "seen",
         (json_int_t)store_row_integer(rows, 0, 6), "description", store_row_text(rows, 0, 7),
-        "observed_at", time_json(rows, 0, 8), "received_at", time_json(rows, 0, 9),
-        "acknowledged_at", time_json(rows, 0, 10), "decide_by", time_json(rows, 0, 11), "overdue",
+        "observed_at", row_time_json(rows, 0, 8), "received_at", row_time_json(rows, 0, 9),
+        "acknowledged_at", row_time_json(rows, 0, 10), "decide_by", row_time_json(rows, 0, 11),
+        "overdue",
         strcmp(store_row_text(rows, 0, 4), "open") == 0 && store_row_integer(rows, 0, 11) < now_s,
-        "claimed_by", claimed ? text_json(rows, 0, 13) : json_null(), "claimed_until",
-        claimed ? time_json(rows, 0, 14) : json_null(), "decided_at", time_json(rows, 0, 15),
-        "acted_at", time_json(rows, 0, 16), "reporter", reporter_json(rows, 17));
+        "claimed_by", claimed ? row_text_json(rows, 0, 13) : json_null(), "claimed_until",
+        claimed ? row_time_json(rows, 0, 14) : json_null(), "decided_at",
+        row_time_json(rows, 0, 15), "acted_at", row_time_json(rows, 0, 16), "reporter",
+        reporter_json(rows, 17));
 }
 
 int report_staff_json(struct store *store, const char *id, int64_t now_s, json_t **ret_json,
@@ -267,10 +258,10 @@ json_t *report_row_json(const struct store_rows *rows, size_t row, int64_t now_s
         "{s:s, s:s, s:s, s:I, s:o, s:o, s:b, s:o, s:b, s:o, s:I, s:s, s:o}", "id",
         store_row_text(rows, row, 0), "class", store_row_text(rows, row, 1), "state",
         store_row_text(rows, row, 2), "seen", (json_int_t)store_row_integer(rows, row, 3),
-        "received_at", time_json(rows, row, 4), "decide_by", time_json(rows, row, 5), "overdue",
-        is_open && store_row_integer(rows, row, 5) < now_s, "claimed_by",
-        claimed ? text_json(rows, row, 6) : json_null(), "trusted",
-        store_row_integer(rows, row, 8) != 0, "name", text_json(rows, row, 9), "names",
+        "received_at", row_time_json(rows, row, 4), "decide_by", row_time_json(rows, row, 5),
+        "overdue", is_open && store_row_integer(rows, row, 5) < now_s, "claimed_by",
+        claimed ? row_text_json(rows, row, 6) : json_null(), "trusted",
+        store_row_integer(rows, row, 8) != 0, "name", row_text_json(rows, row, 9), "names",
         (json_int_t)store_row_integer(rows, row, 10), "reporter", store_row_text(rows, row, 11),
         "share_upheld",
         share_json(store_row_integer(rows, row, 12), store_row_integer(rows, row, 13)));

@@ -187,17 +187,26 @@ static bool is_same_path(const struct router *router, size_t one, size_t other)
            strcmp(router->routes[one]->path, router->routes[other]->path) == 0;
 }
 
+static bool has_head(const struct route *route)
+{
+    return strcmp(route->method, "GET") == 0 && !route->changes;
+}
+
+static bool takes(const struct route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 || (strcmp(method, "HEAD") == 0 && has_head(route));
+}
+
 int router_find(const struct router *router, const char *method, const char *path,
                 struct route_match *ret_match)
 {
     size_t first;
-    const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
 
     int rc = first_find(router, path, ret_match, &first);
     if (rc < 0)
         return rc;
     for (size_t i = first; is_same_path(router, first, i); i++)
-        if (strcmp(router->routes[i]->method, wanted) == 0) {
+        if (takes(router->routes[i], method)) {
             ret_match->route = router->routes[i];
             return 0;
         }
@@ -212,9 +221,9 @@ bool router_allow(const struct router *router, const char *path, char *ret_text,
     if (first_find(router, path, &match, &first) < 0)
         return false;
     for (size_t i = first; is_same_path(router, first, i); i++) {
-        const char *method = router->routes[i]->method;
-        const char *head = strcmp(method, "GET") == 0 ? "HEAD, " : "";
-        int more = snprintf(ret_text + used, size - used, "%s, %s", method, head);
+        const char *head = has_head(router->routes[i]) ? "HEAD, " : "";
+        int more =
+            snprintf(ret_text + used, size - used, "%s, %s", router->routes[i]->method, head);
         used += (size_t)more;
     }
     snprintf(ret_text + used, size - used, "OPTIONS");

@@ -19,6 +19,7 @@ struct route {
     unsigned scopes;    /* what a token needs, all of them; 0: no token may, unless public */
     handler_fn *handler;
     bool fast;      /* runs in the HTTP thread and must not wait; public only */
+    bool changes;   /* a GET that changes something, as dyndns2 has it: there is no HEAD of it */
     bool tells_own; /* no credentials and 401 of its own, as dyndns2: principal is not looked for */
     bool for_suspended; /* a change that a suspended account may make, too: its own, or an appeal */
     size_t body_max;    /* octets; 0: a body is refused */

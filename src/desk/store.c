@@ -266,10 +266,6 @@ struct store_lock {
     void *held; /* the driver's */
 };
 
-/* PostgreSQL sees a moment later that a process which was killed is gone. */
-#define LOCK_TRIES_MAX 20
-#define LOCK_WAIT_NS   100000000
-
 int store_lock_take(const struct store_place *place, struct store_lock **ret_lock,
                     struct error *ret_error)
 {
@@ -277,12 +273,7 @@ int store_lock_take(const struct store_place *place, struct store_lock **ret_loc
     if (lock == NULL)
         return error_set(ret_error, -ENOMEM, "out of memory while locking the database");
     lock->driver = place->driver;
-    int rc = -EBUSY;
-    for (unsigned tries = 0; rc == -EBUSY && tries <= LOCK_TRIES_MAX; tries++) {
-        if (tries > 0)
-            (void)nanosleep(&(struct timespec){.tv_nsec = LOCK_WAIT_NS}, NULL);
-        rc = place->driver->lock_take(place, &lock->held, ret_error);
-    }
+    int rc = place->driver->lock_take(place, &lock->held, ret_error);
     if (rc < 0) {
         free(lock);
         return rc;

@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "desk/store_internal.h"
 
@@ -289,6 +290,10 @@ static void postgresql_lock_release(void *context)
     free(lock);
 }
 
+/* The server sees a moment later that a process which was killed is gone. */
+#define LOCK_TRIES_MAX 20
+#define LOCK_WAIT_NS   100000000
+
 static int postgresql_lock_take(const struct store_place *place, void **ret_lock,
                                 struct error *ret_error)
 {
@@ -299,6 +304,10 @@ static int postgresql_lock_take(const struct store_place *place, void **ret_lock
     int rc = server_connect(place, &lock->server, ret_error);
     if (rc == 0)
         rc = lock_ask(lock, ret_error);
+    for (unsigned tries = 0; rc == -EBUSY && tries < LOCK_TRIES_MAX; tries++) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = LOCK_WAIT_NS}, NULL);
+        rc = lock_ask(lock, ret_error);
+    }
     if (rc < 0) {
         postgresql_lock_release(lock);
         return rc;

@@ -271,7 +271,7 @@ static int members_read(struct json_in *in, const struct xarf_member *members,
 static int contact_read(struct json_in *in, const char *name, struct report_intake *intake,
                         struct error *ret_error)
 {
-    const char *text;
+    const char *text = "";
     struct json_in contact;
     int rc = json_in_object(in, name, &contact, ret_error);
     if (rc == 0)

@@ -81,8 +81,9 @@ static bool find_substitute(const struct forward_thread *thread, const struct ca
                             struct cached_answer *ret_answer)
 {
     struct cache_key key = *asked;
-    for (unsigned plain = 0; plain <= asked->dnssec_ok; plain++) {
-        key.dnssec_ok = asked->dnssec_ok && plain == 0;
+    unsigned forms = asked->dnssec_ok ? 2 : 1; /* as asked; without signatures */
+    for (unsigned form = 0; form < forms; form++) {
+        key.dnssec_ok = asked->dnssec_ok && form == 0;
         for (unsigned flip = 0; flip < 2; flip++) {
             key.checking_disabled = asked->checking_disabled ^ flip;
             if (find_usable(thread, &key, ret_answer))

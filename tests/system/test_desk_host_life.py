@@ -7,6 +7,8 @@ import subprocess
 import threading
 import time
 
+import pytest
+
 from testbed.desk import PASSWORD
 from testbed.desk_hosts import basic
 from testbed.process import LOOPBACK
@@ -125,14 +127,22 @@ def test_guessing_passwords_is_slowed_down_and_right_ones_still_open(hosts_sqlit
     made(hosts)
     query, user = "hostname=%s&myip=192.0.2.1" % NAME, "ann@customers.example"
     assert nic(hosts, query, user, PASSWORD)[1].startswith("good")
-    guesses = ["a wrong password"] + ["tms_wrong%d" % i for i in range(9)] + ["tmh_wrong%d" % i for i in range(12)]
-    # A wrong key is looked for with a host that nobody has asked about yet.
-    answers = [nic(hosts, "hostname=x%d.dyn.example" % i, user, guess, {"X-Forwarded-For": "198.51.100.9"})
-               for i, guess in enumerate(guesses)]
+    answers = [nic(hosts, query, user, "wrong %d" % i, {"X-Forwarded-For": "198.51.100.9"}) for i in range(22)]
     assert answers[:20] == [(401, "badauth\n")] * 20 and answers[-1] == (200, "911\n")
     # Who is known already is not looked up, and others are not touched.
     assert nic(hosts, query, user, PASSWORD, {"X-Forwarded-For": "198.51.100.9"})[1].startswith("nochg")
     assert nic(hosts, query, user, "wrong", {"X-Forwarded-For": "198.51.100.10"}) == (401, "badauth\n")
+
+
+@pytest.mark.parametrize("kind", ["tmh_wrong%d", "tms_wrong%d"])
+def test_wrong_keys_of_many_behind_one_address_are_each_told(hosts_sqlite, kind):
+    hosts = hosts_sqlite.start({"http": {"trusted-proxies": ["127.0.0.1"]}})
+    made(hosts)
+    user = "ann@customers.example"
+    # Each costs a look-up: a wrong key is looked for with a host that nobody has asked about yet.
+    answers = [nic(hosts, "hostname=x%d.dyn.example" % i, user, kind % i, {"X-Forwarded-For": "198.51.100.9"})
+               for i in range(300)]
+    assert answers == [(401, "badauth\n")] * 300
 
 
 def test_the_database_is_restarted_under_updates_and_they_work_again(hosts_postgresql):

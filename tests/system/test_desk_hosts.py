@@ -82,6 +82,15 @@ def test_what_is_wrong_with_a_request_has_dyns_words(hosts_plain):
                key) == (200, "good 192.0.2.1\nnotfqdn\nnotfqdn\n")
 
 
+def test_nothing_is_changed_by_asking_for_the_headers_alone(hosts_plain):
+    hosts = hosts_plain
+    _, key = made(hosts)
+    query = "/nic/update?hostname=home.dyn.example&myip=192.0.2.1"
+    reply = hosts.desk.client().ask("HEAD", query, headers=basic("home.dyn.example", key), check=False)
+    assert reply.status == 405 and reply.header("allow") == "GET, OPTIONS"
+    assert hosts.records("home.dyn.example") == []
+
+
 def test_twenty_hosts_are_answered_line_by_line_in_their_order(hosts):
     ann = hosts.customer()
     lines = "name\n" + "".join("h%d.dyn.example\n" % i for i in range(0, 20, 2))

@@ -2,12 +2,16 @@
 
 import http.client
 import json
+import os
 import signal
 import socket
+import ssl
+import subprocess
 import threading
 
 import pytest
 
+from testbed.certificates import Authority
 from testbed.desk import PASSWORD
 from testbed.process import LOOPBACK
 
@@ -210,3 +214,79 @@ def test_many_at_once_are_all_answered(desk_sqlite):
     for thread in threads:
         thread.join()
     assert len(replies) == 200 and set(replies) <= {200, 503} and 200 in replies
+
+
+@pytest.mark.parametrize("path", ["/nic/update", "/v1/account"])
+@pytest.mark.parametrize("count", [127, 128, 129, 256])
+def test_requests_that_arrive_all_at_once_are_all_answered(serving, path, count):
+    """The library hands out 128 events at a time; a full batch must not wait for one more."""
+    connections = [connect(serving) for _ in range(count)]
+    request = b"GET %s HTTP/1.1\r\nHost: desk.example\r\n\r\n" % path.encode()
+    for _ in range(5):
+        os.kill(serving.process.process.pid, signal.SIGSTOP)
+        for connection in connections:
+            connection.sendall(request)
+        os.kill(serving.process.process.pid, signal.SIGCONT)
+        for connection in connections:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 4"), "closed without an answer"
+    for connection in connections:
+        connection.close()
+
+
+# ---- TLS ----
+
+@pytest.fixture
+def encrypted(desk_sqlite, tmp_path):
+    authority = Authority(str(tmp_path))
+    pair = authority.issue("desk.example")
+    desk = desk_sqlite.start({"http": {"tls": {"certificate": pair.certificate, "key": pair.key}, "timeout": 2,
+                                       "base": "https://desk.example"}})
+    return desk, ssl.create_default_context(cafile=authority.certificate)
+
+
+def tls_connect(desk, context):
+    return context.wrap_socket(connect(desk), server_hostname="desk.example")
+
+
+def test_requests_over_tls_are_kept_alive_and_told_to_stay_encrypted(encrypted):
+    with tls_connect(*encrypted) as connection:
+        for _ in range(3):
+            connection.sendall(b"GET /v1/account HTTP/1.1\r\nHost: desk.example\r\n\r\n")
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            assert answer.status == 401 and answer.read()
+            assert answer.getheader("Strict-Transport-Security") == "max-age=31536000"
+
+
+def test_many_requests_over_tls_at_once_are_all_answered(encrypted):
+    connections = [tls_connect(*encrypted) for _ in range(128)]
+    pid = encrypted[0].process.process.pid
+    os.kill(pid, signal.SIGSTOP)
+    for connection in connections:
+        connection.sendall(b"GET /v1/account HTTP/1.1\r\nHost: desk.example\r\n\r\n")
+    os.kill(pid, signal.SIGCONT)
+    for connection in connections:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401")
+        connection.close()
+
+
+def test_who_does_not_speak_tls_gets_no_answer_and_keeps_nobody_out(encrypted):
+    desk, context = encrypted
+    with connect(desk) as plain, connect(desk) as silent:
+        plain.sendall(b"GET /v1/account HTTP/1.1\r\nHost: desk.example\r\n\r\n")
+        assert b"HTTP" not in read_all(plain)
+        assert b"HTTP" not in read_all(silent)
+    old = subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % (LOOPBACK, desk.port), "-tls1_1", "-cipher",
+                          "ALL@SECLEVEL=0"], stdin=subprocess.DEVNULL, check=False, capture_output=True, timeout=60)
+    assert old.returncode != 0 and b"Cipher is (NONE)" in old.stdout
+    with tls_connect(desk, context) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: desk.example\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_certificate_that_does_not_fit_its_key_is_an_error(desk_sqlite, tmp_path):
+    authority = Authority(str(tmp_path))
+    one, other = authority.issue("desk.example"), authority.issue("other.example")
+    path = desk_sqlite.write_config({"http": {"tls": {"certificate": one.certificate, "key": other.key}}})
+    done = subprocess.run([*desk_sqlite.program, "-c", path], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "certificate" in done.stderr and "key" in done.stderr
