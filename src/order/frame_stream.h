@@ -17,6 +17,9 @@
  * what its producer adds. */
 #define FRAME_SIZE_MAX ((size_t)256 * 1024)
 
+/* What the frames of a dnstap stream hold. */
+#define DNSTAP_CONTENT_TYPE "protobuf:dnstap.Dnstap"
+
 struct frame_stream;
 
 struct frame_user {

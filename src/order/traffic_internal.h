@@ -18,8 +18,6 @@ struct traffic {
     struct name name;
 };
 
-#define DNSTAP_CONTENT_TYPE "protobuf:dnstap.Dnstap"
-
 /* Hands one message out when it is a request for zone data, else counts what it is. Returns what
  * the taker does. */
 _must_check_ int traffic_message(struct traffic *traffic, const uint8_t *wire, size_t size,

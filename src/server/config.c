@@ -162,6 +162,7 @@ static const cyaml_schema_field_t orders_fields[] = {
     OPTIONAL_TEXTS("files", struct raw_orders, files),
     OPTIONAL_TEXTS("zones", struct raw_orders, zones),
     OPTIONAL_TEXT("catalog", struct raw_orders, catalog),
+    OPTIONAL_TEXT("dnstap", struct raw_orders, dnstap),
     OPTIONAL_MAP("publish", struct raw_orders, publish, publish_fields),
     OPTIONAL_LIST("keyring", struct raw_orders, keyring, &signer_schema, CYAML_UNLIMITED),
     OPTIONAL_NUMBER("signatures-min", struct raw_orders, signatures_min),
@@ -285,6 +286,7 @@ void config_free(struct config *config)
     keys_free(config);
     zones_free(config);
     texts_free(config->order_files, config->order_file_count);
+    free(config->dnstap);
     free(config->publish_catalog);
     free(config->publish_suffix);
     free(config->publish_allow_transfer);

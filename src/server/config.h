@@ -138,6 +138,7 @@ struct config {
     struct config_zone *zones;
     size_t zone_count;
 
+    char *dnstap;       /* UNIX socket that is told of answers which orders decided; NULL: none */
     char **order_files; /* absolute paths */
     size_t order_file_count;
     const struct config_zone *order_catalog; /* NULL: none */

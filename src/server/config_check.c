@@ -290,16 +290,16 @@ static int listen_check(const struct config_source *source, const struct raw_ser
     return 0;
 }
 
-static int control_check(const struct config_source *source, struct config *config,
-                         struct error *ret_error)
+static int socket_path_check(const struct config_source *source, struct config_place place,
+                             const char *path, struct error *ret_error)
 {
     size_t size_max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
 
-    if (strlen(config->control) > size_max)
-        return config_fail(source, config_place("server.control"), ret_error,
-                           "the control socket's path %s has %zu octets: a socket's path may have "
-                           "%zu; choose a shorter one, for example below /run",
-                           config->control, strlen(config->control), size_max);
+    if (strlen(path) > size_max)
+        return config_fail(source, place, ret_error,
+                           "the socket's path %s has %zu octets: a socket's path may have %zu; "
+                           "choose a shorter one, for example below /run",
+                           path, strlen(path), size_max);
     return 0;
 }
 
@@ -381,7 +381,7 @@ int config_check_server(struct config_source *source, struct config *config,
         config_path_resolve(config, raw->control != NULL ? raw->control : "tamisd.sock");
     if (config->state == NULL || config->control == NULL)
         return config_out_of_memory(ret_error);
-    return control_check(source, config, ret_error);
+    return socket_path_check(source, config_place("server.control"), config->control, ret_error);
 }
 
 /* The configured zone with the longest apex at or above `name`; NULL: there is none. */
@@ -660,6 +660,17 @@ static int order_zones_check(const struct config_source *source, const struct ra
     return 0;
 }
 
+static int dnstap_check(const struct config_source *source, const struct raw_orders *raw,
+                        struct config *config, struct error *ret_error)
+{
+    if (raw->dnstap == NULL)
+        return 0;
+    config->dnstap = config_path_resolve(config, raw->dnstap);
+    if (config->dnstap == NULL)
+        return config_out_of_memory(ret_error);
+    return socket_path_check(source, config_place("orders.dnstap"), config->dnstap, ret_error);
+}
+
 int config_check_orders(struct config_source *source, struct config *config,
                         struct error *ret_error)
 {
@@ -690,6 +701,8 @@ int config_check_orders(struct config_source *source, struct config *config,
         }
     }
     int rc = order_files_check(source, raw, config, ret_error);
+    if (rc == 0)
+        rc = dnstap_check(source, raw, config, ret_error);
     if (rc == 0)
         rc = order_zones_check(source, raw, config, ret_error);
     return rc < 0 ? rc : config_check_publish(source, config, ret_error);

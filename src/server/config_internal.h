@@ -102,7 +102,7 @@ struct raw_publish {
 struct raw_orders {
     char **files, **zones;
     unsigned files_count, zones_count;
-    char *catalog;
+    char *catalog, *dnstap;
     struct raw_publish *publish;
     struct raw_signer *keyring;
     unsigned keyring_count;

@@ -497,6 +497,9 @@ static size_t finish(struct responder *responder, struct exchange *exchange, uin
     if (exchange->rcode < sizeof(responder->counters.rcodes) / sizeof(uint64_t))
         responder_count(&responder->counters.rcodes[exchange->rcode]);
     count_answer(responder, exchange);
+    if (exchange->is_listed && responder->options.listed != NULL)
+        listed_answers_put(responder->options.listed, responder->options.worker, exchange->client,
+                           exchange->transport != TRANSPORT_UDP, wire, size);
     return size;
 }
 

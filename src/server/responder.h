@@ -16,6 +16,7 @@
 #include "front/forwarder.h"
 #include "order/overlay_set.h"
 #include "server/error_reports.h"
+#include "server/listed_answers.h"
 #include "server/zone_counters.h"
 #include "zone/tsig_server.h"
 #include "zone/zone.h"
@@ -57,6 +58,7 @@ struct responder_options {
     const char *identity; /* of id.server; NULL: refused */
     const struct tsig_keyring *keyring;
     struct error_reports *error_reports; /* NULL: answers name no agent */
+    struct listed_answers *listed;       /* NULL: nobody is told of what orders decide */
     struct zone_counts *zone_counts;     /* of this thread, by zone.counter; NULL: nobody counts */
 
     /* Whether `client`, with the TSIG key `key_name` (NULL: unsigned), may notify of `zone`. */

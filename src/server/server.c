@@ -542,6 +542,7 @@ struct responder_options server_responder_options(struct server *server, unsigne
         .identity = chaos_answer(config->identity, server->identity),
         .keyring = server->tsig_keyring,
         .error_reports = server->error_reports,
+        .listed = server->listed,
         .zone_counts = zone_counters_of(server->zone_counters, worker),
         .notify_allowed = notify_allowed,
         .notified = notified,
@@ -566,6 +567,9 @@ static int create_responders(struct server *server, struct error *ret_error)
         error_reports_create(config->error_agent, &server->error_reports) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
     int rc = server_tsig_keyring_create(config, &server->tsig_keyring, ret_error);
+    if (rc == 0 && config->dnstap != NULL)
+        rc = listed_answers_start(config->dnstap, config->workers + server_forward_threads(config),
+                                  &server->listed, ret_error);
     if (rc < 0)
         return rc;
 
@@ -774,6 +778,7 @@ void server_stop(struct server *server)
         server_zone_free(server->zones[i]);
     free(server->zones);
     zone_counters_free(server->zone_counters);
+    listed_answers_stop(server->listed);
     error_reports_free(server->error_reports);
     free(server->keyring);
     if (server->config != server->first_config)

@@ -28,9 +28,8 @@
 #include "base/error.h"
 #include "front/forwarder.h"
 #include "server/config.h"
-#include "service/control.h"
 #include "server/error_reports.h"
-#include "service/metrics.h"
+#include "server/listed_answers.h"
 #include "server/notifier.h"
 #include "server/order_book.h"
 #include "server/order_publisher.h"
@@ -45,6 +44,8 @@
 #include "server/updater.h"
 #include "server/worker.h"
 #include "server/zone_counters.h"
+#include "service/control.h"
+#include "service/metrics.h"
 
 /* What a refresher works on; lives as long as it. */
 struct refresh_plan {
@@ -69,6 +70,7 @@ struct server {
     struct zone **zones;
     size_t zone_count;
     struct zone_counters *zone_counters;
+    struct listed_answers *listed;       /* NULL: nobody is told of what orders decide */
     struct error_reports *error_reports; /* NULL: answers name no agent */
     struct order_book *book;
     struct order_keyring_entry *keyring; /* of `config` */

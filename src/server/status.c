@@ -728,6 +728,7 @@ void server_write_metrics(void *context, FILE *stream)
     zone_status_write_metrics(server, stream);
     error_reports_write_metrics(server->error_reports, stream);
     write_order_metrics(server, stream);
+    listed_answers_write_metrics(server->listed, stream);
     pthread_mutex_unlock(&server->control);
 }
 
