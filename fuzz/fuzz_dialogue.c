@@ -6,7 +6,7 @@
 
 #include "fuzz/fuzz.h"
 #include "sink/dialogue.h"
-#include "sink/http_request.h"
+#include "sink/http_head.h"
 
 #define OCTETS_MAX 512
 #define MEMORY_MAX (OCTETS_MAX + ((size_t)160 << 10))
@@ -39,7 +39,7 @@ static void check_output(const struct dialogue *dialogue, const uint8_t *input, 
         FUZZ_ASSERT(output[0] >= 20 && output[0] <= 23);
         return;
     }
-    FUZZ_ASSERT(http_request_begins(input, size) == 0);
+    FUZZ_ASSERT(http_head_begins(input, size) == 0);
     FUZZ_ASSERT(memchr(output, '|', output_size) == NULL);
     FUZZ_ASSERT(memcmp(output, "HTTP/1.1 403 ", 13) == 0);
 }

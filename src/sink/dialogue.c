@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "sink/dialogue_setting.h"
+#include "sink/http_head.h"
 #include "sink/http_page.h"
-#include "sink/http_request.h"
 #include "sink/ja4.h"
 
 /* Octets of a first flight: the longest hello, in records as short as clients make them. */
@@ -94,7 +94,7 @@ static void end_as(struct dialogue *dialogue, enum sink_ending ending)
 
 /* ---- HTTP ---- */
 
-static int page_send(struct dialogue *dialogue, const struct http_request *request)
+static int page_send(struct dialogue *dialogue, const struct http_head *request)
 {
     const struct dialogue_setting *setting = dialogue->setting;
     struct dialogue_session *session = dialogue->session;
@@ -117,8 +117,8 @@ static int page_send(struct dialogue *dialogue, const struct http_request *reque
  * rather than a bot's. */
 static int answer(struct dialogue *dialogue, enum sink_ending ending)
 {
-    struct http_request request;
-    http_request_read(dialogue->octets.octets, dialogue->octets.size, &request);
+    struct http_head request;
+    http_head_read(dialogue->octets.octets, dialogue->octets.size, &request);
     end_as(dialogue, ending);
     return page_send(dialogue, &request);
 }
@@ -126,13 +126,13 @@ static int answer(struct dialogue *dialogue, enum sink_ending ending)
 static void head_look(struct dialogue *dialogue)
 {
     const struct octet_buffer *octets = &dialogue->octets;
-    struct http_request request;
+    struct http_head request;
 
     size_t head = http_head_size(octets->octets, octets->size, dialogue->scanned);
     dialogue->scanned = octets->size;
     if (head == 0)
         return;
-    http_request_read(octets->octets, head, &request);
+    http_head_read(octets->octets, head, &request);
     size_t room = dialogue->setting->octets_max - head;
     dialogue->wanted = head + (request.body_octets < room ? (size_t)request.body_octets : room);
     dialogue->http = HTTP_BODY;
@@ -145,7 +145,7 @@ static int plain_look(struct dialogue *dialogue)
     bool is_full = octets->size >= dialogue->setting->octets_max;
 
     if (dialogue->http == HTTP_UNDECIDED) {
-        int rc = http_request_begins(octets->octets, octets->size);
+        int rc = http_head_begins(octets->octets, octets->size);
         if (rc != -EAGAIN)
             dialogue->http = rc == 0 ? HTTP_HEAD : HTTP_NEVER;
     }

@@ -1,4 +1,4 @@
-#include "sink/http_request.h"
+#include "sink/http_head.h"
 
 #include <errno.h>
 #include <string.h>
@@ -111,7 +111,7 @@ static bool line_take(struct text *from, struct text *ret_line)
     return true;
 }
 
-int http_request_begins(const uint8_t *octets, size_t size)
+int http_head_begins(const uint8_t *octets, size_t size)
 {
     size_t empty = empty_lines(octets, size);
     struct text text = {(const char *)octets + empty, size - empty}, line;
@@ -169,7 +169,7 @@ static void host_copy(struct text authority, char ret_host[static 256])
 }
 
 /* RFC 9112, 3.2.2 and 3.2.3: a target with a host in it counts before Host. */
-static void target_read(struct text line, struct http_request *request)
+static void target_read(struct text line, struct http_head *request)
 {
     struct text method = {line.at, method_size(line)};
     struct text target = text_from(line, method.size + 1);
@@ -204,13 +204,13 @@ static uint64_t number(struct text text)
     return value;
 }
 
-void http_request_read(const uint8_t *octets, size_t size, struct http_request *ret_request)
+void http_head_read(const uint8_t *octets, size_t size, struct http_head *ret_request)
 {
     size_t empty = empty_lines(octets, size);
     struct text text = {(const char *)octets + empty, size - empty}, line;
     bool is_final = false; /* nothing is to be waited for */
 
-    *ret_request = (struct http_request){0};
+    *ret_request = (struct http_head){0};
     if (!line_take(&text, &line))
         return;
     target_read(line, ret_request);
