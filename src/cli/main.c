@@ -42,6 +42,7 @@ static const struct command *const commands[] = {
     &command_takeover_abort,
     &command_takeover_return,
     &command_takeover_status,
+    &command_sink_live,
     &command_account_create,
     &command_account_reset,
     &command_account_confirm,
