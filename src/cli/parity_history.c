@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -129,27 +128,6 @@ int history_read(const char *path, struct history_sample *ret_samples, size_t ma
     fclose(stream);
     *ret_count = count;
     return 0;
-}
-
-const char *sparkline(const double *values, size_t count, char ret_text[SPARKLINE_SIZE])
-{
-    static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-    double largest = 0;
-    char *at = ret_text;
-
-    if (count > HISTORY_SHOWN) {
-        values += count - HISTORY_SHOWN;
-        count = HISTORY_SHOWN;
-    }
-    for (size_t i = 0; i < count; i++)
-        if (values[i] > largest)
-            largest = values[i];
-    for (size_t i = 0; i < count; i++) {
-        double share = largest > 0 && values[i] > 0 ? values[i] / largest : 0;
-        at = stpcpy(at, isnan(values[i]) ? " " : blocks[(size_t)(share * 7 + 0.5)]);
-    }
-    *at = '\0';
-    return ret_text;
 }
 
 void history_metrics_add(struct history_metrics *metrics, const struct parity_counts *counts,

@@ -5,9 +5,10 @@
 #include <stdint.h>
 
 #include "cli/parity.h"
+#include "cli/sparkline.h"
 
 /* Samples that a sparkline shows; older ones stay in the file. */
-#define HISTORY_SHOWN 24
+#define HISTORY_SHOWN SPARKLINE_MAX
 
 struct history_sample {
     int64_t time; /* Unix seconds */
@@ -30,10 +31,6 @@ _must_check_ int history_append(const char *path, const struct history_sample *s
  * samples are left out. */
 _must_check_ int history_read(const char *path, struct history_sample *ret_samples, size_t max,
                               size_t *ret_count, struct error *ret_error);
-
-/* Draws values from 0 to their largest as eighths of blocks; UTF-8. A NAN is a gap. */
-#define SPARKLINE_SIZE (HISTORY_SHOWN * 3 + 1)
-const char *sparkline(const double *values, size_t count, char ret_text[SPARKLINE_SIZE]);
 
 /* The running totals behind a metrics file. */
 struct history_metrics {
