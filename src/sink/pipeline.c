@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "sink/evidence.h"
 #include "sink/networks.h"
 #include "sink/recogniser.h"
 
@@ -293,6 +292,7 @@ void pipeline_figures(const struct pipeline *pipeline, struct pipeline_figures *
         figures.fakes += atomic_load_explicit(&counters->fakes, memory_order_relaxed);
     }
     event_log_figures(pipeline->log, &figures.log);
+    evidence_figures(pipeline->evidence, &figures.evidence);
     arrivals_figures(pipeline->arrivals, &figures.answers, &figures.answers_listed);
     if (pipeline->outbox != NULL)
         event_outbox_figures(pipeline->outbox, &figures.outbox);

@@ -12,6 +12,7 @@
 #include "sink/arrivals.h"
 #include "sink/event_log.h"
 #include "sink/event_outbox.h"
+#include "sink/evidence.h"
 #include "sink/live_census.h"
 #include "sink/sink_config.h"
 
@@ -22,6 +23,7 @@ struct pipeline_figures {
     uint64_t kinds[SINK_KIND_COUNT];
     uint64_t fakes; /* check-ins that are known not to be of a victim */
     struct event_log_figures log;
+    struct evidence_figures evidence;
     uint64_t answers, answers_listed;
     bool has_outbox;
     struct event_outbox_figures outbox;

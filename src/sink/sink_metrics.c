@@ -62,6 +62,11 @@ static void events_write(const struct pipeline_figures *figures, FILE *stream)
     counter(stream, "event_write_failures_total", "Writes of events that failed.", log->failures);
     counter(stream, "segments_deleted_total", "Segments of events deleted by age.",
             log->segments_deleted);
+    counter(stream, "evidence_kept_total",
+            "Pieces of content kept, sealed, since an order says so.", figures->evidence.kept);
+    counter(stream, "evidence_dropped_total", "Pieces that found no room.",
+            figures->evidence.dropped);
+    gauge(stream, "evidence_octets", "Octets of sealed content.", figures->evidence.octets);
     head(stream, "answers_total", "counter",
          "Answers of name servers, by whether of a listed name.");
     fprintf(stream,

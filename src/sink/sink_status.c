@@ -124,6 +124,12 @@ static json_t *log_json(const struct event_log_figures *log)
                      number(log->segments_deleted));
 }
 
+static json_t *evidence_json(const struct evidence_figures *evidence)
+{
+    return json_pack("{s:o, s:o, s:o}", "kept", number(evidence->kept), "dropped",
+                     number(evidence->dropped), "octets", number(evidence->octets));
+}
+
 static json_t *nats_json(const struct pipeline_figures *figures)
 {
     const struct event_outbox_figures *outbox = &figures->outbox;
@@ -151,14 +157,15 @@ static int status_run(void *context, const json_t *request, json_t **ret_result,
     (void)request, (void)ret_error;
     pipeline_figures(status->pipeline, &figures);
     live_census_figures(pipeline_census(status->pipeline), &census);
-    *ret_result = json_pack(
-        "{s:s, s:I, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o}", "version",
-        TAMIS_VERSION, "started_at_us", (json_int_t)status->started_at_us, "uptime_s",
-        (json_int_t)uptime_s(status), "filtered", (int)status->is_filtered, "sensor",
-        sensor_json(status), "flights", number(figures.flights), "fakes", number(figures.fakes),
-        "kinds", kinds_json(&figures), "log", log_json(&figures.log), "answers", "taken",
-        number(figures.answers), "listed", number(figures.answers_listed), "nats",
-        nats_json(&figures), "census", census_json(&census));
+    *ret_result =
+        json_pack("{s:s, s:I, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o}",
+                  "version", TAMIS_VERSION, "started_at_us", (json_int_t)status->started_at_us,
+                  "uptime_s", (json_int_t)uptime_s(status), "filtered", (int)status->is_filtered,
+                  "sensor", sensor_json(status), "flights", number(figures.flights), "fakes",
+                  number(figures.fakes), "kinds", kinds_json(&figures), "log",
+                  log_json(&figures.log), "evidence", evidence_json(&figures.evidence), "answers",
+                  "taken", number(figures.answers), "listed", number(figures.answers_listed),
+                  "nats", nats_json(&figures), "census", census_json(&census));
     if (*ret_result == NULL)
         return -ENOMEM;
     return json_object_set_new(*ret_result, "memory", number(resident_octets()));
