@@ -84,6 +84,8 @@ extern const struct command command_report_claim;
 extern const struct command command_report_decide;
 extern const struct command command_sink_live;
 extern const struct command command_sink_report;
+extern const struct command command_sink_series;
+extern const struct command command_sink_top;
 extern const struct command command_takeover_plan;
 extern const struct command command_takeover_copy;
 extern const struct command command_takeover_shadow;

@@ -43,6 +43,8 @@ static const struct command *const commands[] = {
     &command_takeover_return,
     &command_takeover_status,
     &command_sink_live,
+    &command_sink_top,
+    &command_sink_series,
     &command_sink_report,
     &command_account_create,
     &command_account_reset,

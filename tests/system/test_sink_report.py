@@ -182,3 +182,52 @@ def test_a_report_in_a_file_is_whole_and_private(sunk, tmp_path):
 ])
 def test_wrong_use_is_2(sunk, arguments):
     assert run(sunk, "report", *arguments).returncode == 2
+
+
+def test_top_counts_victims_and_says_who_is_none(sunk):
+    done = run(sunk, "top", "--by", "country")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Proven victims: 3, ")
+    assert "No victims: " in done.stdout and "scanner" in done.stdout
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith(("CH ", "DE "))] == [["CH", "2"], ["DE", "1"]]
+    assert "192.0.2." not in done.stdout and "2001:db8" not in done.stdout
+
+
+def test_top_as_json_has_the_cuts_in_order(sunk):
+    found = json.loads(run(sunk, "top", "--by", "asn", "--json", "--limit", "1").stdout)
+    assert found["by"] == "asn" and found["total"]["classes"]["proven"] == 3
+    assert [(cut["key"], cut["classes"]["proven"]) for cut in found["cuts"]] == [("64496", 2)]
+
+
+def test_top_of_a_span_too_short_to_prove_anything_says_so(sunk):
+    done = run(sunk, "top", "--since", "2h")
+    assert "Proven victims: 0" in done.stdout and "a victim is proven after" in done.stderr
+
+
+@pytest.mark.parametrize("command, arguments", [("top", ["--by", "colour"]), ("top", ["--limit", "0"]), ("series", []),
+                                                ("series", ["--order", "x", "--step", "90m"])])
+def test_wrong_use_of_top_and_series_is_2(sunk, command, arguments):
+    assert run(sunk, command, *arguments).returncode == 2
+
+
+def test_a_series_counts_an_orders_victims(sunk):
+    done = run(sunk, "series", "--order", ORDER, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["order"] == ORDER and found["points"][0]["day"] == 0
+    assert max(point["seen"] for point in found["points"]) == 2
+    assert sum(point["fresh"] for point in found["points"]) == 2
+    assert found["families"] == {"njrat": 2} and found["countries"] == {"CH": 2}
+    text = run(sunk, "series", "--order", ORDER).stdout
+    assert text.startswith("Victims seen: ") and "Families: njrat 2\nCountries: CH 2\n" in text
+
+
+def test_a_series_of_an_unknown_order_says_where_to_look(sunk):
+    done = run(sunk, "series", "--order", "none")
+    assert done.returncode == 1 and "tamis sink top --by order" in done.stderr
+
+
+def test_without_events_the_remedy_is_told(tmp_path):
+    done = subprocess.run([tamis_program("tamis"), "sink", "top"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and "--events FOLDER" in done.stderr
