@@ -17,16 +17,6 @@
 /* Events between two lines of progress. */
 #define PROGRESS_STEP (1 << 16)
 
-/* The usual values of tamis-sink.conf(5), for a folder without its configuration. */
-static const struct census_options usual = {
-    .persistence_s = 6 * 3600,
-    .checkins_min = 3,
-    .networks_max = 8,
-    .ids_per_address_max = 50,
-    .quiet_s = 7 * 24 * 3600,
-    .memory_max = (size_t)1024 << 20,
-};
-
 static int64_t now_us(void)
 {
     struct timespec now;
@@ -95,7 +85,7 @@ int sink_events_open(struct sink_events_place *place, struct error *ret_error)
 {
     const char *path = config_find(place), *keys = place->keys;
 
-    place->options = usual;
+    place->options = census_defaults;
     if (place->now_us == 0)
         place->now_us = now_us();
     if (path != NULL) {

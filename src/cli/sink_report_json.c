@@ -49,7 +49,7 @@ static json_t *victim_json(const struct report_victim *victim)
     sodium_bin2hex(id, sizeof(id), entry->id, sizeof(entry->id));
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, "
-        "s:s, s:s, s:s, s:i, s:b, s:o}",
+        "s:s, s:s, s:s, s:i, s:b}",
         "victim", id, "class", census_class_names[entry->class], "reason",
         entry->reason != NULL ? entry->reason : "", "address", victim->source, "port",
         (int)event->client_port, "asn", number_json(entry->asn), "holder",

@@ -126,11 +126,12 @@ static int json_print(const struct series *series)
     for (size_t i = 0; i < series->count; i++) {
         const struct census_point *point = &series->points[i];
         json_array_append_new(
-            points, json_pack("{s:s, s:f, s:I, s:f, s:I, s:I, s:I}", "at",
-                              quantity_time(point->at_us / 1000000).text, "day",
-                              day_of(series, point), "seen", (json_int_t)point->seen, "share",
-                              share(point->seen, max), "fresh", (json_int_t)point->fresh, "quiet",
-                              (json_int_t)point->quiet, "addresses", (json_int_t)point->addresses));
+            points,
+            json_pack("{s:s, s:f, s:I, s:f, s:I, s:I, s:I, s:b}", "at",
+                      quantity_time(point->at_us / 1000000).text, "day", day_of(series, point),
+                      "seen", (json_int_t)point->seen, "share", share(point->seen, max), "fresh",
+                      (json_int_t)point->fresh, "quiet", (json_int_t)point->quiet, "addresses",
+                      (json_int_t)point->addresses, "rekeyed", (int)point->rekeyed));
     }
     json_t *object =
         json_pack("{s:s, s:I, s:o, s:o, s:o}", "order", series->order, "step_s",
@@ -173,8 +174,8 @@ static int sparkline_print(const struct series *series)
 static int table_write(const struct series *series)
 {
     static const struct table_column columns[] = {
-        {"day", true}, {"until", false}, {"seen", true},     {"of the most", true},
-        {"new", true}, {"quiet", true},  {"addresses", true}};
+        {"day", true}, {"until", false}, {"seen", true},      {"of the most", true},
+        {"new", true}, {"quiet", true},  {"addresses", true}, {"keys", false}};
     const uint64_t max = seen_max(series);
     char text[32];
     _cleanup_(table_freep) struct table *table =
@@ -193,6 +194,8 @@ static int table_write(const struct series *series)
         table_add(table, quantity_count((int64_t)point->fresh).text);
         table_add(table, quantity_count((int64_t)point->quiet).text);
         table_add(table, quantity_count((int64_t)point->addresses).text);
+        /* Old victims count as new ones then; a reader must not take it for growth. */
+        table_add(table, point->rekeyed ? "changed" : NULL);
     }
     int rc = table_print(table, stdout);
     putchar('\n');

@@ -56,6 +56,8 @@ static void row_add(struct top *top, const char *key, const struct census_figure
 static int cut_take(void *context, const char *key, const struct census_figures *figures)
 {
     struct top *top = context;
+    if (figures->victims[CENSUS_PROVEN] == 0 && figures->victims[CENSUS_LIKELY] == 0)
+        return 0; /* only what is no victim came there */
     if (top->table != NULL) {
         row_add(top, key, figures);
         return 0;
