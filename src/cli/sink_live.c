@@ -19,7 +19,7 @@
 #include "cli/sink_live_frame.h"
 
 #define SOCKET_HERE   "tamis-sink.sock"
-#define SOCKET_SYSTEM "/run/tamis/tamis-sink.sock"
+#define SOCKET_SYSTEM "/run/tamis-sink/tamis-sink.sock"
 
 /* A sinkhole under full load answers in a few milliseconds. */
 #define ANSWER_MS_MAX 5000
@@ -310,11 +310,11 @@ const struct command command_sink_live = {
         "Where the output is no terminal, one snapshot is written as text.\n"
         "\n"
         "  -s, --socket SOCKET  the control socket of tamis-sink (default: TAMIS_SINK_SOCKET,\n"
-        "                       tamis-sink.sock here, /run/tamis/tamis-sink.sock)\n"
+        "                       tamis-sink.sock here, /run/tamis-sink/tamis-sink.sock)\n"
         "  --once               one snapshot as text\n"
         "  --json               one snapshot as a JSON object\n"
         "  --follow             with --json: one a second, each on a line\n"
         "\n"
-        "Example: tamis sink live --once -s /run/tamis/tamis-sink.sock\n",
+        "Example: tamis sink live --once -s /run/tamis-sink/tamis-sink.sock\n",
     .run = live_run,
 };
