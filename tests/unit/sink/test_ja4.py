@@ -15,7 +15,7 @@ import unittest
 
 READER = sys.argv.pop(1)
 GREASE = {0x0A0A + 0x1010 * step for step in range(16)}
-VERSIONS = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3", 0x0002: "s2"}
+VERSIONS = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3", 0x0002: "s2", 0xfeff: "d1", 0xfefd: "d2", 0xfefc: "d3"}
 
 
 def codes(octets):
