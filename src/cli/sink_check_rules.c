@@ -330,6 +330,6 @@ const struct command command_sink_check_rules = {
         "                     other messages (gh0st-beacon) or none, with a packet in each file\n"
         "  --json             write one JSON object\n"
         "\n"
-        "Example: tamis sink check-rules --rules /etc/tamis/rules --samples samples\n",
+        "Example: tamis sink check-rules --rules /etc/tamis-sink/rules --samples samples\n",
     .run = run,
 };

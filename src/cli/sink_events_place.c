@@ -12,7 +12,7 @@
 
 /* Where the configuration is looked for, when neither it nor a folder is given. */
 #define CONFIG_HERE   "tamis-sink.yaml"
-#define CONFIG_SYSTEM "/etc/tamis/tamis-sink.yaml"
+#define CONFIG_SYSTEM "/etc/tamis-sink/tamis-sink.yaml"
 
 /* Events between two lines of progress. */
 #define PROGRESS_STEP (1 << 16)

@@ -377,7 +377,7 @@ const struct command command_sink_report = {
             "  --operator NAME  who reports (default: the configuration's operator)\n"
             "  --contact MAIL   whom to ask (default: the configuration's contact)\n"
             "  -c FILE          configuration of tamis-sink (default: tamis-sink.yaml here, or\n"
-            "                   /etc/tamis/tamis-sink.yaml)\n"
+            "                   /etc/tamis-sink/tamis-sink.yaml)\n"
             "  --events FOLDER  the events, where there is no configuration\n"
             "  --keys FOLDER    the keys\n"
             "\n"

@@ -299,7 +299,7 @@ const struct command command_sink_series = {
             "  --until TIME     events before then\n"
             "  --json           a JSON object\n"
             "  -c FILE          configuration of tamis-sink (default: tamis-sink.yaml here, or\n"
-            "                   /etc/tamis/tamis-sink.yaml)\n"
+            "                   /etc/tamis-sink/tamis-sink.yaml)\n"
             "  --events FOLDER  the events, where there is no configuration\n"
             "\n"
             "Example: tamis sink series --order nv-2014-00987 --since 30d\n",

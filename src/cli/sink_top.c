@@ -242,7 +242,7 @@ const struct command command_sink_top = {
             "  --limit N        rows (default: 10)\n"
             "  --json           a JSON object\n"
             "  -c FILE          configuration of tamis-sink (default: tamis-sink.yaml here, or\n"
-            "                   /etc/tamis/tamis-sink.yaml)\n"
+            "                   /etc/tamis-sink/tamis-sink.yaml)\n"
             "  --events FOLDER  the events, where there is no configuration\n"
             "\n"
             "Example: tamis sink top --by country --since 7d\n",
