@@ -115,12 +115,13 @@ static void floor_run(uint16_t port)
 /* Resident octets. */
 static uint64_t memory_resident(void)
 {
-    uint64_t pages = 0;
+    char line[128], *rest;
     FILE *file = fopen("/proc/self/statm", "r");
-    if (file == NULL || fscanf(file, "%*u %" SCNu64, &pages) != 1)
+    if (file == NULL || fgets(line, sizeof(line), file) == NULL)
         die("/proc/self/statm");
     fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    (void)strtoull(line, &rest, 10);
+    return strtoull(rest, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static void print_figures(void)

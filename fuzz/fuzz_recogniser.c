@@ -19,7 +19,7 @@ static void check_text(const struct sink_text *text, const struct sink_flight *f
                 lies_within(text, recognition->scratch, sizeof(recognition->scratch)));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
     static struct recogniser *recogniser;
     struct sink_recognition recognition;
@@ -29,9 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_ASSERT(recogniser_load(FUZZ_FIXTURES "/../../rules", 1, &recogniser, &error) == 0);
     if (size == 0)
         return 0;
-    const struct sink_flight flight = {.transport = data[0] & 1 ? SINK_UDP : SINK_TCP,
-                                       .in_tls = (data[0] & 2) != 0,
-                                       .octets = data + 1,
+    const struct sink_flight flight = {.transport = input[0] & 1 ? SINK_UDP : SINK_TCP,
+                                       .in_tls = (input[0] & 2) != 0,
+                                       .octets = input + 1,
                                        .size = size - 1};
     recogniser_look(recogniser, 0, &flight, &recognition);
     FUZZ_ASSERT(recognition.kind < SINK_KIND_COUNT);

@@ -5,18 +5,18 @@
 #include "desk/mail_in.h"
 #include "fuzz/fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
     static char zone_name[] = "dyn.example";
     static struct desk_config_zone zone = {.name = zone_name};
     static const struct desk_config config = {.hosts = {.zones = &zone, .zone_count = 1}};
     char sender[64] = "";
 
-    const uint8_t *end = memchr(data, '\n', size);
-    if (end == NULL || (size_t)(end - data) >= sizeof(sender))
+    const uint8_t *end = memchr(input, '\n', size);
+    if (end == NULL || (size_t)(end - input) >= sizeof(sender))
         return 0;
-    memcpy(sender, data, (size_t)(end - data));
-    size -= (size_t)(end + 1 - data);
+    memcpy(sender, input, (size_t)(end - input));
+    size -= (size_t)(end + 1 - input);
 
     struct report_intake *intake = report_intake_create("mail");
     FUZZ_ASSERT(intake != NULL);

@@ -5,12 +5,12 @@
 #include "desk/xarf.h"
 #include "fuzz/fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
     struct error error;
     json_t *json;
 
-    if (json_in_parse((const char *)data, size, &json, &error) < 0)
+    if (json_in_parse((const char *)input, size, &json, &error) < 0)
         return 0;
     struct report_intake *intake = report_intake_create("json");
     FUZZ_ASSERT(intake != NULL);

@@ -132,7 +132,7 @@ static void protocol_ends(const struct hello_part *protocol, char ret_ends[stati
 {
     static const char digits[] = "0123456789abcdef";
 
-    strcpy(ret_ends, "00");
+    memcpy(ret_ends, "00", 3);
     if (protocol->size == 0)
         return;
     uint8_t first = protocol->octets[0], last = protocol->octets[protocol->size - 1];

@@ -101,6 +101,7 @@ static int compile_file(YR_COMPILER *compiler, struct compilation *compilation, 
     }
     compilation->file = path;
     int errors = yr_compiler_add_file(compiler, stream, NULL, path);
+    compilation->file = NULL;
     fclose(stream);
     if (errors == 0)
         return 0;

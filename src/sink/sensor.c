@@ -134,8 +134,8 @@ static uint32_t places_of(const struct sensor_options *options)
         log_event(LOG_WARNING,
                   "the limit of open files, %llu for each thread, leaves room for %llu of "
                   "connections-max: %u; raise LimitNOFILE or sensor.threads",
-                  (unsigned long long)limit.rlim_cur,
-                  (unsigned long long)(places * options->threads), options->connections_max);
+                  (unsigned long long)limit.rlim_cur, (unsigned long long)places * options->threads,
+                  options->connections_max);
     return places < options->connections_max ? (uint32_t)places : options->connections_max;
 }
 

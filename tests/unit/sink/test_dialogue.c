@@ -152,23 +152,25 @@ static void test_random_octets_get_none(void **state)
 
 /* ---- HTTP ---- */
 
+static const char sinkhole_header[] =
+    "Sinkhole: contact=\"mailto:sinkhole@isp.example\", order=\"nv-2014-00987\", "
+    "notice=\"https://desk.example/orders/nv-2014-00987\"\r\n";
+
 static void assert_page(const char *page)
 {
-    static const char *const parts[] = {
-        "HTTP/1.1 403 Forbidden\r\n",
-        "Sinkhole: contact=\"mailto:sinkhole@isp.example\", order=\"nv-2014-00987\", "
-        "notice=\"https://desk.example/orders/nv-2014-00987\"\r\n",
-        "Content-Type: text/html; charset=utf-8\r\n",
-        "Connection: close\r\n",
-        "Cache-Control: no-store\r\n",
-        "\r\n\r\n<!doctype html>",
-        "sinkhole",
-        "Isp &amp; Sons",
-        "nv-2014-00987",
-        "District Court",
-        "<a href=\"https://desk.example/orders/nv-2014-00987\">",
-        "<a href=\"mailto:sinkhole@isp.example\">",
-        "</html>\n"};
+    static const char *const parts[] = {"HTTP/1.1 403 Forbidden\r\n",
+                                        sinkhole_header,
+                                        "Content-Type: text/html; charset=utf-8\r\n",
+                                        "Connection: close\r\n",
+                                        "Cache-Control: no-store\r\n",
+                                        "\r\n\r\n<!doctype html>",
+                                        "sinkhole",
+                                        "Isp &amp; Sons",
+                                        "nv-2014-00987",
+                                        "District Court",
+                                        "<a href=\"https://desk.example/orders/nv-2014-00987\">",
+                                        "<a href=\"mailto:sinkhole@isp.example\">",
+                                        "</html>\n"};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         assert_non_null(strstr(page, parts[i]));
     const char *length = strstr(page, "Content-Length: ");
