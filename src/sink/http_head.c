@@ -157,7 +157,7 @@ static void host_copy(struct text authority, char ret_host[static 256])
     if (size > 255)
         return;
 
-    char host[256];
+    char host[256] = "";
     for (size_t i = 0; i < size; i++) {
         char c = authority.at[i];
         if (c <= ' ' || c == 0x7f)

@@ -50,6 +50,7 @@ static void codes_sort(struct codes *codes)
             place[octet + 1] += place[octet];
         for (size_t i = 0; i < codes->count; i++)
             sorted[place[codes->list[i] >> shift & 0xff]++] = codes->list[i];
+        // cppcheck-suppress uninitvar ; each of the codes has had its place
         memcpy(codes->list, sorted, codes->count * sizeof(sorted[0]));
     }
 }
