@@ -16,7 +16,7 @@
 /* Pauses between tries. They double: a server that comes back is found at once, and one that stays
  * away is not bothered much. */
 #define PAUSE_MS_FIRST 100
-#define PAUSE_MS_MAX   2000
+#define PAUSE_MS_MAX   1000
 
 /* The library's threads end at once; this is for a machine that is very busy. */
 #define LIBRARY_CLOSE_MS 2000

@@ -1,9 +1,9 @@
 /* Writes numbered events and passes them on to NATS, until it is told to end by SIGTERM:
  *
- *     sink_outbox FOLDER PLACE STREAM SUBJECT REPLICAS FIRST COUNT CREDENTIALS CA SERVER...
+ *     sink_outbox FOLDER PLACE STREAM SUBJECT REPLICAS FIRST COUNT EACH CREDENTIALS CA SERVER...
  *
  * CREDENTIALS and CA may be "-". The number of an event is its `received`, FIRST to FIRST+COUNT-1;
- * EVENTS_EACH are put each 10 ms. Whenever something changed it prints a line
+ * EACH of them are put each 10 ms. Whenever something changed it prints a line
  * "<written> <sent> <failures> <reconnects> <behind> <connected> <lost>"; events that were put and
  * had no room end it with status 3. */
 #include <inttypes.h>
@@ -18,7 +18,6 @@
 #include "sink/event_outbox.h"
 
 #define FLUSH_MS       10
-#define EVENTS_EACH    200
 #define SEGMENT_OCTETS 200000 /* some segments in each run */
 
 static volatile sig_atomic_t is_told_to_end;
@@ -54,12 +53,12 @@ static void tell(const struct event_log *log, const struct event_outbox *outbox)
 }
 
 static int run(struct event_log *log, const struct event_outbox *outbox, uint64_t first,
-               uint64_t count)
+               uint64_t count, uint64_t each)
 {
     const struct timespec pause = {.tv_nsec = 10000000};
     uint64_t put = 0;
     while (!is_told_to_end) {
-        for (uint64_t i = 0; i < EVENTS_EACH && put < count; i++, put++) {
+        for (uint64_t i = 0; i < each && put < count; i++, put++) {
             struct sink_event event = sample_checkin((int64_t)(first + put + 1));
             event.received = first + put;
             if (!event_log_put(log, 0, &event))
@@ -81,17 +80,17 @@ static int start(char **arguments, int server_count, struct event_log *log)
         .stream = arguments[3],
         .subject = arguments[4],
         .replicas = (unsigned)atoi(arguments[5]),
-        .credentials = or_null(arguments[8]),
-        .ca_file = or_null(arguments[9]),
-        .servers = arguments + 10,
+        .credentials = or_null(arguments[9]),
+        .ca_file = or_null(arguments[10]),
+        .servers = arguments + 11,
         .server_count = (size_t)server_count,
     };
     if (event_outbox_start(&options, &outbox, &error) < 0) {
         error_print(stderr, "sink_outbox", &error);
         return 1;
     }
-    int status =
-        run(log, outbox, strtoull(arguments[6], NULL, 10), strtoull(arguments[7], NULL, 10));
+    int status = run(log, outbox, strtoull(arguments[6], NULL, 10),
+                     strtoull(arguments[7], NULL, 10), strtoull(arguments[8], NULL, 10));
     event_outbox_stop(outbox);
     return status;
 }
@@ -100,7 +99,7 @@ int main(int count, char **arguments)
 {
     struct event_log *log = NULL;
     struct error error = {0};
-    if (count < 11)
+    if (count < 12)
         return 2;
     const struct event_log_options options = {
         .folder = arguments[1],
@@ -115,7 +114,7 @@ int main(int count, char **arguments)
         error_print(stderr, "sink_outbox", &error);
         return 1;
     }
-    int status = start(arguments, count - 10, log);
+    int status = start(arguments, count - 11, log);
     event_log_close(log);
     return status;
 }

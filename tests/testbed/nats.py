@@ -2,11 +2,15 @@
 plain socket: what it reads is read by nothing that the programs under test are made of."""
 
 import base64
+import binascii
+import hashlib
 import itertools
 import json
 import os
 import socket
 import time
+
+from nacl.signing import SigningKey
 
 from testbed.process import LOOPBACK, ServerProcess, free_port
 
@@ -81,10 +85,13 @@ class NatsCluster:
             time.sleep(0.05)
 
     def leader_of(self, stream):
-        """The server that leads a stream, and one that doesn't."""
-        with NatsClient(self.servers[0]) as client:
-            name = client.stream(stream)["cluster"]["leader"]
-        leader = next(server for server in self.servers if server.name == name)
+        """The server that leads a stream, and one that doesn't; None while there is no leader."""
+        try:
+            with NatsClient(self.servers[0]) as client:
+                name = client.stream(stream).get("cluster", {}).get("leader")
+        except (OSError, NatsError):
+            name = None
+        leader = next((server for server in self.servers if server.name == name), None)
         return leader, next(server for server in self.servers if server is not leader)
 
     def kill(self):
@@ -100,7 +107,7 @@ class NatsClient:
     """A connection, for requests and their answers."""
 
     def __init__(self, server, **login):
-        self.socket = socket.create_connection((LOOPBACK, server.port), 5)
+        self.socket = socket.create_connection((LOOPBACK, server.port), 2)
         self.file = self.socket.makefile("rb")
         self.numbers = itertools.count(1)
         if not self.file.readline().startswith(b"INFO "):
@@ -146,9 +153,11 @@ class NatsClient:
         answer = self.api("STREAM.INFO." + name)
         return {} if "error" in answer else answer
 
-    def last_message(self, stream, subject):
-        """The octets of the last message, or None."""
-        answer = self.api("STREAM.MSG.GET." + stream, last_by_subj=subject)
+    def last_message(self, stream):
+        """The octets of the last message, or None. It is asked for by its number: nats-server 2.9.10 crashes when an
+        empty stream is asked for its last one."""
+        number = self.stream(stream).get("state", {}).get("last_seq", 0)
+        answer = self.api("STREAM.MSG.GET." + stream, seq=number) if number > 0 else {"error": None}
         return None if "error" in answer else base64.b64decode(answer["message"].get("data", ""))
 
     def messages(self, stream):
@@ -162,3 +171,62 @@ class NatsClient:
             headers = dict(line.split(": ", 1) for line in
                            base64.b64decode(message.get("hdrs", "")).decode().split("\r\n")[1:] if line)
             yield headers.get("Nats-Msg-Id"), base64.b64decode(message.get("data", ""))
+
+
+class Key:
+    """An nkey: Ed25519, written in base32 with a first octet for its kind and a CRC behind."""
+
+    PREFIXES = {"operator": 14 << 3, "account": 0, "user": 20 << 3}
+    SEED = 18 << 3
+
+    def __init__(self, kind):
+        self.prefix = self.PREFIXES[kind]
+        self.key = SigningKey.generate()
+
+    @staticmethod
+    def _text(octets):
+        return base64.b32encode(octets + binascii.crc_hqx(octets, 0).to_bytes(2, "little")).decode().rstrip("=")
+
+    def public(self):
+        return self._text(bytes([self.prefix]) + bytes(self.key.verify_key))
+
+    def seed(self):
+        return self._text(bytes([self.SEED | self.prefix >> 5, self.prefix << 3 & 0xFF]) + bytes(self.key))
+
+    def sign(self, kind, subject, nats):
+        """A token about `subject`, signed by this key."""
+        claims = {"iat": 0, "iss": self.public(), "name": kind, "sub": subject.public(),
+                  "nats": {"type": kind, "version": 2, **nats}}
+        claims["jti"] = base64.b32encode(hashlib.sha256(json.dumps(claims).encode()).digest()).decode().rstrip("=")
+
+        def part(octets):
+            return base64.urlsafe_b64encode(octets).decode().rstrip("=")
+
+        body = ".".join(part(json.dumps(one).encode()) for one in ({"typ": "JWT", "alg": "ed25519-nkey"}, claims))
+        return body + "." + part(self.key.sign(body.encode()).signature)
+
+
+class Operator:
+    """An operator with one account, which may use JetStream, and one user: what `nsc` would make."""
+
+    def __init__(self):
+        unlimited = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf", "mem_storage",
+                                   "disk_storage", "streams", "consumer"), -1)
+        self.operator, self.account, self.user = Key("operator"), Key("account"), Key("user")
+        self.system = Key("account")  # of the server's own; JetStream needs it
+        self.system_token = self.operator.sign("account", self.system, {"limits": {**unlimited, "wildcards": True,
+                                                                                   "mem_storage": 0, "disk_storage": 0}})
+        self.operator_token = self.operator.sign("operator", self.operator, {})
+        self.account_token = self.operator.sign("account", self.account, {"limits": {**unlimited, "wildcards": True}})
+        self.user_token = self.account.sign("user", self.user, {"subs": -1, "data": -1, "payload": -1})
+
+    def settings(self):
+        return "operator: %s\nsystem_account: %s\nresolver: MEMORY\nresolver_preload: { %s: %s, %s: %s }" % (
+            self.operator_token, self.system.public(), self.system.public(), self.system_token,
+            self.account.public(), self.account_token)
+
+    def credentials(self):
+        """The text of a credentials file."""
+        return ("-----BEGIN NATS USER JWT-----\n%s\n------END NATS USER JWT------\n\n"
+                "-----BEGIN USER NKEY SEED-----\n%s\n------END USER NKEY SEED------\n"
+                % (self.user_token, self.user.seed()))
