@@ -57,7 +57,7 @@ static void tell_failure(struct event_outbox *outbox, const char *server, const 
         return;
     log_event(LOG_WARNING, "nats: %s: %s; events wait in their log and are sent later", server,
               text);
-    strcpy(outbox->told, text);
+    memcpy(outbox->told, text, sizeof(text));
 }
 
 /* A connection is no success yet: what is sent must be taken, or there must be nothing to send. */

@@ -180,6 +180,7 @@ static int make_stream(struct event_outbox *outbox, jsCtx *context, struct error
     const natsStatus status = js_AddStream(NULL, context, &config, NULL, &code);
     if (status != NATS_OK)
         return set_nats_error(ret_error, status, "the stream cannot be made");
+    outbox->session.one_by_one = outbox->replicas > 1;
     log_event(LOG_INFO, "nats: stream %s is made, with %u replicas, for subject %s", outbox->stream,
               outbox->replicas, outbox->subject);
     return 0;
@@ -194,6 +195,7 @@ static int check_stream(struct event_outbox *outbox, const jsStreamConfig *confi
         if (rc < 0)
             return rc;
     }
+    outbox->session.one_by_one = config->Replicas > 1;
     if (outbox->has_told_settings)
         return 0;
     outbox->has_told_settings = true;

@@ -41,7 +41,7 @@ struct outbox_session {
     struct outbox_message flight[OUTBOX_FLIGHT_MAX];
     uint64_t first, next;
     uint64_t alone_until; /* what is before this number is sent alone and without a condition */
-    bool one_by_one;      /* there are other senders: all are */
+    bool one_by_one;      /* all are: the stream has other senders, or replicas */
     struct event_place previous; /* of the message sent last */
 };
 

@@ -1,5 +1,6 @@
 /* Where the outbox stands, in a file of one line: "tamis-outbox-place 1 <node> <segment> <octet>".
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,12 +16,36 @@
 #include "sink/event_outbox_internal.h"
 #include "sink/segment.h"
 
-#define PLACE_FORM     "tamis-outbox-place 1 %016" PRIx64 " %" PRIu64 " %" PRIu64 "\n"
-#define PLACE_FORM_IN  "tamis-outbox-place 1 %16" SCNx64 " %" SCNu64 " %" SCNu64
+#define PLACE_MARK     "tamis-outbox-place 1 "
+#define PLACE_FORM     PLACE_MARK "%016" PRIx64 " %" PRIu64 " %" PRIu64 "\n"
 #define PLACE_SIZE_MAX 256
 #define PLACE_MODE     0640
 
 /* ---- The file ---- */
+
+/* Takes a number and the character behind it. */
+static bool take_number(const char **text, int base, char behind, uint64_t *ret_number)
+{
+    char *end;
+    if (!isxdigit((unsigned char)**text))
+        return false;
+    errno = 0;
+    *ret_number = strtoull(*text, &end, base);
+    if (errno != 0 || *end != behind)
+        return false;
+    *text = end + 1;
+    return true;
+}
+
+static bool parse(const char *text, uint64_t *ret_node, struct event_place *ret_place)
+{
+    if (strncmp(text, PLACE_MARK, strlen(PLACE_MARK)) != 0)
+        return false;
+    text += strlen(PLACE_MARK);
+    return take_number(&text, 16, ' ', ret_node) &&
+           take_number(&text, 10, ' ', &ret_place->segment) &&
+           take_number(&text, 10, '\n', &ret_place->octet) && *text == '\0';
+}
 
 int outbox_place_load(struct event_outbox *outbox, struct error *ret_error)
 {
@@ -30,10 +55,7 @@ int outbox_place_load(struct event_outbox *outbox, struct error *ret_error)
     int rc = file_text_read(outbox->place_path, PLACE_SIZE_MAX, &text, ret_error);
     if (rc < 0)
         return rc;
-    int end = 0;
-    const int found = sscanf(text.octets, PLACE_FORM_IN "%n", &outbox->node, &outbox->place.segment,
-                             &outbox->place.octet, &end);
-    const bool is_right = found == 3 && strcmp(text.octets + end, "\n") == 0;
+    const bool is_right = parse(text.octets, &outbox->node, &outbox->place);
     file_text_clear(&text);
     if (!is_right)
         return error_set_at(ret_error, -EINVAL, outbox->place_path, 0,

@@ -1,10 +1,14 @@
 /* Sending blocks and taking acknowledgements.
  *
  * Order: each message but the first names the one before it as the last of the stream, and the
- * stream refuses it otherwise (Nats-Expected-Last-Msg-Id). Where one is lost on its way, as when a
- * cluster changes its leader, those behind it are therefore refused as well, and all are sent again
- * in their order; what the stream has already it drops by its id. Where others send to the stream,
- * the condition can't hold: then each message waits for the acknowledgement of the one before. */
+ * stream refuses it otherwise (Nats-Expected-Last-Msg-Id). Where one is not stored, those behind it
+ * are therefore refused as well, and all are sent again in their order; what the stream has already
+ * it drops by its id. There are two cases where each message waits for the acknowledgement of the
+ * one before instead: where others send to the stream, so that the condition can't hold, and where
+ * the stream has replicas. Its servers note an id before the message is agreed on, and some
+ * releases then take the id of a message that was refused for a duplicate until the window has
+ * passed.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>

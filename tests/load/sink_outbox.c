@@ -49,7 +49,7 @@ static void tell(const struct event_log *log, const struct event_outbox *outbox)
         return;
     puts(line);
     fflush(stdout);
-    strcpy(told, line);
+    memcpy(told, line, sizeof(line));
 }
 
 static int run(struct event_log *log, const struct event_outbox *outbox, uint64_t first,
