@@ -6,127 +6,21 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from testbed.certificates import Authority
-from testbed.load import load_program
-from testbed.nats import NatsClient, NatsCluster, NatsError, NatsServer, Operator
-from testbed.process import LOOPBACK, ServerProcess
-from testbed.sink_events import Octets, read_blocks, read_event, segments
-
-STREAM, SUBJECT = "SINK", "sink.events"
-FIGURES = ("written", "sent", "failures", "reconnects", "behind", "connected", "lost")
-
-
-def events_of(octets):
-    for (count, _, _), raw in read_blocks(octets, start=0):
-        taken = Octets(raw)
-        yield from (read_event(taken) for _ in range(count))
-
-
-def last_number(server):
-    """Of the last event in the stream; None where there is none, or nobody answers."""
-    try:
-        with NatsClient(server) as client:
-            octets = client.last_message(STREAM)
-    except (OSError, NatsError):
-        return None
-    return max((event["received"] for event in events_of(octets or b"")), default=None)
-
-
-class Outbox:
-    """tests/load/sink_outbox over one folder, which may be started again."""
-
-    def __init__(self, directory, servers, replicas=1, credentials="-", ca="-", stream=STREAM):
-        self.directory = str(directory)
-        self.events, self.place = directory / "events", directory / "place"
-        self.urls = [server if isinstance(server, str) else server.url for server in servers]
-        self.replicas, self.credentials, self.ca, self.stream = replicas, credentials, ca, stream
-        self.first, self.process = 0, None
-
-    def start(self, count, each=200):
-        """Writes `count` more events, so many each 10 ms."""
-        self.process = ServerProcess(
-            "outbox-%d" % self.first,
-            [load_program("sink_outbox"), str(self.events), str(self.place), self.stream, SUBJECT, str(self.replicas),
-             str(self.first), str(count), str(each), str(self.credentials), str(self.ca), *self.urls], self.directory)
-        self.first += count
-        return self
-
-    def figures(self):
-        lines = [line.split() for line in self.process.log().split("\n")[:-1]]
-        told = [line for line in lines if len(line) == len(FIGURES) and all(word.isdigit() for word in line)]
-        return dict(zip(FIGURES, map(int, told[-1] if told else [0] * len(FIGURES))))
-
-    def wait(self, condition, what):
-        self.process.wait_until(lambda: condition(self.figures()), what)
-
-    def wait_until_sent(self, server):
-        """Until the last event is the last one of the stream."""
-        self.process.wait_until(lambda: last_number(server) == self.first - 1, "last event")
-
-    def wait_sending(self, messages=1):
-        """Until so many more messages are acknowledged."""
-        sent = self.figures()["sent"]
-        self.wait(lambda told: told["sent"] >= sent + messages, "messages are sent")
-
-    def wait_failing(self, text):
-        self.process.wait_until(lambda: text in self.process.log(), text)
-
-    def written(self):
-        """How many events are in the log."""
-        return sum(count for path in segments(self.events) for (count, _, _), _ in read_blocks(path.read_bytes()))
-
-    def stop(self):
-        assert self.process.stop() == 0
-
-
-@pytest.fixture
-def running():
-    """What a test starts, so that nothing of it is left."""
-    started = []
-    yield lambda thing: started.append(thing) or thing
-    for thing in started:
-        if thing.process is not None:
-            thing.process.kill()
-            thing.process.check_sanitizers()
+from testbed.nats import NatsClient, NatsServer, Operator
+from testbed.process import LOOPBACK
+from testbed.sink_events import segments
+from testbed.sink_outbox import (STREAM, SUBJECT, Outbox, arrived, check_all_arrived_once_in_order, events_of, place_of,
+                                 running)  # noqa: F401
 
 
 @pytest.fixture
 def server(tmp_path, running):
     return running(NatsServer(str(tmp_path)))
-
-
-@pytest.fixture
-def cluster(tmp_path, running):
-    cluster = NatsCluster(str(tmp_path))
-    for one in cluster.servers:
-        running(one)
-    return cluster
-
-
-def arrived(server, stream=STREAM):
-    """The ids of all messages, and the numbers of their events."""
-    ids, numbers = [], []
-    with NatsClient(server) as client:
-        for name, octets in client.messages(stream):
-            ids.append(name)
-            numbers += [event["received"] for event in events_of(octets)]
-    return ids, numbers
-
-
-def place_of(name):
-    return tuple(int(part) for part in name.split("-")[1:])
-
-
-def check_all_arrived_once_in_order(server, count):
-    ids, numbers = arrived(server)
-    assert numbers == list(range(count))
-    assert len(set(ids)) == len(ids)
-    assert [place_of(name) for name in ids] == sorted(map(place_of, ids))
 
 
 # ---- One server ----
@@ -338,38 +232,6 @@ def test_what_is_deleted_before_it_was_sent_is_told(tmp_path, server, running):
     outbox.stop()
     _, numbers = arrived(server)
     assert 0 < numbers[0] and numbers == list(range(numbers[0], 8000))
-
-
-# ---- A cluster ----
-
-def test_a_cluster_of_three_goes_on_when_one_is_killed(tmp_path, cluster, running):
-    cluster.start()
-    outbox = running(Outbox(tmp_path, cluster.servers, replicas=3)).start(60000)
-    outbox.wait_sending(5)
-    leader, follower = cluster.leader_of(STREAM)
-    leader.kill()
-    outbox.wait_sending(5)
-    leader.start()
-    outbox.wait_until_sent(follower)
-    outbox.stop()
-    check_all_arrived_once_in_order(follower, 60000)
-
-
-def test_no_message_overtakes_another_when_the_leader_changes(tmp_path, cluster, running):
-    cluster.start()
-    outbox = running(Outbox(tmp_path, cluster.servers, replicas=3)).start(10**6, each=20)
-    outbox.wait_sending(5)
-    for _ in range(2):
-        before, _ = cluster.leader_of(STREAM)
-        with NatsClient(before) as client:
-            assert client.api("STREAM.LEADER.STEPDOWN." + STREAM)["success"]
-        outbox.process.wait_until(lambda old=before: cluster.leader_of(STREAM)[0] not in (None, old), "another leader")
-        outbox.wait_sending(5)
-    outbox.stop()
-    outbox.first = outbox.written()
-    outbox.start(100).wait_until_sent(cluster.servers[0])
-    outbox.stop()
-    check_all_arrived_once_in_order(cluster.servers[0], outbox.first)
 
 
 # ---- The page ----

@@ -1,5 +1,5 @@
 /* The outbox without NATS: its options, its place, and what retention takes from it. What it sends
- * is tested with real servers by tests/system/test_sink_nats.py. */
+ * is tested with real servers by tests/system/test_sink_nats*.py. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
