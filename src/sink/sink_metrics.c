@@ -85,6 +85,8 @@ static void outbox_write(const struct pipeline_figures *figures, FILE *stream)
             outbox->sent);
     counter(stream, "nats_failures_total", "Blocks that had to be sent again.", outbox->failures);
     counter(stream, "nats_reconnects_total", "Connections made again.", outbox->reconnects);
+    counter(stream, "nats_lost_octets_total",
+            "Octets of events that were deleted by age before JetStream had them.", outbox->lost);
     gauge(stream, "nats_behind_octets", "Octets of events that JetStream does not have yet.",
           outbox->behind);
 }

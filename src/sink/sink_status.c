@@ -135,9 +135,10 @@ static json_t *nats_json(const struct pipeline_figures *figures)
     const struct event_outbox_figures *outbox = &figures->outbox;
     if (!figures->has_outbox)
         return json_null();
-    return json_pack("{s:b, s:o, s:o, s:o, s:o}", "connected", (int)outbox->connected, "sent",
+    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "connected", (int)outbox->connected, "sent",
                      number(outbox->sent), "failures", number(outbox->failures), "reconnects",
-                     number(outbox->reconnects), "behind", number(outbox->behind));
+                     number(outbox->reconnects), "behind", number(outbox->behind), "lost",
+                     number(outbox->lost));
 }
 
 static json_t *census_json(const struct live_census_figures *census)
