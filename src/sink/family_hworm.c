@@ -218,6 +218,16 @@ static struct sink_text country_code(struct sink_text field)
     return has_code ? text_first(field, 2) : text_word("");
 }
 
+/* What came of an agent that TCP cut: the id, whole, and H-Worm's own separator. */
+static bool read_cut_id(struct sink_text agent, struct sink_text *ret_id)
+{
+    struct sink_text id = text_first(agent, text_find(agent, text_word(separators[0])));
+    if (id.size == agent.size || !is_id(id))
+        return false;
+    *ret_id = id;
+    return true;
+}
+
 static void describe(const struct identity *identity, struct sink_recognition *recognition)
 {
     const struct sink_text *fields = identity->fields + identity->id;
@@ -291,6 +301,9 @@ bool hworm_recognise(const uint8_t *octets, size_t size, struct sink_recognition
     } else if (is_post && path == PATH_MESSAGE && separated) {
         recognition->kind = SINK_BEACON; /* the oldest send files so, with no User-Agent */
         recognition->wellformed = rc == 0;
+    } else if (is_post && path != PATH_OTHER && rc == -EAGAIN &&
+               read_cut_id(agent_value(request.agent), &recognition->bot)) {
+        recognition->kind = SINK_BEACON;
     } else {
         return false;
     }

@@ -7,6 +7,7 @@
 /* Longest of the registered methods is UPDATEREDIRECTREF. */
 #define METHOD_SIZE_MAX 20
 
+/* RFC 9110, section 5.6.2. */
 static bool is_token(uint8_t octet)
 {
     return is_letter(octet) || is_digit(octet) ||
@@ -102,6 +103,10 @@ int http_request_read(const uint8_t *octets, size_t size, struct http_request *r
     struct http_request request = {none, none, none, none, none, none, true};
     struct sink_text rest = text_part(octets, size), line;
 
+    if (text_begins(rest, text_word("\r\n"))) { /* a client's fault (RFC 9112, section 2.2) */
+        request.strict = false;
+        rest = text_after(rest, 2);
+    }
     bool whole = take_line(&rest, &line, &request.strict);
     if (!read_request_line(line, whole, &request))
         return -EBADMSG;

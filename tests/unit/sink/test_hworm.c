@@ -124,6 +124,22 @@ static void test_a_user_may_be_nameless_but_is_then_not_consistent(void **state)
     assert_false(recognition.consistent);
 }
 
+static void test_one_that_was_cut_within_its_agent_is_a_beacon_of_the_bot(void **state)
+{
+    (void)state;
+    static const char flight[] = "POST /is-ready HTTP/1.1\r\nUser-Agent: 1A2B3C4D<|>OFFICE02<|>an";
+    const size_t separated = (size_t)(strchr(flight, '>') + 1 - flight);
+    for (size_t size = separated; size < sizeof(flight); size++) {
+        packet_recognise((const uint8_t *)flight, size, &recognition);
+        assert_int_equal(recognition.kind, SINK_BEACON);
+        assert_true(is_text(recognition.bot, "1A2B3C4D"));
+        assert_false(recognition.wellformed);
+    }
+    packet_recognise((const uint8_t *)flight, separated - 1, &recognition);
+    assert_int_equal(recognition.kind, SINK_HTTP);
+    assert_int_equal(recognition.bot.size, 0);
+}
+
 static void test_houdini_greets_without_http(void **state)
 {
     (void)state;
@@ -184,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_through_a_proxy_the_path_is_that_of_the_uri),
         cmocka_unit_test(test_a_query_is_no_part_of_the_path),
         cmocka_unit_test(test_a_user_may_be_nameless_but_is_then_not_consistent),
+        cmocka_unit_test(test_one_that_was_cut_within_its_agent_is_a_beacon_of_the_bot),
         cmocka_unit_test(test_houdini_greets_without_http),
         cmocka_unit_test(test_requests_of_others_are_no_victims),
         cmocka_unit_test(test_an_agent_of_like_fields_is_none_without_the_path),
