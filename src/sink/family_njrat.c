@@ -325,7 +325,8 @@ static bool is_beacon(const struct frame *frame)
     if (frame->payload.size == 0)
         return frame->strict; /* "0" NUL: a keep-alive */
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (is_command(frame, text_word(commands[i])))
+        if (frame->payload.octets[0] == (uint8_t)commands[i][0] &&
+            is_command(frame, text_word(commands[i])))
             return true;
     }
     return false;

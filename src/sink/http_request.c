@@ -17,7 +17,7 @@ static bool is_token(uint8_t octet)
 /* Takes a line off the front of `rest`. False when it isn't whole: then it is what came of it. */
 static bool take_line(struct sink_text *rest, struct sink_text *ret_line, bool *strict)
 {
-    size_t end = text_find(*rest, text_word("\n"));
+    size_t end = text_find_octet(*rest, '\n');
     bool whole = end < rest->size;
     *ret_line = text_first(*rest, end);
     *rest = text_after(*rest, whole ? end + 1 : end);
@@ -82,7 +82,7 @@ static struct sink_text without_port(struct sink_text host)
 
 static void read_field(struct sink_text line, struct http_request *request)
 {
-    size_t colon = text_find(line, text_word(":"));
+    size_t colon = text_find_octet(line, ':');
     struct sink_text name = text_first(line, colon);
     for (size_t i = 0; i < name.size; i++)
         request->strict = request->strict && is_token(name.octets[i]);
