@@ -9,13 +9,17 @@
  *   Vjw0rm   campaign_serial\host\user\system\antivirus\\has .NET\came by USB\
  *   Kjw0rm   campaign_serial\host\user\system\country\\version\has .NET\came by USB\...
  *
- * with other separators in changed ones. Outcomes are sent to other paths, such as /is-enum-driver;
- * some with arguments after the separator, as in /is-sending<|>file. The name of the field is set
- * as "user-agent:" by some, so that its value begins with a second colon.
+ * with other separators in changed ones. Through a proxy the target is a whole URI. Outcomes are
+ * sent to other paths, such as /is-enum-driver; some with arguments after the separator, as in
+ * /is-sending<|>file. The name of the field is set as "user-agent:" by some, so that its value
+ * begins with a second colon.
+ *
+ * Houdini of 2016 left HTTP: "new_houdini", a separator and who it is, over TCP.
  *
  * Sources: "Now You See Me - H-worm by Houdini" (FireEye, 2013); "New RATs Emerge from Leaked
  * Njw0rm Source Code" (Trend Micro, 2015); "Houdini Worm Transformed in New Phishing Attack"
- * (Cofense, 2019, on WSHRAT); c2db (silence-is-best), which keeps captures of Dunihi and others.
+ * (Cofense, 2019, on WSHRAT); c2db (silence-is-best), which keeps captures of Dunihi and others;
+ * "Houdini's Magic Reappearance" (Unit 42, 2016).
  */
 #include "sink/checkin_fields.h"
 #include "sink/http_request.h"
@@ -45,10 +49,20 @@ static const char *const separators[] = {"<|>",       "%3C|%3E", "%3c|%3e", "%3C
 
 enum path { PATH_OTHER, PATH_READY, PATH_MESSAGE };
 
+/* The path without its "/". A proxy on the way is sent the whole URI (RFC 9112, section 3.2.2). */
+static struct sink_text target_path(struct sink_text target)
+{
+    if (text_begins_as(target, "http://")) {
+        target = text_after(target, strlen("http://"));
+        target = text_after(target, text_find(target, text_word("/")));
+    }
+    return target.size > 0 ? text_after(target, 1) : target;
+}
+
 /* What the path asks; `ret_separated`: it goes on with H-Worm's own separator. */
 static enum path read_path(struct sink_text target, bool *ret_separated)
 {
-    struct sink_text path = text_after(target, 1);
+    struct sink_text path = target_path(target);
     *ret_separated = false;
     for (size_t i = 0; i < OWN_SEPARATORS; i++) {
         size_t at = text_find(path, text_word(separators[i]));
@@ -57,6 +71,7 @@ static enum path read_path(struct sink_text target, bool *ret_separated)
             path.size = at;
         }
     }
+    path = text_first(path, text_find(path, text_word("?")));
     for (size_t i = 0; i < sizeof(ready_paths) / sizeof(ready_paths[0]); i++) {
         if (text_is(path, ready_paths[i]))
             return PATH_READY;
@@ -98,14 +113,15 @@ static bool is_system(struct sink_text field)
 }
 
 /* Id, host, user and a system of Windows, in this order. Where WMI fails an agent leaves the id
- * empty and the system out: that is taken of those whose separator or mark can't be another's. */
+ * empty and the system out: that is taken of those whose separator or mark can't be another's. The
+ * user is empty where the environment doesn't name it. */
 static bool is_identity(struct identity *identity)
 {
     identity->id = is_mark(identity->fields[0]) ? 1 : 0;
     identity->mark = identity->id == 1 ? identity->fields[0] : text_word("");
     const struct sink_text *fields = identity->fields + identity->id;
     if (identity->count < identity->id + 5 || !checkin_is_text(fields[1]) ||
-        !checkin_is_text(fields[2]))
+        (fields[2].size > 0 && !checkin_is_text(fields[2])))
         return false;
     identity->usual = is_id(fields[0]) && is_system(fields[3]);
     return identity->usual || identity->own_separator || identity->id == 1;
@@ -202,6 +218,16 @@ static struct sink_text country_code(struct sink_text field)
     return has_code ? text_first(field, 2) : text_word("");
 }
 
+/* What came of an agent that TCP cut: the id, whole, and H-Worm's own separator. */
+static bool read_cut_id(struct sink_text agent, struct sink_text *ret_id)
+{
+    struct sink_text id = text_first(agent, text_find(agent, text_word(separators[0])));
+    if (id.size == agent.size || !is_id(id))
+        return false;
+    *ret_id = id;
+    return true;
+}
+
 static void describe(const struct identity *identity, struct sink_recognition *recognition)
 {
     const struct sink_text *fields = identity->fields + identity->id;
@@ -238,11 +264,27 @@ static struct sink_text agent_value(struct sink_text agent)
     return agent;
 }
 
+/* Houdini of 2016 is in AutoIt and speaks TCP alone: a greeting, then what its controller asks. */
+static bool is_greeting(struct sink_text flight)
+{
+    static const char greeting[] = "new_houdini";
+    const size_t size = sizeof(greeting) - 1;
+    return text_begins_as(flight, greeting) && flight.size > size &&
+           !is_letter(flight.octets[size]) && flight.octets[size] != ' ' &&
+           flight.octets[size] != '_';
+}
+
 bool hworm_recognise(const uint8_t *octets, size_t size, struct sink_recognition *recognition)
 {
     struct http_request request;
+    if (is_greeting(text_part(octets, size))) {
+        recognition->kind = SINK_BEACON;
+        recognition->family = "hworm";
+        recognition->rule = "hworm";
+        return true;
+    }
     int rc = http_request_read(octets, size, &request);
-    if ((rc < 0 && rc != -EAGAIN) || request.target.octets[0] != '/')
+    if (rc < 0 && rc != -EAGAIN)
         return false;
     bool is_post = text_is(request.method, "post");
     if (!is_post && !text_is(request.method, "get"))
@@ -259,6 +301,9 @@ bool hworm_recognise(const uint8_t *octets, size_t size, struct sink_recognition
     } else if (is_post && path == PATH_MESSAGE && separated) {
         recognition->kind = SINK_BEACON; /* the oldest send files so, with no User-Agent */
         recognition->wellformed = rc == 0;
+    } else if (is_post && path != PATH_OTHER && rc == -EAGAIN &&
+               read_cut_id(agent_value(request.agent), &recognition->bot)) {
+        recognition->kind = SINK_BEACON;
     } else {
         return false;
     }

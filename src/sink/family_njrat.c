@@ -96,8 +96,16 @@ static bool is_ping(struct sink_text field)
 
 static bool is_system(struct sink_text field)
 {
-    return (checkin_is_system(field) && !text_begins_as(field, "win_")) ||
+    bool nameless = text_begins(field, text_word("SP")) && field.size > 2 &&
+                    is_digit(field.octets[2]); /* builds that leave the name out */
+    return (checkin_is_system(field) && !text_begins_as(field, "win_")) || nameless ||
            text_begins(field, text_word("??SP"));
+}
+
+/* "unknown" is what old versions write where the file's date can't be read. */
+static bool is_installed(struct sink_text field)
+{
+    return checkin_is_date(field) || text_is(field, "unknown");
 }
 
 static size_t find_field(const struct checkin *checkin, size_t from, size_t to,
@@ -140,7 +148,7 @@ static bool is_checkin(struct checkin *checkin, bool cut)
     bool has_id = read_id(checkin->fields[0], &scratch, &id, &coded);
 
     size_t count = checkin->count;
-    checkin->date = find_field(checkin, 1, 6, checkin_is_date);
+    checkin->date = find_field(checkin, 1, 6, is_installed);
     size_t system_from = checkin->date < count ? checkin->date + 1 : 3;
     checkin->system = find_field(checkin, system_from, 10, is_system);
     size_t camera_from = checkin->system < count ? checkin->system + 1 : 5;
@@ -317,7 +325,8 @@ static bool is_beacon(const struct frame *frame)
     if (frame->payload.size == 0)
         return frame->strict; /* "0" NUL: a keep-alive */
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (is_command(frame, text_word(commands[i])))
+        if (frame->payload.octets[0] == (uint8_t)commands[i][0] &&
+            is_command(frame, text_word(commands[i])))
             return true;
     }
     return false;

@@ -5,7 +5,7 @@
  *
  *   lv  id (campaign, "_", volume serial number), country, system ("WIN_7 X64 SP1"), version, came
  * by USB (Y, N or !), active window; later versions have host and user after the id ac  active
- * window; MSG and PWD: outcome of a command
+ * window; MSG, PWD and pas: outcome of a command
  *
  * Sources: "Njw0rm - Brother From the Same Mother" (FireEye, 2013); "New RATs Emerge from Leaked
  * Njw0rm Source Code" (Trend Micro, 2015); rule 2017404 of Emerging Threats.
@@ -108,13 +108,14 @@ static void describe(const struct checkin *checkin, bool whole,
                                               checkin_user_plausible(recognition->user)));
 }
 
-/* "ac", "MSG" or "PWD", or a check-in that ends within its id. */
+/* "ac", "MSG", "PWD" or "pas", or a check-in that ends within its id. */
 static bool is_beacon(struct sink_text line)
 {
     size_t at = text_find(line, text_word(SEPARATOR));
     struct sink_text command = text_first(line, at);
-    return at < line.size && (text_is(command, "ac") || text_is(command, "msg") ||
-                              text_is(command, "pwd") || text_is(command, "lv"));
+    return at < line.size &&
+           (text_is(command, "ac") || text_is(command, "msg") || text_is(command, "pwd") ||
+            text_is(command, "pas") || text_is(command, "lv"));
 }
 
 bool njw0rm_recognise(const uint8_t *octets, size_t size, struct sink_recognition *recognition)

@@ -57,6 +57,9 @@ static const struct opening openings[] = {
     OPENING("git", SINK_PROBE, 4, "git-upload-pack "),
     OPENING("snmp", SINK_PROBE, 2, "\2\1\0\4\6public"), /* RFC 3584 */
     OPENING("snmp", SINK_PROBE, 2, "\2\1\1\4\6public"),
+    OPENING("amqp", SINK_PROBE, 0, "AMQP"),
+    OPENING("giop", SINK_PROBE, 0, "GIOP\1"),                              /* CORBA */
+    OPENING("xmpp", SINK_PROBE, 0, "<?xml version='1.0'?><stream:stream"), /* RFC 6120 */
     OPENING("http2", SINK_HTTP, 0, "PRI * HTTP/2.0\r\n"), /* RFC 9113, section 3.4 */
 };
 
@@ -69,6 +72,7 @@ static const struct line_opening {
     {"redis", "info"},        {"redis", "ping"},     {"redis", "keys"},      {"memcached", "stats"},
     {"memcached", "version"}, {"help", "help"},      {"help", "quit"},       {"weblogic", "t3 "},
     {"weblogic", "t3s "},     {"zookeeper", "ruok"}, {"zookeeper", "envi"},  {"finger", "root"},
+    {"irc", "cap ls"},        {"irc", "pass"},
 };
 
 static bool is_line_opening(struct sink_text flight, struct sink_recognition *recognition)

@@ -4,9 +4,10 @@
 #include "sink/generic_http.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "sink/http_request.h"
-#include "sink/text_part.h"
+#include "sink/word_index.h"
 
 /* All words in lower case. */
 static const char *const monitors[] = {
@@ -255,28 +256,35 @@ static const char *const holes[] = {
 
 };
 
-static bool has_one(struct sink_text text, const char *const *words, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (text_has(text, words[i]))
-            return true;
-    }
-    return false;
-}
+/* Where an agent has words of more groups the lower one counts. */
+enum agent_group { AGENT_SCANNER, AGENT_MONITOR, AGENT_CRAWLER };
 
-#define HAS_ONE(text, words) has_one(text, words, sizeof(words) / sizeof((words)[0]))
+static struct word_index agent_words, target_words;
+static pthread_once_t words_indexed = PTHREAD_ONCE_INIT;
+
+#define ADD_WORDS(index, group, words) \
+    word_index_add(index, group, words, sizeof(words) / sizeof((words)[0]))
+
+static void index_words(void)
+{
+    ADD_WORDS(&agent_words, AGENT_SCANNER, scanners);
+    ADD_WORDS(&agent_words, AGENT_MONITOR, monitors);
+    ADD_WORDS(&agent_words, AGENT_CRAWLER, crawlers);
+    ADD_WORDS(&target_words, 0, holes);
+}
 
 static enum sink_kind request_kind(const struct http_request *request)
 {
     bool is_proxied = text_is(request->method, "connect") || request->target.octets[0] == 'h' ||
                       request->target.octets[0] == 'H';
-    if (HAS_ONE(request->agent, scanners) || HAS_ONE(request->target, holes) || is_proxied)
+    pthread_once(&words_indexed, index_words);
+    uint8_t agent = word_index_find(&agent_words, request->agent);
+    if (agent == AGENT_SCANNER || is_proxied ||
+        word_index_find(&target_words, request->target) != WORD_INDEX_NO_GROUP)
         return SINK_HTTP_SCAN;
-    if (HAS_ONE(request->agent, monitors))
+    if (agent == AGENT_MONITOR)
         return SINK_MONITOR;
-    if (HAS_ONE(request->agent, crawlers))
-        return SINK_CRAWLER;
-    return SINK_HTTP;
+    return agent == AGENT_CRAWLER ? SINK_CRAWLER : SINK_HTTP;
 }
 
 bool generic_http_recognise(const uint8_t *octets, size_t size,

@@ -7,6 +7,7 @@
 /* Longest of the registered methods is UPDATEREDIRECTREF. */
 #define METHOD_SIZE_MAX 20
 
+/* RFC 9110, section 5.6.2. */
 static bool is_token(uint8_t octet)
 {
     return is_letter(octet) || is_digit(octet) ||
@@ -16,7 +17,7 @@ static bool is_token(uint8_t octet)
 /* Takes a line off the front of `rest`. False when it isn't whole: then it is what came of it. */
 static bool take_line(struct sink_text *rest, struct sink_text *ret_line, bool *strict)
 {
-    size_t end = text_find(*rest, text_word("\n"));
+    size_t end = text_find_octet(*rest, '\n');
     bool whole = end < rest->size;
     *ret_line = text_first(*rest, end);
     *rest = text_after(*rest, whole ? end + 1 : end);
@@ -81,7 +82,7 @@ static struct sink_text without_port(struct sink_text host)
 
 static void read_field(struct sink_text line, struct http_request *request)
 {
-    size_t colon = text_find(line, text_word(":"));
+    size_t colon = text_find_octet(line, ':');
     struct sink_text name = text_first(line, colon);
     for (size_t i = 0; i < name.size; i++)
         request->strict = request->strict && is_token(name.octets[i]);
@@ -102,6 +103,10 @@ int http_request_read(const uint8_t *octets, size_t size, struct http_request *r
     struct http_request request = {none, none, none, none, none, none, true};
     struct sink_text rest = text_part(octets, size), line;
 
+    if (text_begins(rest, text_word("\r\n"))) { /* a client's fault (RFC 9112, section 2.2) */
+        request.strict = false;
+        rest = text_after(rest, 2);
+    }
     bool whole = take_line(&rest, &line, &request.strict);
     if (!read_request_line(line, whole, &request))
         return -EBADMSG;

@@ -9,10 +9,11 @@ struct http_request {
     struct sink_text host;           /* the first Host, without its port */
     struct sink_text agent;          /* the first User-Agent */
     struct sink_text body;           /* what came of it; "" */
-    bool strict; /* lines end in CR LF, the target has no spaces, fields have names */
+    bool strict; /* no line is before it, lines end in CR LF, the target has no spaces, fields have
+                    names */
 };
 
-/* Reads the request at the front. Texts point into `octets`, or are "". Returns 0 when the head is
- * whole, -EAGAIN when the octets end within it (what came is filled in), -EBADMSG when it is none.
- * Any thread; nothing is allocated. */
+/* Reads the request at the front, behind an empty line if there is one. Texts point into `octets`,
+ * or are "". Returns 0 when the head is whole, -EAGAIN when the octets end within it (what came is
+ * filled in), -EBADMSG when it is none. Any thread; nothing is allocated. */
 int http_request_read(const uint8_t *octets, size_t size, struct http_request *ret_request);

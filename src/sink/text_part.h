@@ -51,6 +51,13 @@ static inline size_t text_find(struct sink_text text, struct sink_text part)
     return at == NULL ? text.size : (size_t)(at - text.octets);
 }
 
+/* The same of one octet. */
+static inline size_t text_find_octet(struct sink_text text, uint8_t octet)
+{
+    const uint8_t *at = text.size > 0 ? memchr(text.octets, octet, text.size) : NULL;
+    return at == NULL ? text.size : (size_t)(at - text.octets);
+}
+
 static inline uint8_t letter_lower(uint8_t octet)
 {
     return octet >= 'A' && octet <= 'Z' ? (uint8_t)(octet + ('a' - 'A')) : octet;

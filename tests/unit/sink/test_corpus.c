@@ -1,5 +1,5 @@
-/* The corpora of first packets: the first without an error, the second, which was written from
- * other sources before the parsers ran on it, by its recall. */
+/* The corpora of first packets: two sets of files without an error, the held out lines, which were
+ * written from other sources before the parsers ran on them, by their recall. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,24 +53,35 @@ static unsigned check_folder(const char *folder, const char *expected, unsigned 
     return count;
 }
 
-static void test_every_packet_of_the_corpus_is_what_its_folder_says(void **state)
+static void check_corpus(const char *corpus, unsigned packets_min, unsigned folders_min)
 {
-    (void)state;
     unsigned failures = 0, count = 0, folders = 0;
-    DIR *directory = opendir(TESTS_FOLDER "/sink-corpus");
+    DIR *directory = opendir(corpus);
     assert_non_null(directory);
     for (const struct dirent *item; (item = readdir(directory)) != NULL;) {
         char folder[512];
         if (item->d_type != DT_DIR || item->d_name[0] == '.')
             continue;
-        snprintf(folder, sizeof(folder), TESTS_FOLDER "/sink-corpus/%s", item->d_name);
+        snprintf(folder, sizeof(folder), "%s/%s", corpus, item->d_name);
         count += check_folder(folder, item->d_name, &failures);
         folders++;
     }
     closedir(directory);
     print_message("%u packets in %u folders, %u wrong\n", count, folders, failures);
-    assert_true(count >= 450 && folders >= 17);
+    assert_true(count >= packets_min && folders >= folders_min);
     assert_int_equal(failures, 0);
+}
+
+static void test_every_packet_of_the_corpus_is_what_its_folder_says(void **state)
+{
+    (void)state;
+    check_corpus(TESTS_FOLDER "/sink-corpus", 450, 17);
+}
+
+static void test_every_packet_of_the_second_corpus_is_what_its_folder_says(void **state)
+{
+    (void)state;
+    check_corpus(TESTS_FOLDER "/sink-corpus-second", 750, 17);
 }
 
 static unsigned hex_value(char digit)
@@ -140,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_packet_of_the_corpus_is_what_its_folder_says),
+        cmocka_unit_test(test_every_packet_of_the_second_corpus_is_what_its_folder_says),
         cmocka_unit_test(
             test_of_the_held_out_packets_95_in_100_are_known_and_none_is_a_false_victim),
     };

@@ -61,6 +61,16 @@ static void test_what_is_loose_is_read_but_not_strict(void **state)
     assert_false(request.strict);
 }
 
+static void test_an_empty_line_before_a_request_is_passed_over(void **state)
+{
+    (void)state;
+    struct http_request request;
+    assert_int_equal(read_request("\r\nGET /a HTTP/1.1\r\nHost: a.example\r\n\r\n", &request), 0);
+    assert_true(is_text(request.target, "/a"));
+    assert_false(request.strict);
+    assert_int_equal(read_request("\r\n\r\nGET / HTTP/1.1\r\n\r\n", &request), -EBADMSG);
+}
+
 static void test_what_is_no_request_is_refused(void **state)
 {
     (void)state;
@@ -125,6 +135,7 @@ int main(void)
         cmocka_unit_test(test_a_request_is_read_to_its_parts),
         cmocka_unit_test(test_what_came_of_a_request_is_read),
         cmocka_unit_test(test_what_is_loose_is_read_but_not_strict),
+        cmocka_unit_test(test_an_empty_line_before_a_request_is_passed_over),
         cmocka_unit_test(test_what_is_no_request_is_refused),
         cmocka_unit_test(test_a_request_tells_host_and_agent),
         cmocka_unit_test(test_a_query_must_be_one_to_its_end),

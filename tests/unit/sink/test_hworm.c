@@ -92,6 +92,71 @@ static void test_where_wmi_fails_the_agent_is_known_but_not_consistent(void **st
     assert_false(recognition.consistent);
 }
 
+static void test_through_a_proxy_the_path_is_that_of_the_uri(void **state)
+{
+    (void)state;
+    recognise("POST http://worm.example:81/is-ready", AGENT);
+    assert_int_equal(recognition.kind, SINK_CHECKIN);
+    assert_true(is_text(recognition.bot, "1A2B3C4D"));
+    recognise("POST http://worm.example:81/is-enum-driver", AGENT);
+    assert_int_equal(recognition.kind, SINK_BEACON);
+    recognise("POST http://worm.example/is-sending<|>C:\\a.exe", "Mozilla/4.0 (compatible)");
+    assert_int_equal(recognition.kind, SINK_BEACON);
+    recognise("POST http://worm.example", "Mozilla/4.0 (compatible)");
+    assert_int_equal(recognition.kind, SINK_HTTP_SCAN);
+}
+
+static void test_a_query_is_no_part_of_the_path(void **state)
+{
+    (void)state;
+    recognise("POST /is-ready?", AGENT);
+    assert_int_equal(recognition.kind, SINK_CHECKIN);
+}
+
+static void test_a_user_may_be_nameless_but_is_then_not_consistent(void **state)
+{
+    (void)state;
+    recognise("POST /is-ready",
+              "WSHRAT|1A2B3C4D|OFFICE02||Microsoft Windows 7 Pro|plus|nan-av|false - 20/9/2019");
+    assert_int_equal(recognition.kind, SINK_CHECKIN);
+    assert_true(is_text(recognition.machine, "OFFICE02"));
+    assert_int_equal(recognition.user.size, 0);
+    assert_false(recognition.consistent);
+}
+
+static void test_one_that_was_cut_within_its_agent_is_a_beacon_of_the_bot(void **state)
+{
+    (void)state;
+    static const char flight[] = "POST /is-ready HTTP/1.1\r\nUser-Agent: 1A2B3C4D<|>OFFICE02<|>an";
+    const size_t separated = (size_t)(strchr(flight, '>') + 1 - flight);
+    for (size_t size = separated; size < sizeof(flight); size++) {
+        packet_recognise((const uint8_t *)flight, size, &recognition);
+        assert_int_equal(recognition.kind, SINK_BEACON);
+        assert_true(is_text(recognition.bot, "1A2B3C4D"));
+        assert_false(recognition.wellformed);
+    }
+    packet_recognise((const uint8_t *)flight, separated - 1, &recognition);
+    assert_int_equal(recognition.kind, SINK_HTTP);
+    assert_int_equal(recognition.bot.size, 0);
+}
+
+static void test_houdini_greets_without_http(void **state)
+{
+    (void)state;
+    static const char *const greetings[] = {"new_houdini\r\n",
+                                            "NEW_HOUDINI|OFFICE02|ANNA|WIN_7\r\n"};
+    static const char *const others[] = {"new_houdini", "new_houdini_scene\r\n", "new_houdinis\n"};
+    for (size_t i = 0; i < sizeof(greetings) / sizeof(greetings[0]); i++) {
+        packet_recognise((const uint8_t *)greetings[i], strlen(greetings[i]), &recognition);
+        assert_int_equal(recognition.kind, SINK_BEACON);
+        assert_string_equal(recognition.family, "hworm");
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        packet_recognise((const uint8_t *)others[i], strlen(others[i]), &recognition);
+        assert_false(packet_is_victim(&recognition));
+    }
+}
+
 static void test_requests_of_others_are_no_victims(void **state)
 {
     (void)state;
@@ -132,6 +197,11 @@ int main(void)
         cmocka_unit_test(test_vjw0rm_and_kjw0rm_are_split_by_backslashes),
         cmocka_unit_test(test_other_paths_are_beacons_that_tell_the_bot),
         cmocka_unit_test(test_where_wmi_fails_the_agent_is_known_but_not_consistent),
+        cmocka_unit_test(test_through_a_proxy_the_path_is_that_of_the_uri),
+        cmocka_unit_test(test_a_query_is_no_part_of_the_path),
+        cmocka_unit_test(test_a_user_may_be_nameless_but_is_then_not_consistent),
+        cmocka_unit_test(test_one_that_was_cut_within_its_agent_is_a_beacon_of_the_bot),
+        cmocka_unit_test(test_houdini_greets_without_http),
         cmocka_unit_test(test_requests_of_others_are_no_victims),
         cmocka_unit_test(test_an_agent_of_like_fields_is_none_without_the_path),
     };

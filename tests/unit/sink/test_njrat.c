@@ -153,6 +153,18 @@ static void test_a_check_in_counts_wherever_in_the_flight_it_is(void **state)
     assert_int_equal(recognition.kind, SINK_CHECKIN);
 }
 
+static void test_one_that_cannot_tell_its_date_or_windows_is_known_even_cut(void **state)
+{
+    (void)state;
+    static const char flight[] = "lv|'|'|" ID "|'|'|OFFICE02|'|'|anna|'|'|unknown|'|'||'|'|SP0 x86"
+                                 "|'|'|No";
+    packet_recognise((const uint8_t *)flight, sizeof(flight) - 1, &recognition);
+    assert_int_equal(recognition.kind, SINK_CHECKIN);
+    assert_true(is_text(recognition.installed, "unknown"));
+    assert_true(is_text(recognition.system, "SP0 x86"));
+    assert_false(recognition.wellformed || recognition.consistent);
+}
+
 static void test_ordinary_words_are_no_messages(void **state)
 {
     (void)state;
@@ -182,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_a_length_that_does_not_hold_is_known_but_not_wellformed),
         cmocka_unit_test(test_any_part_from_the_end_of_the_id_on_is_a_check_in_of_the_same_bot),
         cmocka_unit_test(test_a_check_in_counts_wherever_in_the_flight_it_is),
+        cmocka_unit_test(test_one_that_cannot_tell_its_date_or_windows_is_known_even_cut),
         cmocka_unit_test(test_ordinary_words_are_no_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

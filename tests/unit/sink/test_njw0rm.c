@@ -74,6 +74,14 @@ static void test_a_windows_that_there_is_not_is_not_consistent(void **state)
     assert_false(recognition.consistent);
 }
 
+static void test_the_passwords_of_old_versions_are_a_beacon(void **state)
+{
+    (void)state;
+    recognise("pas0njxq80URL: ftp://files.example:210njxq80USR: anna0njxq80PWD: x0njxq80\r\n");
+    assert_int_equal(recognition.kind, SINK_BEACON);
+    assert_string_equal(recognition.family, "njw0rm");
+}
+
 static void test_other_words_that_begin_alike_are_nothing(void **state)
 {
     (void)state;
@@ -93,6 +101,7 @@ int main(void)
         cmocka_unit_test(test_with_njrats_separator_it_is_still_njw0rm),
         cmocka_unit_test(test_one_that_ends_early_is_not_wellformed),
         cmocka_unit_test(test_a_windows_that_there_is_not_is_not_consistent),
+        cmocka_unit_test(test_the_passwords_of_old_versions_are_a_beacon),
         cmocka_unit_test(test_other_words_that_begin_alike_are_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
