@@ -27,29 +27,41 @@ static int sessions_expire(struct desk *desk, struct store *store, int64_t now_s
     return rc;
 }
 
-static int start(struct desk *desk, struct error *ret_error)
+static int key_take(struct desk *desk, struct error *ret_error)
 {
-    struct accounts *accounts = calloc(1, sizeof(*accounts));
-    if (accounts != NULL) {
-        accounts->gate = password_gate_create(desk->config->http.workers);
-        accounts->throttle = throttle_create(THROTTLE_ENTRIES);
-        desk->accounts = accounts;
-        if (accounts->gate != NULL && accounts->throttle != NULL)
-            return 0;
-        password_gate_free(accounts->gate);
-        throttle_free(accounts->throttle);
-    }
-    free(accounts);
-    desk->accounts = NULL;
-    return error_set(ret_error, -ENOMEM, "out of memory while starting the accounts");
+    _cleanup_(store_closep) struct store *store = NULL;
+    struct sealing_key *key = &desk->accounts->key;
+
+    int rc = desk_store_open(desk, &store, ret_error);
+    if (rc == 0)
+        rc =
+            sealing_key_load(desk->config, store, clock_now_ms(desk->clock) / 1000, key, ret_error);
+    return rc < 0 ? rc : totp_all_seal(store, key, ret_error);
 }
 
 static void stop(struct desk *desk)
 {
     password_gate_free(desk->accounts->gate);
     throttle_free(desk->accounts->throttle);
+    sodium_memzero(&desk->accounts->key, sizeof(desk->accounts->key));
     free(desk->accounts);
     desk->accounts = NULL;
+}
+
+static int start(struct desk *desk, struct error *ret_error)
+{
+    struct accounts *accounts = calloc(1, sizeof(*accounts));
+    if (accounts == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory while starting the accounts");
+    desk->accounts = accounts;
+    accounts->gate = password_gate_create(desk->config->http.workers);
+    accounts->throttle = throttle_create(THROTTLE_ENTRIES);
+    int rc = accounts->gate != NULL && accounts->throttle != NULL
+                 ? key_take(desk, ret_error)
+                 : error_set(ret_error, -ENOMEM, "out of memory while starting the accounts");
+    if (rc < 0)
+        stop(desk);
+    return rc;
 }
 
 #define READERS (ROLE_OPERATOR | ROLE_AUDITOR)

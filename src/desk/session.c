@@ -46,10 +46,11 @@ static int sign_in_do(struct store *store, void *context, struct error *ret_erro
     struct request *request = sign_in->request;
     int rc = 0;
 
-    sign_in->code_is_right = sign_in->secrets->totp_secret == NULL;
+    sign_in->code_is_right = !account_has_totp(sign_in->secrets);
     if (!sign_in->code_is_right)
-        rc = account_code_use(store, sign_in->secrets, sign_in->code, request_now_ms(request),
-                              &sign_in->code_is_right, ret_error);
+        rc = account_code_use(store, &request_desk(request)->accounts->key, sign_in->secrets,
+                              sign_in->code, request_now_ms(request), &sign_in->code_is_right,
+                              ret_error);
     if (rc < 0 || !sign_in->code_is_right)
         return rc;
     rc = session_open(store, sign_in->secrets->id, request_now_s(request), sign_in->cookie,
@@ -87,7 +88,7 @@ static int second_factor(struct sign_in *sign_in, struct reply *reply, struct er
 {
     struct request *request = sign_in->request;
     const struct account_secrets *secrets = sign_in->secrets;
-    const bool needs_code = secrets->totp_secret != NULL;
+    const bool needs_code = account_has_totp(secrets);
 
     if (needs_code && sign_in->code == NULL)
         return reply_problem(reply, 401, "second-factor", "send it as \"code\"", "/code",
