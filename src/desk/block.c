@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "desk/audit.h"
+#include "desk/block_opening.h"
 #include "desk/host_sync.h"
 #include "desk/outbox.h"
 
@@ -106,6 +107,8 @@ int block_lift(struct store *store, const struct change *change, const char *nam
                           store_text(name));
     if (rc == 0 && changed == 0)
         return error_set(ret_error, -ENOENT, "%s is not blocked", name);
+    if (rc == 0)
+        rc = block_openings_forget(store, name, ret_error);
     if (rc == 0)
         rc = block_audit(store, change, "block.lift", name, NULL, ret_error);
     if (rc == 0)
