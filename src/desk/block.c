@@ -67,6 +67,20 @@ static int block_audit(struct store *store, const struct change *change, const c
     return rc;
 }
 
+/* Whose it is now, and whose it was when it was reported: both are concerned, also when the host is
+ * gone. A host that comes later is of somebody whom its row tells. */
+static int owners_note(struct store *store, const struct block_order *order,
+                       struct error *ret_error)
+{
+    return store_change(store, NULL, ret_error,
+                        "INSERT INTO block_owners (name, account) SELECT name, account FROM hosts "
+                        "WHERE name = $1 UNION SELECT owner_name, account FROM report_names WHERE "
+                        "report = $2 AND owner_name = $3 AND account IS NOT NULL "
+                        "ON CONFLICT DO NOTHING",
+                        store_text(order->name), store_text(order->report),
+                        store_text(order->name));
+}
+
 int block_put(struct store *store, const struct change *change, const struct block_order *order,
               struct error *ret_error)
 {
@@ -87,6 +101,8 @@ int block_put(struct store *store, const struct change *change, const struct blo
         store_text(order->order_id), store_integer(change->now_ms / 1000),
         order->until_s != 0 ? store_integer(order->until_s) : store_null(),
         store_text(has_account ? who->account : NULL));
+    if (rc == 0)
+        rc = owners_note(store, order, ret_error);
     if (rc == 0)
         rc = block_audit(store, change, "block.put", order->name,
                          json_pack("{s:s, s:s?, s:s?}", "reason", order->reason, "report",

@@ -64,13 +64,18 @@ static int measures_export(struct store *store, const char *account, json_t **re
     return rc < 0 ? rc : account_rows_json(rows, names, COUNT(names), ret_json, ret_error);
 }
 
-/* The blocks and the public ledger stay; that they tell of the same name is forgotten. */
+/* The blocks and the public ledger stay; whose names they were, and that both tell of the same
+ * name, is forgotten. */
 static int measures_release(struct store *store, const struct change *change, const char *account,
                             struct error *ret_error)
 {
     (void)change;
-    return store_change(store, NULL, ret_error, "DELETE FROM block_openings WHERE account = $1",
-                        store_text(account));
+    int rc = store_change(store, NULL, ret_error, "DELETE FROM block_openings WHERE account = $1",
+                          store_text(account));
+    return rc < 0
+               ? rc
+               : store_change(store, NULL, ret_error, "DELETE FROM block_owners WHERE account = $1",
+                              store_text(account));
 }
 
 const struct account_holding account_holding_measures = {
