@@ -24,6 +24,7 @@ struct desk_config_http {
     unsigned workers;   /* that run handlers */
     unsigned queue_max; /* requests that wait for a worker */
     unsigned connections_max, connections_per_address_max;
+    unsigned bodies_mib_max; /* of large bodies together */
     unsigned timeout_s; /* of a connection on which nothing moves, and of a request's arrival */
     char *base;         /* "https://desk.example", without a last '/' */
     bool insecure_cookies;

@@ -41,7 +41,7 @@ struct raw_http {
     unsigned listen_count, trusted_proxies_count;
     struct raw_http_tls *tls;
     unsigned *threads, *workers, *queue_max, *connections_max, *connections_per_address_max;
-    unsigned *timeout;
+    unsigned *bodies_mib_max, *timeout;
     char *base, *security_contact;
     bool *insecure_cookies;
 };
