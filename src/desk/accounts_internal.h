@@ -2,6 +2,8 @@
  * part_accounts.c. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "desk/account.h"
 #include "desk/json_in.h"
 #include "desk/outbox.h"
@@ -13,11 +15,23 @@
 #include "desk/throttle.h"
 #include "desk/totp.h"
 
+/* What came of a request to sign in. The first answer to a right password of an account with a
+ * second factor asks for a code, and is no failure. */
+enum sign_in_result {
+    SIGN_IN_DONE,
+    SIGN_IN_CODE_ASKED,
+    SIGN_IN_WRONG_PASSWORD, /* or no such account */
+    SIGN_IN_WRONG_CODE,
+    SIGN_IN_LIMITED, /* too many guesses */
+    SIGN_IN_RESULTS,
+};
+
 /* Of `struct desk`. */
 struct accounts {
     struct password_gate *gate;
     struct throttle *throttle;
     struct sealing_key key;
+    atomic_uint_fast64_t sign_ins[SIGN_IN_RESULTS];
 };
 
 /* ---- Bounds on trying (account_throttle.c) ---- */

@@ -1,5 +1,7 @@
 /* The part of accounts: its routes, jobs, and what it keeps. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "desk/accounts_internal.h"
@@ -64,6 +66,21 @@ static int start(struct desk *desk, struct error *ret_error)
     return rc;
 }
 
+static void accounts_metrics(struct desk *desk, FILE *stream)
+{
+    static const char *const results[] = {
+        [SIGN_IN_DONE] = "done",
+        [SIGN_IN_CODE_ASKED] = "code-asked",
+        [SIGN_IN_WRONG_PASSWORD] = "wrong-password",
+        [SIGN_IN_WRONG_CODE] = "wrong-code",
+        [SIGN_IN_LIMITED] = "limited",
+    };
+    fputs("# TYPE tamis_desk_sign_ins_total counter\n", stream);
+    for (size_t i = 0; i < SIGN_IN_RESULTS; i++)
+        fprintf(stream, "tamis_desk_sign_ins_total{result=\"%s\"} %" PRIu64 "\n", results[i],
+                (uint64_t)atomic_load(&desk->accounts->sign_ins[i]));
+}
+
 #define READERS (ROLE_OPERATOR | ROLE_AUDITOR)
 
 static const struct route routes[] = {
@@ -116,4 +133,5 @@ const struct desk_part part_accounts = {
     .outbox_kind_count = 1,
     .start = start,
     .stop = stop,
+    .metrics = accounts_metrics,
 };
