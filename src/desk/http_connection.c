@@ -14,6 +14,9 @@
 
 #define BODY_ROOM_FIRST 4096
 
+/* The room that a body has when it grows over BODY_SMALL, and its sender is looked at. */
+#define BODY_COUNTED (2 * BODY_SMALL)
+
 /* ---- Beginning ---- */
 
 static int path_refuse(struct request *request, int rc)
@@ -168,7 +171,9 @@ static bool room_take(struct request *request, size_t room)
     size_t limit = request->principal.kind == PRINCIPAL_PUBLIC ? total / 2 : total;
     size_t more = room - request->body_counted;
 
-    if (room <= BODY_SMALL)
+    /* What comes until it is known who asks is nobody's share: strangers who have used up theirs
+     * would keep out those who have signed in, too. */
+    if (room <= BODY_COUNTED)
         return true;
     if (atomic_fetch_add(&http->large_octets, more) + more > limit) {
         atomic_fetch_sub(&http->large_octets, more);

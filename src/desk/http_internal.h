@@ -95,7 +95,7 @@ struct http {
     atomic_bool draining, loops_end, watcher_ends;
 
     atomic_uint_fast64_t requests, answers[6], refused_queue_full, refused_bodies_full;
-    atomic_size_t large_octets; /* held for bodies over BODY_SMALL */
+    atomic_size_t large_octets; /* held for large bodies */
 };
 
 /* What anybody may have the desk hold before it looks who asks. */
