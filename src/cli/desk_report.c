@@ -8,6 +8,7 @@
 #include "base/file_text.h"
 #include "cli/command.h"
 #include "cli/desk_client.h"
+#include "cli/desk_report_receipt.h"
 
 enum {
     OPTION_BULK = 0x100,
@@ -19,6 +20,7 @@ enum {
     OPTION_RELEASE,
     OPTION_NOTE,
     OPTION_ORDER,
+    OPTION_OUTPUT,
 };
 
 /* A larger report is refused by the desk. */
@@ -107,7 +109,7 @@ static const struct desk_column decided_columns[] = {
 struct arguments {
     const struct command *command;
     struct desk_options desk;
-    const char *state, *class, *name, *account, *note, *order;
+    const char *state, *class, *name, *account, *note, *order, *output;
     bool bulk, mine, release;
     char **words;
     int word_count;
@@ -126,6 +128,7 @@ static const struct option all_options[] = {
     {"release", no_argument, NULL, OPTION_RELEASE},
     {"note", required_argument, NULL, OPTION_NOTE},
     {"order", required_argument, NULL, OPTION_ORDER},
+    {"output", required_argument, NULL, OPTION_OUTPUT},
 };
 
 static void option_take(struct arguments *arguments, int option)
@@ -137,6 +140,7 @@ static void option_take(struct arguments *arguments, int option)
         [OPTION_ACCOUNT - OPTION_BULK] = &arguments->account,
         [OPTION_NOTE - OPTION_BULK] = &arguments->note,
         [OPTION_ORDER - OPTION_BULK] = &arguments->order,
+        [OPTION_OUTPUT - OPTION_BULK] = &arguments->output,
     };
     if (texts[option - OPTION_BULK] != NULL)
         *texts[option - OPTION_BULK] = optarg;
@@ -214,10 +218,15 @@ static int submit_work(struct desk_client *client, const struct arguments *argum
     rc = desk_client_send(client, "POST", arguments->bulk ? "/v1/reports/bulk" : "/v1/reports",
                           arguments->bulk ? "text/csv" : "application/json", text.octets, text.size,
                           &answer, ret_error);
+    if (rc == 0 && answer.json == NULL)
+        rc = error_set(ret_error, -EBADMSG, "the desk answers with what is no JSON");
+    /* Printed first: what cannot be kept is at least seen. */
     if (rc == 0)
-        rc = answer.json != NULL
-                 ? receipt_print(arguments, answer.json)
-                 : error_set(ret_error, -EBADMSG, "the desk answers with what is no JSON");
+        rc = receipt_print(arguments, answer.json);
+    if (rc >= 0 && arguments->output != NULL) {
+        int kept = report_receipt_keep(arguments->output, answer.json, ret_error);
+        rc = kept < 0 ? kept : rc;
+    }
     desk_answer_clear(&answer);
     file_text_clear(&text);
     return rc;
@@ -225,7 +234,7 @@ static int submit_work(struct desk_client *client, const struct arguments *argum
 
 static int submit_run(int argc, char **argv)
 {
-    static const int takes[] = {OPTION_BULK, 0};
+    static const int takes[] = {OPTION_BULK, OPTION_OUTPUT, 0};
     return command_work(&command_report_submit, takes, argc, argv, 1, submit_work);
 }
 
@@ -240,9 +249,11 @@ const struct command command_report_submit = {
             "Options:\n"
             "  --bulk             FILE is CSV: its first line names the columns name, class, and\n"
             "                     where there are any description and observed_at; for reporters\n"
-            "                     whom the desk trusts. Exit code 1 tells of wrong "
-            "lines\n" DESK_OPTIONS_HELP "\n"
-            "Example: tamis report submit phishing.json --desk https://desk.example\n",
+            "                     whom the desk trusts. Exit code 1 tells of wrong lines\n"
+            "  --output FILE      where the desk's answer is kept, for 'tamis report "
+            "show'\n" DESK_OPTIONS_HELP "\n"
+            "Example: tamis report submit phishing.json --output receipt.json --desk "
+            "https://desk.example\n",
     .run = submit_run,
 };
 
@@ -354,12 +365,22 @@ static int report_print(const json_t *report)
     return rc;
 }
 
+static int show_path(const char *word, struct desk_client *client, struct desk_path *ret_path,
+                     struct error *ret_error)
+{
+    if (strncmp(word, "rep_", 4) == 0 && strpbrk(word, "./") == NULL)
+        return desk_path(ret_path, ret_error, "/v1/reports/{}", word);
+    /* The receipt is all that it takes: no account is told with it. */
+    desk_client_session(client, NULL);
+    return report_receipt_path(word, ret_path, ret_error);
+}
+
 static int show_work(struct desk_client *client, const struct arguments *arguments,
                      struct error *ret_error)
 {
     struct desk_path path;
     json_t *report = NULL;
-    int rc = desk_path(&path, ret_error, "/v1/reports/{}", arguments->words[0]);
+    int rc = show_path(arguments->words[0], client, &path, ret_error);
     if (rc == 0)
         rc = desk_client_ask(client, "GET", path.text, NULL, &report, ret_error);
     if (rc == 0 && arguments->desk.json)
@@ -379,12 +400,14 @@ static int show_run(int argc, char **argv)
 const struct command command_report_show = {
     .path = "report show",
     .summary = "show a report, with its names, evidence and decisions",
-    .help = "Usage: tamis report show REPORT [OPTION]...\n"
+    .help = "Usage: tamis report show REPORT|FILE [OPTION]...\n"
             "\n"
-            "Staff see all of it, its reporter what became of it.\n"
+            "By its number staff see all of a report, and reporters with an account what became\n"
+            "of theirs. FILE is the receipt, which shows that to everybody who has it: what\n"
+            "'tamis report submit --output' kept, or the acknowledgement that came by mail.\n"
             "\n"
             "Options:\n" DESK_OPTIONS_HELP "\n"
-            "Example: tamis report show rep_06h0n6pj0tvr6b1z8sj3\n",
+            "Example: tamis report show receipt.json\n",
     .run = show_run,
 };
 

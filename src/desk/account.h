@@ -13,6 +13,7 @@
 #include "desk/store.h"
 
 struct desk;
+struct desk_config;
 
 #define EMAIL_SIZE_MAX 254 /* RFC 5321, 4.5.3.1.3 */
 
@@ -25,6 +26,11 @@ _must_check_ int account_add_staff(struct store *store, const struct desk_clock 
                                    const char *email, unsigned role, char ret_id[static ID_SIZE],
                                    char ret_token[static SECRET_TEXT_SIZE],
                                    struct error *ret_error);
+
+/* Seals secrets that were stored before there was a key for that (desk/sealing.h); nothing to do is
+ * no error, and needs no key. The desk does the same when it starts. */
+_must_check_ int account_secrets_seal(const struct desk_config *config, struct store *store,
+                                      int64_t now_s, struct error *ret_error);
 
 /* ---- For parts that decide about an account, or tell its owner ---- */
 

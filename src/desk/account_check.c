@@ -4,7 +4,6 @@
 
 #include "desk/accounts_internal.h"
 #include "desk/desk.h"
-#include "desk/totp.h"
 
 #define SECRETS_COLUMNS \
     "id, email, password_hash, state, language, totp_secret, totp_pending, totp_last"
@@ -19,8 +18,8 @@ static void secrets_fill(struct store_rows *rows, struct account_secrets *secret
     secrets->password_hash = store_row_text(rows, 0, 2);
     secrets->state = store_row_text(rows, 0, 3);
     secrets->language = store_row_text(rows, 0, 4);
-    secrets->totp_secret = store_row_octets(rows, 0, 5, &secrets->totp_secret_size);
-    secrets->totp_pending = store_row_octets(rows, 0, 6, &secrets->totp_pending_size);
+    secrets->totp_secret.octets = store_row_octets(rows, 0, 5, &secrets->totp_secret.size);
+    secrets->totp_pending.octets = store_row_octets(rows, 0, 6, &secrets->totp_pending.size);
     secrets->totp_last = store_row_integer(rows, 0, 7);
 }
 
@@ -103,17 +102,18 @@ static int recovery_use(struct store *store, const struct account_secrets *secre
     return rc;
 }
 
-int account_code_use(struct store *store, const struct account_secrets *secrets, const char *code,
-                     int64_t now_ms, bool *ret_is_right, struct error *ret_error)
+int account_code_use(struct store *store, const struct sealing_key *key,
+                     const struct account_secrets *secrets, const char *code, int64_t now_ms,
+                     bool *ret_is_right, struct error *ret_error)
 {
     int64_t step;
 
     assert(store_in_transaction(store));
     *ret_is_right = false;
-    if (secrets->totp_secret == NULL)
+    if (!account_has_totp(secrets))
         return 0;
-    if (totp_step_find(secrets->totp_secret, secrets->totp_secret_size, code, now_ms / 1000,
-                       secrets->totp_last, &step))
+    if (totp_sealed_step_find(key, secrets->id, &secrets->totp_secret, code, now_ms / 1000,
+                              secrets->totp_last, &step))
         return step_use(store, secrets, step, ret_is_right, ret_error);
     return recovery_use(store, secrets, code, now_ms, ret_is_right, ret_error);
 }

@@ -17,6 +17,7 @@ const struct account_holding *const account_holdings[] = {
     &account_holding_hosts,
     &account_holding_reports,
     &account_holding_measures,
+    &account_holding_orders,
     &account_holding_mails,
     &account_holding_appeals,
 };

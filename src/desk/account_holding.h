@@ -51,6 +51,7 @@ extern const struct account_holding account_holding_mails;
 extern const struct account_holding account_holding_appeals;
 extern const struct account_holding account_holding_reports;
 extern const struct account_holding account_holding_measures;
+extern const struct account_holding account_holding_orders;
 
 /* Rows as an array of objects: member `names[i]` is column i. What ends in "_at" or "_until" is a
  * time; NULL is null. For exports. */

@@ -278,9 +278,10 @@ static int closing_do(struct store *store, void *context, struct error *ret_erro
     int rc = last_operator_look(store, secrets->id, &closing->is_last_operator, ret_error);
     if (rc < 0 || closing->is_last_operator)
         return rc;
-    closing->code_is_right = secrets->totp_secret == NULL;
+    closing->code_is_right = !account_has_totp(secrets);
     if (!closing->code_is_right && closing->code != NULL)
-        rc = account_code_use(store, secrets, closing->code, request_now_ms(closing->request),
+        rc = account_code_use(store, &request_desk(closing->request)->accounts->key, secrets,
+                              closing->code, request_now_ms(closing->request),
                               &closing->code_is_right, ret_error);
     if (rc < 0 || !closing->code_is_right)
         return rc;
@@ -292,7 +293,7 @@ static int close_own(struct closing *closing, struct reply *reply, struct error 
     struct request *request = closing->request;
     const struct account_secrets *secrets = closing->secrets;
 
-    const bool uses_code = secrets->totp_secret != NULL && closing->code != NULL;
+    const bool uses_code = account_has_totp(secrets) && closing->code != NULL;
     const unsigned wait_s = uses_code ? guess_take(request, GUESS_CODE, secrets->id) : 0;
     if (wait_s > 0)
         return reply_too_many(reply, wait_s);

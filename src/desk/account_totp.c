@@ -5,7 +5,6 @@
 
 #include "desk/accounts_internal.h"
 #include "desk/desk.h"
-#include "desk/totp.h"
 
 #define CODE_SIZE_MAX 32
 
@@ -18,14 +17,22 @@ struct totp_change {
     char codes[RECOVERY_CODES][RECOVERY_CODE_SIZE];
 };
 
+static const struct sealing_key *key_of(const struct totp_change *change)
+{
+    return &request_desk(change->request)->accounts->key;
+}
+
 /* ---- First step: a secret ---- */
 
 static int begin_do(struct store *store, void *context, struct error *ret_error)
 {
     struct totp_change *change = context;
+    uint8_t sealed[TOTP_SEALED_SIZE];
+
+    totp_seal(key_of(change), change->secrets->id, change->secret, sealed);
     int rc = store_change(store, NULL, ret_error,
                           "UPDATE accounts SET totp_pending = $1, updated_at = $2 WHERE id = $3",
-                          store_octets(change->secret, sizeof(change->secret)),
+                          store_octets(sealed, sizeof(sealed)),
                           store_integer(request_now_s(change->request)),
                           store_text(change->secrets->id));
     if (rc == 0)
@@ -61,7 +68,7 @@ static int totp_begin(struct totp_change *change, const char *password, struct r
     int rc = own_password_check(change->request, change->secrets, password, reply, ret_error);
     if (rc <= 0)
         return rc;
-    if (change->secrets->totp_secret != NULL)
+    if (account_has_totp(change->secrets))
         return reply_problem(reply, 409, "second-factor", "remove it first", NULL,
                              "the account has a second factor already");
     totp_secret_make(change->secret);
@@ -82,8 +89,8 @@ static int finish_do(struct store *store, void *context, struct error *ret_error
     uint64_t changed = 0;
     int64_t step = 0;
 
-    change->code_is_right = totp_step_find(secrets->totp_pending, secrets->totp_pending_size,
-                                           change->code, now_s, 0, &step);
+    change->code_is_right = totp_sealed_step_find(
+        key_of(change), secrets->id, &secrets->totp_pending, change->code, now_s, 0, &step);
     if (!change->code_is_right)
         return 0;
     /* Of the secret that the code is of, and once. */
@@ -91,7 +98,7 @@ static int finish_do(struct store *store, void *context, struct error *ret_error
                           "UPDATE accounts SET totp_secret = totp_pending, totp_pending = NULL, "
                           "totp_last = $1, updated_at = $2 WHERE id = $3 AND totp_pending = $4",
                           store_integer(step), store_integer(now_s), store_text(secrets->id),
-                          store_octets(secrets->totp_pending, secrets->totp_pending_size));
+                          store_octets(secrets->totp_pending.octets, secrets->totp_pending.size));
     if (rc == 0 && changed == 0)
         return error_set(ret_error, -EEXIST, "the secret was replaced meanwhile: begin anew");
     if (rc == 0)
@@ -121,7 +128,7 @@ static int code_problem(struct reply *reply)
 
 static int totp_finish(struct totp_change *change, struct reply *reply, struct error *ret_error)
 {
-    if (change->secrets->totp_pending == NULL)
+    if (change->secrets->totp_pending.octets == NULL)
         return reply_problem(reply, 409, "second-factor", "send the password first", NULL,
                              "no second factor is being set up");
     const unsigned wait_s = guess_take(change->request, GUESS_CODE, change->secrets->id);
@@ -173,8 +180,8 @@ static int remove_do(struct store *store, void *context, struct error *ret_error
     struct totp_change *change = context;
     const struct account_secrets *secrets = change->secrets;
 
-    int rc = account_code_use(store, secrets, change->code, request_now_ms(change->request),
-                              &change->code_is_right, ret_error);
+    int rc = account_code_use(store, key_of(change), secrets, change->code,
+                              request_now_ms(change->request), &change->code_is_right, ret_error);
     if (rc < 0 || !change->code_is_right)
         return rc;
     rc = store_change(store, NULL, ret_error,
@@ -196,7 +203,7 @@ static int remove_do(struct store *store, void *context, struct error *ret_error
 static int totp_remove(struct totp_change *change, const char *password, struct reply *reply,
                        struct error *ret_error)
 {
-    if (change->secrets->totp_secret == NULL)
+    if (!account_has_totp(change->secrets))
         return reply_problem(reply, 409, "second-factor", NULL, NULL,
                              "the account has no second factor");
     int rc = own_password_check(change->request, change->secrets, password, reply, ret_error);

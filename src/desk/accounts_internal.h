@@ -2,6 +2,8 @@
  * part_accounts.c. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "desk/account.h"
 #include "desk/json_in.h"
 #include "desk/outbox.h"
@@ -9,12 +11,27 @@
 #include "desk/password_gate.h"
 #include "desk/request.h"
 #include "desk/router.h"
+#include "desk/sealing.h"
 #include "desk/throttle.h"
+#include "desk/totp.h"
+
+/* What came of a request to sign in. The first answer to a right password of an account with a
+ * second factor asks for a code, and is no failure. */
+enum sign_in_result {
+    SIGN_IN_DONE,
+    SIGN_IN_CODE_ASKED,
+    SIGN_IN_WRONG_PASSWORD, /* or no such account */
+    SIGN_IN_WRONG_CODE,
+    SIGN_IN_LIMITED, /* too many guesses */
+    SIGN_IN_RESULTS,
+};
 
 /* Of `struct desk`. */
 struct accounts {
     struct password_gate *gate;
     struct throttle *throttle;
+    struct sealing_key key;
+    atomic_uint_fast64_t sign_ins[SIGN_IN_RESULTS];
 };
 
 /* ---- Bounds on trying (account_throttle.c) ---- */
@@ -35,16 +52,43 @@ unsigned mail_ask(const struct request *request);
 /* 429 with Retry-After. */
 _must_check_ int reply_too_many(struct reply *reply, unsigned wait_s);
 
+/* ---- Secrets of second factors (account_sealed.c) ---- */
+
+#define TOTP_SEALED_SIZE (TOTP_SECRET_SIZE + 40)
+
+/* As it is stored; the octets are the row's. */
+struct totp_sealed {
+    const uint8_t *octets; /* NULL: none */
+    size_t size;
+};
+
+void totp_seal(const struct sealing_key *key, const char *account,
+               const uint8_t secret[static TOTP_SECRET_SIZE],
+               uint8_t ret_sealed[static TOTP_SEALED_SIZE]);
+
+/* totp_step_find() with a sealed secret; one that this key does not open has no codes. */
+bool totp_sealed_step_find(const struct sealing_key *key, const char *account,
+                           const struct totp_sealed *sealed, const char *code, int64_t now_s,
+                           int64_t last_step, int64_t *ret_step);
+
+/* Seals those that were stored before there was a key. */
+_must_check_ int totp_all_seal(struct store *store, const struct sealing_key *key,
+                               struct error *ret_error);
+
 /* ---- What is asked again before what cannot be undone (account_check.c) ---- */
 
 /* One's own account as sign-in needs it; texts live as long as `rows`. */
 struct account_secrets {
     struct store_rows *rows;
     const char *id, *email, *password_hash, *state, *language;
-    const uint8_t *totp_secret, *totp_pending; /* NULL: none */
-    size_t totp_secret_size, totp_pending_size;
+    struct totp_sealed totp_secret, totp_pending;
     int64_t totp_last; /* 0: none yet */
 };
+
+static inline bool account_has_totp(const struct account_secrets *secrets)
+{
+    return secrets->totp_secret.octets != NULL;
+}
 /* By address (confirmed and not closed) or by id; `id` NULL in the result: there is none. */
 _must_check_ int account_secrets_by_email(struct store *store, const char *email,
                                           struct account_secrets *ret_secrets,
@@ -61,9 +105,9 @@ _must_check_ int own_password_check(struct request *request, const struct accoun
 
 /* Uses a code of the authenticator, or a recovery code; in a transaction, so that it counts once.
  * `*ret_is_right` false: it is none, or was used. */
-_must_check_ int account_code_use(struct store *store, const struct account_secrets *secrets,
-                                  const char *code, int64_t now_ms, bool *ret_is_right,
-                                  struct error *ret_error);
+_must_check_ int account_code_use(struct store *store, const struct sealing_key *key,
+                                  const struct account_secrets *secrets, const char *code,
+                                  int64_t now_ms, bool *ret_is_right, struct error *ret_error);
 
 /* ---- Confirmations (account_confirm.c) ---- */
 

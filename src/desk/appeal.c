@@ -192,7 +192,7 @@ static int owner_open(const struct desk *desk, struct store *store, const struct
     if (submission->account == NULL)
         return 0;
     if (!owns)
-        rc = appeal_owns(store, submission->account, appeal->name, &owns, ret_error);
+        rc = appeal_concerns(store, submission->account, appeal, &owns, ret_error);
     if (rc < 0 || !owns)
         return rc;
     return appeal_open(desk, store, change, appeal, "account", ret_error);

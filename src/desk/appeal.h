@@ -125,6 +125,12 @@ _must_check_ int appeal_proof_check(const struct desk *desk, struct store *store
                                     const struct appeal *appeal, const struct appeal_proof *proof,
                                     bool *ret_holds, struct error *ret_error);
 
+/* Whether the block or order is against a host that an account has, or had when it began: a block
+ * outlives the host, and so does the right to appeal. */
+_must_check_ int appeal_concerns(struct store *store, const char *account,
+                                 const struct appeal *appeal, bool *ret_does,
+                                 struct error *ret_error);
+
 /* Whether an account has the host of this name. */
 _must_check_ int appeal_owns(struct store *store, const char *account, const char *name,
                              bool *ret_owns, struct error *ret_error);

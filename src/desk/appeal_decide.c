@@ -34,8 +34,8 @@ static int decider_check(struct store *store, const struct change *change,
 }
 
 /* What was lifted or has ended meanwhile needs no lifting: the decision stands all the same. */
-static int grant(struct store *store, const struct change *change, const struct appeal *appeal,
-                 struct error *ret_error)
+static int grant(const struct desk *desk, struct store *store, const struct change *change,
+                 const struct appeal *appeal, struct error *ret_error)
 {
     size_t count;
     int rc = 0;
@@ -45,7 +45,7 @@ static int grant(struct store *store, const struct change *change, const struct 
         rc = block_lift(store, change, appeal->name, ret_error);
         return rc == -ENOENT ? 0 : rc;
     case APPEAL_ORDER:
-        return desk_order_exempt(store, change,
+        return desk_order_exempt(desk, store, change,
                                  &(struct desk_order_exemption){.name = appeal->name,
                                                                 .reason = "appeal granted",
                                                                 .reference = appeal->id,
@@ -122,7 +122,7 @@ int appeal_decide(const struct desk *desk, struct store *store, const struct cha
     if (rc == 0)
         rc = published(store, change, ret_appeal, decision, ret_error);
     if (rc == 0 && decision->is_granted)
-        rc = grant(store, change, ret_appeal, ret_error);
+        rc = grant(desk, store, change, ret_appeal, ret_error);
     return rc < 0 ? rc
                   : appellant_tell(desk, store, change->now_ms, ret_appeal, decision, ret_error);
 }

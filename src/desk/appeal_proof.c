@@ -20,6 +20,30 @@ int appeal_owns(struct store *store, const char *account, const char *name, bool
     return rc;
 }
 
+int appeal_concerns(struct store *store, const char *account, const struct appeal *appeal,
+                    bool *ret_does, struct error *ret_error)
+{
+    _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
+    bool does = false;
+
+    int rc = appeal_owns(store, account, appeal->name, &does, ret_error);
+    if (rc == 0 && !does) {
+        rc = appeal->against == APPEAL_ORDER
+                 ? store_query(store, &rows, ret_error,
+                               "SELECT 1 FROM order_customers WHERE order_id = $1 AND name = $2 "
+                               "AND account = $3",
+                               store_text(appeal->order_id), store_text(appeal->name),
+                               store_text(account))
+                 : store_query(store, &rows, ret_error,
+                               "SELECT 1 FROM block_owners WHERE name = $1 AND account = $2",
+                               store_text(appeal->name), store_text(account));
+        does = rc == 0 && store_rows_count(rows) > 0;
+    }
+    if (rc == 0)
+        *ret_does = does;
+    return rc;
+}
+
 size_t appeal_signed_text(const struct appeal *appeal, char ret_text[static APPEAL_SIGNED_SIZE])
 {
     return (size_t)snprintf(ret_text, APPEAL_SIGNED_SIZE, "tamis appeal v1\n%s\n%s\n%s\n",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "desk/audit.h"
+#include "desk/block_opening.h"
 #include "desk/host_sync.h"
 #include "desk/outbox.h"
 
@@ -66,6 +67,20 @@ static int block_audit(struct store *store, const struct change *change, const c
     return rc;
 }
 
+/* Whose it is now, and whose it was when it was reported: both are concerned, also when the host is
+ * gone. A host that comes later is of somebody whom its row tells. */
+static int owners_note(struct store *store, const struct block_order *order,
+                       struct error *ret_error)
+{
+    return store_change(store, NULL, ret_error,
+                        "INSERT INTO block_owners (name, account) SELECT name, account FROM hosts "
+                        "WHERE name = $1 UNION SELECT owner_name, account FROM report_names WHERE "
+                        "report = $2 AND owner_name = $3 AND account IS NOT NULL "
+                        "ON CONFLICT DO NOTHING",
+                        store_text(order->name), store_text(order->report),
+                        store_text(order->name));
+}
+
 int block_put(struct store *store, const struct change *change, const struct block_order *order,
               struct error *ret_error)
 {
@@ -87,6 +102,8 @@ int block_put(struct store *store, const struct change *change, const struct blo
         order->until_s != 0 ? store_integer(order->until_s) : store_null(),
         store_text(has_account ? who->account : NULL));
     if (rc == 0)
+        rc = owners_note(store, order, ret_error);
+    if (rc == 0)
         rc = block_audit(store, change, "block.put", order->name,
                          json_pack("{s:s, s:s?, s:s?}", "reason", order->reason, "report",
                                    order->report, "order", order->order_id),
@@ -106,6 +123,8 @@ int block_lift(struct store *store, const struct change *change, const char *nam
                           store_text(name));
     if (rc == 0 && changed == 0)
         return error_set(ret_error, -ENOENT, "%s is not blocked", name);
+    if (rc == 0)
+        rc = block_openings_forget(store, name, ret_error);
     if (rc == 0)
         rc = block_audit(store, change, "block.lift", name, NULL, ret_error);
     if (rc == 0)

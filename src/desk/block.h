@@ -50,8 +50,9 @@ struct block {
 _must_check_ int block_find(struct store *store, const char *name, int64_t now_s,
                             struct block *ret_block, struct error *ret_error);
 
-/* Blocks, or changes the block that is there, whose beginning stays. In a transaction; writes the
- * audit row and the outbox row that takes the records from the zone. */
+/* Blocks, or changes the block that is there, whose beginning stays, and notes whose host it is,
+ * who may appeal though it is deleted later. In a transaction; writes the audit row and the outbox
+ * row that takes the records from the zone. */
 _must_check_ int block_put(struct store *store, const struct change *change,
                            const struct block_order *order, struct error *ret_error);
 

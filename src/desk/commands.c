@@ -40,6 +40,8 @@ static int migrate(const struct desk_config *config, int count, char **words)
     int rc = store_open(&config->database.place, &store, &error);
     if (rc == 0)
         rc = migrations_apply(store, &applied, &error);
+    if (rc == 0)
+        rc = account_secrets_seal(config, store, clock_now_ms(&clock_real) / 1000, &error);
     store_lock_release(lock);
     if (rc < 0)
         return problem(&error);

@@ -28,6 +28,7 @@ static const cyaml_schema_field_t config_fields[] = {
     OPTIONAL_LIST("plans", struct raw_desk_config, plans, &desk_plan_schema, PLANS_MAX),
     OPTIONAL_MAP("retention", struct raw_desk_config, retention, desk_retention_fields),
     OPTIONAL_MAP("interests", struct raw_desk_config, interests, desk_interests_fields),
+    OPTIONAL_MAP("secrets", struct raw_desk_config, secrets, desk_secrets_fields),
     OPTIONAL_MAP("ledger", struct raw_desk_config, ledger, desk_ledger_fields),
     CYAML_FIELD_END,
 };
@@ -68,6 +69,7 @@ static const struct section {
     {desk_config_check_retention, desk_config_clear_retention},
     {desk_config_check_ledger, desk_config_clear_ledger},
     {desk_config_check_interests, desk_config_clear_interests},
+    {desk_config_check_secrets, desk_config_clear_secrets},
 };
 
 #define SECTION_COUNT (sizeof(sections) / sizeof(sections[0]))

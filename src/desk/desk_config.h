@@ -24,6 +24,7 @@ struct desk_config_http {
     unsigned workers;   /* that run handlers */
     unsigned queue_max; /* requests that wait for a worker */
     unsigned connections_max, connections_per_address_max;
+    unsigned bodies_mib_max; /* of large bodies together */
     unsigned timeout_s; /* of a connection on which nothing moves, and of a request's arrival */
     char *base;         /* "https://desk.example", without a last '/' */
     bool insecure_cookies;
@@ -171,6 +172,11 @@ struct desk_config_interests {
     size_t broad_count;
 };
 
+/* What is sealed in the database (desk/sealing.h). */
+struct desk_config_secrets {
+    char *key_file; /* absolute; NULL: state/secrets.key, which the first start makes */
+};
+
 struct desk_config {
     char *path;      /* of the file, absolute */
     char *directory; /* that relative paths are relative to */
@@ -189,6 +195,7 @@ struct desk_config {
     struct desk_config_orders orders;
     struct desk_config_ledger ledger;
     struct desk_config_interests interests;
+    struct desk_config_secrets secrets;
 };
 
 _must_check_ int desk_config_load(const char *path, struct desk_config **ret_config,

@@ -18,6 +18,11 @@
 #define CONNECTIONS_PER_ADDRESS_DEFAULT 1000
 #define CONNECTIONS_MAX                 1000000
 
+/* The least has room for one report of the largest size by somebody who has not signed in. */
+#define BODIES_MIB_DEFAULT 256
+#define BODIES_MIB_MIN     34
+#define BODIES_MIB_MAX     65536
+
 #define TIMEOUT_DEFAULT_S 15
 #define TIMEOUT_MAX_S     3600
 
@@ -37,6 +42,7 @@ const cyaml_schema_field_t desk_http_fields[] = {
     OPTIONAL_NUMBER("queue-max", struct raw_http, queue_max),
     OPTIONAL_NUMBER("connections-max", struct raw_http, connections_max),
     OPTIONAL_NUMBER("connections-per-address-max", struct raw_http, connections_per_address_max),
+    OPTIONAL_NUMBER("bodies-mib-max", struct raw_http, bodies_mib_max),
     OPTIONAL_NUMBER("timeout", struct raw_http, timeout),
     OPTIONAL_TEXT("base", struct raw_http, base),
     OPTIONAL_FLAG("insecure-cookies", struct raw_http, insecure_cookies),
@@ -87,6 +93,8 @@ static int numbers_check(const struct desk_config_source *source, const struct r
          &http->connections_max},
         {"http.connections-per-address-max", raw->connections_per_address_max,
          CONNECTIONS_PER_ADDRESS_DEFAULT, 1, CONNECTIONS_MAX, &http->connections_per_address_max},
+        {"http.bodies-mib-max", raw->bodies_mib_max, BODIES_MIB_DEFAULT, BODIES_MIB_MIN,
+         BODIES_MIB_MAX, &http->bodies_mib_max},
         {"http.timeout", raw->timeout, TIMEOUT_DEFAULT_S, 1, TIMEOUT_MAX_S, &http->timeout_s},
     };
     int rc = 0;

@@ -21,7 +21,7 @@ struct raw_http {
     unsigned listen_count, trusted_proxies_count;
     struct raw_http_tls *tls;
     unsigned *threads, *workers, *queue_max, *connections_max, *connections_per_address_max;
-    unsigned *timeout;
+    unsigned *bodies_mib_max, *timeout;
     char *base, *security_contact;
     bool *insecure_cookies;
 };
@@ -118,6 +118,10 @@ struct raw_interests {
     unsigned key_files_count, broad_count, *evaluations_per_day, *interests_max;
 };
 
+struct raw_secrets {
+    char *key_file;
+};
+
 struct raw_desk_config {
     struct raw_http *http;
     struct raw_database *database;
@@ -138,6 +142,7 @@ struct raw_desk_config {
     struct raw_retention *retention;
     struct raw_ledger *ledger;
     struct raw_interests *interests;
+    struct raw_secrets *secrets;
 };
 
 extern const cyaml_schema_field_t desk_http_fields[];
@@ -150,6 +155,7 @@ extern const cyaml_schema_field_t desk_mail_fields[];
 extern const cyaml_schema_field_t desk_appeals_fields[];
 extern const cyaml_schema_field_t desk_retention_fields[];
 extern const cyaml_schema_field_t desk_interests_fields[];
+extern const cyaml_schema_field_t desk_secrets_fields[];
 extern const cyaml_schema_field_t desk_ledger_fields[];
 extern const cyaml_schema_value_t desk_key_schema;
 extern const cyaml_schema_value_t desk_server_schema;
@@ -213,6 +219,9 @@ void desk_config_clear_ledger(struct desk_config *config);
 _must_check_ int desk_config_check_interests(const struct desk_config_source *source,
                                              struct desk_config *config, struct error *ret_error);
 void desk_config_clear_interests(struct desk_config *config);
+_must_check_ int desk_config_check_secrets(const struct desk_config_source *source,
+                                           struct desk_config *config, struct error *ret_error);
+void desk_config_clear_secrets(struct desk_config *config);
 
 /* The key of a name that stands at `place`. */
 _must_check_ int desk_config_key_find(const struct desk_config_source *source,

@@ -59,17 +59,20 @@ struct desk_order_exemption {
     const char *order;     /* the one order to amend, or NULL: every active one that lists it */
 };
 
-/* Amends active orders that list the name or a subtree above it. In a transaction; after it,
- * desk_orders_settle(). `ret_count`: orders amended, which do not count those that had it exempt
- * already; 0 is no error. */
-_must_check_ int desk_order_exempt(struct store *store, const struct change *change,
+/* Amends active orders that list the name or a subtree above it, and tells their contacts and the
+ * name's owner. In a transaction; after it, desk_orders_settle(). `ret_count`: orders amended,
+ * which do not count those that had it exempt already; 0 is no error. */
+_must_check_ int desk_order_exempt(const struct desk *desk, struct store *store,
+                                   const struct change *change,
                                    const struct desk_order_exemption *exemption, size_t *ret_count,
                                    struct error *ret_error);
 
-/* Lifts an active order, or withdraws one that never was in force. One person, one call. In a
- * transaction; after it, desk_orders_settle(). -EEXIST: it has ended already. */
-_must_check_ int desk_order_lift(struct store *store, const struct change *change, const char *id,
-                                 const char *reason, struct error *ret_error);
+/* Lifts an active order, or withdraws one that never was in force, and tells whoever had notice of
+ * it. One person, one call. In a transaction; after it, desk_orders_settle(). -EEXIST: it has ended
+ * already. */
+_must_check_ int desk_order_lift(const struct desk *desk, struct store *store,
+                                 const struct change *change, const char *id, const char *reason,
+                                 struct error *ret_error);
 
 /* Has an order wait: it cannot be activated before `until_s` or desk_order_hold_end(), and two
  * people approve it. Again for the same reference changes the time. In a transaction. */

@@ -8,6 +8,7 @@
 #include "desk/desk.h"
 #include "desk/desk_order.h"
 #include "desk/json_in.h"
+#include "desk/mail.h"
 #include "desk/router.h"
 #include "order/keyring.h"
 #include "order/order.h"
@@ -138,8 +139,9 @@ _must_check_ int order_notify(struct desk *desk, struct store *store, const stru
                               const struct order_row *row, int64_t due_s, struct error *ret_error);
 _must_check_ int order_approve(struct desk *desk, struct store *store, const struct change *change,
                                const struct order_row *row, struct error *ret_error);
-_must_check_ int order_activate(struct store *store, const struct change *change,
-                                const struct order_row *row, struct error *ret_error);
+_must_check_ int order_activate(const struct desk *desk, struct store *store,
+                                const struct change *change, const struct order_row *row,
+                                struct error *ret_error);
 
 /* Ends what is over and opens what is no longer sealed. Returns 0; `ret_count`: changed. */
 _must_check_ int orders_expire(struct desk *desk, struct store *store, int64_t now_s,
@@ -149,6 +151,44 @@ _must_check_ int orders_expire(struct desk *desk, struct store *store, int64_t n
 _must_check_ int order_approvals(struct store *store, const struct order_row *row,
                                  unsigned *ret_needed, unsigned *ret_given,
                                  struct error *ret_error);
+
+/* ---- Who is told: each in the transaction of the change (order_mail.c) ---- */
+
+/* What is to be told. */
+struct order_news {
+    enum mail_text contacts, customers;
+    const char *outcome, *detail; /* as the texts need them */
+};
+
+/* To the provider's own contacts and those of the order. What is told while its notice waits, waits
+ * as long. `ret_count`: how many they are. */
+_must_check_ int order_contacts_tell(const struct desk *desk, struct store *store,
+                                     const struct change *change, const struct order_row *row,
+                                     const struct order_news *news, size_t *ret_count,
+                                     struct error *ret_error);
+
+/* To customers whose hosts the order blocks, when it begins. One that observes blocks nothing. */
+_must_check_ int order_customers_block(const struct desk *desk, struct store *store,
+                                       const struct change *change, const struct order_row *row,
+                                       struct error *ret_error);
+
+/* To the contacts, and to customers whose hosts an amendment lets go. `outcome` completes "the
+ * order is amended: "; `reason` is a person's. */
+_must_check_ int order_amended_tell(const struct desk *desk, struct store *store,
+                                    const struct change *change, const struct order_row *row,
+                                    const char *outcome, const char *reason,
+                                    struct error *ret_error);
+
+/* To both, of the end: `outcome` completes "the order "; `reason` may be NULL. An order of which
+ * nobody had notice ends in silence. */
+_must_check_ int order_ended_tell(const struct desk *desk, struct store *store,
+                                  const struct change *change, const struct order_row *row,
+                                  const char *outcome, const char *reason, struct error *ret_error);
+
+/* desk_order_exempt() of which the caller tells. */
+_must_check_ int order_exempt_untold(struct store *store, const struct change *change,
+                                     const struct desk_order_exemption *exemption,
+                                     size_t *ret_count, struct error *ret_error);
 
 /* ---- Rehearsal ---- */
 

@@ -140,6 +140,8 @@ void http_figures_get(struct http *http, struct http_figures *ret_figures)
     struct http_figures figures = {
         .requests = atomic_load(&http->requests),
         .refused_queue_full = atomic_load(&http->refused_queue_full),
+        .refused_bodies_full = atomic_load(&http->refused_bodies_full),
+        .large_octets = atomic_load(&http->large_octets),
     };
     for (size_t i = 0; i < 6; i++)
         figures.answers_by_class[i] = atomic_load(&http->answers[i]);

@@ -5,6 +5,9 @@
  * any other is suspended, goes over a bounded queue to one of the workers, each with its own store,
  * and is resumed with its reply. A full queue answers 503. Every answer bears the headers that keep
  * a browser from doing anything with it but showing it.
+ *
+ * Of a body 64 KiB are read before anybody is known; then a worker looks who asks, and the rest is
+ * read when the route is theirs. All large bodies together are bounded.
  */
 #pragma once
 
@@ -18,7 +21,8 @@ struct http;
 
 struct http_figures {
     uint64_t requests, answers_by_class[6]; /* [2]: 2xx, ... */
-    uint64_t refused_queue_full;
+    uint64_t refused_queue_full, refused_bodies_full;
+    uint64_t large_octets; /* held for large bodies */
     unsigned queued, working, pending, connections;
 };
 

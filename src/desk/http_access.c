@@ -69,6 +69,16 @@ static int may(struct request *request)
     return 0;
 }
 
+int http_access_early(struct request *request)
+{
+    const struct route *route = request->match.route;
+
+    if ((route->roles & ROLE_PUBLIC) != 0 || route->tells_own || bearer_of(request) != NULL ||
+        cookie_of(request) != NULL)
+        return 0;
+    return nobody(request, "this is for those who have signed in");
+}
+
 int http_access(struct request *request, struct error *ret_error)
 {
     if (request->match.route->tells_own)

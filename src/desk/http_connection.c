@@ -14,6 +14,9 @@
 
 #define BODY_ROOM_FIRST 4096
 
+/* The room that a body has when it grows over BODY_SMALL, and its sender is looked at. */
+#define BODY_COUNTED (2 * BODY_SMALL)
+
 /* ---- Beginning ---- */
 
 static int path_refuse(struct request *request, int rc)
@@ -57,6 +60,11 @@ static int body_check(struct request *request)
     request->is_early = has_body; /* for whatever is wrong now */
     if (!has_body)
         return 0;
+    if (length != NULL && strtoull(length, NULL, 10) > BODY_SMALL &&
+        http_access_early(request) != 0) {
+        request->answered = true;
+        return 0;
+    }
     if (length != NULL && strtoull(length, NULL, 10) > route->body_max) {
         request->answered = true;
         return reply_problem(&request->reply, 413, "too-large", NULL, NULL,
@@ -116,6 +124,15 @@ static struct request *request_begin(struct http_loop *loop, struct MHD_Connecti
     return request;
 }
 
+void http_body_drop(struct request *request)
+{
+    atomic_fetch_sub(&request->http->large_octets, request->body_counted);
+    request->body_counted = 0;
+    free(request->body);
+    request->body = NULL;
+    request->body_room = 0;
+}
+
 void http_on_completed(void *context, struct MHD_Connection *connection, void **request_context,
                        enum MHD_RequestTerminationCode code)
 {
@@ -129,7 +146,7 @@ void http_on_completed(void *context, struct MHD_Connection *connection, void **
     http_watch_set(request, true);
     reply_clear(&request->reply);
     json_decref(request->json);
-    free(request->body);
+    http_body_drop(request);
     while (request->texts != NULL) {
         struct request_text *text = request->texts;
         request->texts = text->next;
@@ -145,6 +162,56 @@ void http_on_completed(void *context, struct MHD_Connection *connection, void **
 
 /* ---- Body ---- */
 
+/* All large bodies together are bounded, and those of strangers to half of that, so that they keep
+ * nobody out who has signed in. False: there is no room, and the request is refused. */
+static bool room_take(struct request *request, size_t room)
+{
+    struct http *http = request->http;
+    size_t total = (size_t)http->desk->config->http.bodies_mib_max << 20;
+    size_t limit = request->principal.kind == PRINCIPAL_PUBLIC ? total / 2 : total;
+    size_t more = room - request->body_counted;
+
+    /* What comes until it is known who asks is nobody's share: strangers who have used up theirs
+     * would keep out those who have signed in, too. */
+    if (room <= BODY_COUNTED)
+        return true;
+    if (atomic_fetch_add(&http->large_octets, more) + more > limit) {
+        atomic_fetch_sub(&http->large_octets, more);
+        return false;
+    }
+    request->body_counted = room;
+    return true;
+}
+
+static bool bodies_full(struct request *request)
+{
+    atomic_fetch_add(&request->http->refused_bodies_full, 1);
+    http_body_drop(request);
+    request->answered = true;
+    return reply_problem(&request->reply, 503, "busy", "try again in a few seconds", NULL,
+                         "more is being sent than can be held at the moment") == 0 &&
+           reply_header_add(&request->reply, "Retry-After", "5") == 0;
+}
+
+/* Credentials are checked before a large body is read on, by a worker, since that asks the store.
+ */
+static bool needs_check(const struct request *request)
+{
+    const struct route *route = request->match.route;
+    return !request->answered && !request->is_checked && !request->is_too_large &&
+           request->body_size > BODY_SMALL && !route->fast && !route->tells_own;
+}
+
+static bool check_ask(struct request *request)
+{
+    MHD_suspend_connection(request->connection);
+    if (http_workers_take(request->http, request))
+        return true;
+    bool is_refused = bodies_full(request);
+    http_resume_reading(request);
+    return is_refused;
+}
+
 static bool body_add(struct request *request, const char *octets, size_t size)
 {
     size_t body_max = request->match.route != NULL ? request->match.route->body_max : 0;
@@ -158,6 +225,9 @@ static bool body_add(struct request *request, const char *octets, size_t size)
     if (needed > request->body_room) {
         size_t room = request->body_room == 0 ? BODY_ROOM_FIRST : request->body_room * 2;
         room = room < needed ? needed : room;
+        room = room > body_max + 1 ? body_max + 1 : room;
+        if (!room_take(request, room))
+            return bodies_full(request);
         char *moved = realloc(request->body, room);
         if (moved == NULL)
             return false;
@@ -273,6 +343,7 @@ static enum MHD_Result queue_full(struct request *request)
 static enum MHD_Result request_dispatch(struct request *request)
 {
     http_watch_set(request, false);
+    request->has_arrived = true;
     if (request->is_too_large) {
         if (reply_problem(&request->reply, 413, "too-large", NULL, NULL,
                           "the body may have %zu octets", request->match.route->body_max) < 0)
@@ -306,6 +377,8 @@ enum MHD_Result http_on_request(void *context, struct MHD_Connection *connection
     if (*size > 0) {
         bool is_taken = request->answered || body_add(request, octets, *size);
         *size = 0;
+        if (is_taken && needs_check(request))
+            is_taken = check_ask(request);
         return is_taken ? MHD_YES : MHD_NO;
     }
     return request->answered ? reply_send(request) : request_dispatch(request);

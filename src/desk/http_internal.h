@@ -28,10 +28,13 @@ struct request {
     struct route_match match; /* route NULL: refused before one was found */
     bool answered;            /* `reply` is ready to be sent */
     bool is_early;            /* refused before its body came */
+    bool has_arrived;         /* with all of its body */
 
     char *body;
     size_t body_size, body_room;
     bool is_too_large;
+    bool is_checked;     /* who asks was looked at while the body came, and may */
+    size_t body_counted; /* octets of `http->large_octets` that are this body's */
     json_t *json;
     struct request_text *texts; /* decoded for the handler */
 
@@ -91,8 +94,12 @@ struct http {
     bool watcher_started;
     atomic_bool draining, loops_end, watcher_ends;
 
-    atomic_uint_fast64_t requests, answers[6], refused_queue_full;
+    atomic_uint_fast64_t requests, answers[6], refused_queue_full, refused_bodies_full;
+    atomic_size_t large_octets; /* held for large bodies */
 };
+
+/* What anybody may have the desk hold before it looks who asks. */
+#define BODY_SMALL ((size_t)64 << 10)
 
 /* ---- http_loop.c ---- */
 
@@ -109,6 +116,9 @@ void http_loops_stop(struct http *http);
 /* Has the loop send `request->reply`; any thread. The request is no longer the caller's. */
 void http_resume(struct request *request);
 
+/* The same for one whose body is still on its way: it is read on. */
+void http_resume_reading(struct request *request);
+
 /* ---- http_connection.c ---- */
 
 enum MHD_Result http_on_request(void *context, struct MHD_Connection *connection, const char *path,
@@ -116,6 +126,9 @@ enum MHD_Result http_on_request(void *context, struct MHD_Connection *connection
                                 size_t *size, void **request_context);
 void http_on_completed(void *context, struct MHD_Connection *connection, void **request_context,
                        enum MHD_RequestTerminationCode code);
+
+/* Lets go of the octets of a body that have come. While the request is the caller's. */
+void http_body_drop(struct request *request);
 
 /* ---- http_watch.c ---- */
 
@@ -138,6 +151,10 @@ bool http_workers_take(struct http *http, struct request *request);
 
 /* Finds who asks and whether they may: 0, or 1 when `reply` says why not, or a negative errno. */
 _must_check_ int http_access(struct request *request, struct error *ret_error);
+
+/* Before the body of a request is read: 1 when `reply` refuses it, since it shows no credentials
+ * where some are needed. */
+_must_check_ int http_access_early(struct request *request);
 
 /* ---- http_client.c ---- */
 

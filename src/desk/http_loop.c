@@ -100,6 +100,13 @@ void http_resume(struct request *request)
     wake(loop);
 }
 
+void http_resume_reading(struct request *request)
+{
+    struct http_loop *loop = request->loop;
+    MHD_resume_connection(request->connection);
+    wake(loop);
+}
+
 void http_loops_wake(struct http *http)
 {
     for (struct http_loop *loop = http->loops; loop != NULL; loop = loop->next)

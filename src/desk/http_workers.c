@@ -66,6 +66,28 @@ static bool request_answer(struct request *request)
     return true;
 }
 
+/* Whether the rest of a large body is read at all. */
+static void body_answer(struct request *request)
+{
+    struct error error = {0};
+    int rc = http_access(request, &error);
+    if (rc < 0 && reply_error(&request->reply, rc, &error) < 0)
+        (void)reply_status(&request->reply, 503);
+    request->is_checked = true;
+    request->answered = rc != 0;
+    if (request->answered)
+        http_body_drop(request);
+    http_resume_reading(request);
+}
+
+static void request_run(struct request *request)
+{
+    if (!request->has_arrived)
+        body_answer(request);
+    else if (request_answer(request))
+        http_resume(request);
+}
+
 static void *worker_run(void *context)
 {
     struct worker *worker = context;
@@ -74,9 +96,7 @@ static void *worker_run(void *context)
 
     while ((request = request_wait(http)) != NULL) {
         request->store = worker->store;
-        bool is_ready = request_answer(request);
-        if (is_ready)
-            http_resume(request);
+        request_run(request);
         pthread_mutex_lock(&http->lock);
         http->working--;
         pthread_cond_broadcast(&http->idle);

@@ -17,7 +17,6 @@
 #define COUNTS_DEPTH_MAX   4  /* by month: by class: by step: median */
 #define DETAIL_DEPTH_MAX   6
 #define LINE_SIZE_MAX      500
-#define NAME_SIZE_MAX      253 /* RFC 1035, 3.1, as text */
 
 /* ---- Kinds of values ---- */
 
@@ -75,16 +74,16 @@ static bool is_line(const json_t *value)
     return true;
 }
 
-/* Names that are blocked, which everybody may look up anyway. */
-static bool are_names(const json_t *value)
+/* Commitments to names: the ledger never forgets, and a name may be an innocent's. */
+static bool are_hashes(const json_t *value)
 {
     size_t index;
-    json_t *name;
+    json_t *hash;
     if (!json_is_array(value))
         return false;
-    json_array_foreach((json_t *)value, index, name)
+    json_array_foreach((json_t *)value, index, hash)
     {
-        if (!is_of(name, NAME_SIZE_MAX, "._-*"))
+        if (!is_hash(hash))
             return false;
     }
     return true;
@@ -204,7 +203,7 @@ static const struct kind {
     {"overlap.overridden", {{"overlap", is_reference}, {"reason", is_word}, {"held_until", is_time}}},
     {"privacy.deleted", {{"what", is_word}, {"hash", is_hash}, {"count", is_count}}},
     {"report.blocked", {{"report", is_reference}, {"decision", is_reference}, {"action", is_word},
-                        {"reason", is_word}, {"names", are_names}}},
+                        {"reason", is_word}, {"names", are_hashes}}},
     {"report.decided", {{"report", is_reference}, {"decision", is_reference}, {"class", is_word},
                         {"action", is_word}, {"reason", is_word}, {"received_at", is_time},
                         {"names", is_count}, {"order", is_reference}}},

@@ -61,8 +61,13 @@ enum mail_text {
     MAIL_APPEAL_OVERDUE,   /* to staff: name, reference, deadline_s, url */
     MAIL_APPEAL_GRANTED,   /* name, reference, detail */
     MAIL_APPEAL_DENIED,    /* name, reference, detail */
-    MAIL_ORDER_NOTICE, /* reference (the order), detail: what it orders; url; deadline_s: begins */
-    MAIL_OVERLAP,      /* to a partner: reference, url, deadline_s: held until */
+    MAIL_ORDER_NOTICE,  /* reference (the order), detail: what it orders; url; deadline_s: begins */
+    MAIL_ORDER_AMENDED, /* reference, outcome: what changed; detail: why; url */
+    MAIL_ORDER_ENDED,   /* reference, outcome: "is lifted"; detail: why, or NULL; url */
+    MAIL_ORDER_BLOCKS,  /* to a customer: name: of what; reference, detail: its hosts; url,
+                           deadline_s: begins, until_s */
+    MAIL_ORDER_FREES,   /* to a customer: name, reference, detail: its hosts; url */
+    MAIL_OVERLAP,       /* to a partner: reference, url, deadline_s: held until */
     MAIL_TEXT_COUNT,
 };
 

@@ -47,6 +47,7 @@ static int each_blocking(struct store *store, const char *name,
 /* ---- Exemptions ---- */
 
 struct exempting {
+    const struct desk *desk; /* NULL: the caller tells */
     struct store *store;
     const struct change *change;
     const struct desk_order_exemption *exemption;
@@ -82,16 +83,21 @@ static int order_exempt(void *context, const char *id, struct error *ret_error)
     rc = order_serial_bump(exempting->store, id, now_s, ret_error);
     if (rc == 0)
         rc = order_row_get(exempting->store, id, &row, ret_error);
-    return rc < 0 ? rc
-                  : order_event(exempting->store, exempting->change, &row, "order.amended",
-                                exemption_detail(exemption), ret_error);
+    if (rc == 0)
+        rc = order_event(exempting->store, exempting->change, &row, "order.amended",
+                         exemption_detail(exemption), ret_error);
+    if (rc == 0 && exempting->desk != NULL)
+        rc = order_amended_tell(exempting->desk, exempting->store, exempting->change, &row,
+                                "one name is exempt from it", exemption->reason, ret_error);
+    return rc;
 }
 
-int desk_order_exempt(struct store *store, const struct change *change,
-                      const struct desk_order_exemption *exemption, size_t *ret_count,
-                      struct error *ret_error)
+static int name_exempt(const struct desk *desk, struct store *store, const struct change *change,
+                       const struct desk_order_exemption *exemption, size_t *ret_count,
+                       struct error *ret_error)
 {
-    struct exempting exempting = {.store = store, .change = change, .exemption = exemption};
+    struct exempting exempting = {
+        .desk = desk, .store = store, .change = change, .exemption = exemption};
 
     assert(store_in_transaction(store));
     int rc = each_blocking(store, exemption->name, order_exempt, &exempting, ret_error);
@@ -104,6 +110,20 @@ int desk_order_exempt(struct store *store, const struct change *change,
     if (rc == 0)
         *ret_count = exempting.count;
     return rc;
+}
+
+int desk_order_exempt(const struct desk *desk, struct store *store, const struct change *change,
+                      const struct desk_order_exemption *exemption, size_t *ret_count,
+                      struct error *ret_error)
+{
+    return name_exempt(desk, store, change, exemption, ret_count, ret_error);
+}
+
+int order_exempt_untold(struct store *store, const struct change *change,
+                        const struct desk_order_exemption *exemption, size_t *ret_count,
+                        struct error *ret_error)
+{
+    return name_exempt(NULL, store, change, exemption, ret_count, ret_error);
 }
 
 /* ---- Looking up ---- */

@@ -8,7 +8,6 @@
 
 #include "desk/change.h"
 #include "desk/desk_order_internal.h"
-#include "desk/mail.h"
 #include "desk/outbox.h"
 #include "desk/zone_publisher.h"
 #include "order/rehearsal.h"
@@ -115,66 +114,12 @@ static void notice_write(const struct order_row *row, char *ret_text, size_t siz
              clock_text(row->starts_s, starts), clock_text(row->ends_s, ends));
 }
 
-/* A notice on its way. */
-struct notice {
-    struct desk *desk;
-    const struct change *change;
-    const struct order_row *row;
-    int64_t due_s;
-    char detail[1024], url[DESK_ORDER_NAME_SIZE + 16];
-    size_t count;
-};
-
-static int notice_put(struct store *store, struct notice *notice, const char *to,
-                      struct error *ret_error)
-{
-    notice->count++;
-    return mail_notice_put(notice->desk, store, notice->change->now_ms,
-                           &(struct mail_notice){.text = MAIL_ORDER_NOTICE,
-                                                 .to = to,
-                                                 .reference = notice->row->name,
-                                                 .detail = notice->detail,
-                                                 .url = notice->url,
-                                                 .deadline_s = notice->row->starts_s,
-                                                 .due_s = notice->due_s},
-                           ret_error);
-}
-
-/* To the provider's own contacts and those of the order. */
-static int notices_put(struct store *store, struct notice *notice, struct error *ret_error)
-{
-    _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
-    const struct desk_config_orders *config = &notice->desk->config->orders;
-    const json_t *contact;
-    size_t index;
-
-    int rc = store_query(store, &rows, ret_error, "SELECT contacts FROM orders WHERE id = $1",
-                         store_text(notice->row->id));
-    if (rc < 0)
-        return rc;
-    notice_write(notice->row, notice->detail, sizeof(notice->detail));
-    snprintf(notice->url, sizeof(notice->url), "/orders/%s", notice->row->name);
-    for (size_t i = 0; i < config->contact_count && rc == 0; i++)
-        rc = notice_put(store, notice, config->contacts[i], ret_error);
-    json_t *contacts = json_loads(store_row_text(rows, 0, 0), 0, NULL);
-    json_array_foreach(contacts, index, contact)
-    {
-        if (rc == 0)
-            rc = notice_put(store, notice, json_string_value(contact), ret_error);
-    }
-    json_decref(contacts);
-    if (rc == 0 && notice->count == 0)
-        rc = error_set(ret_error, -EEXIST,
-                       "nobody would get the notice: give the order contacts, or configure "
-                       "orders.contacts");
-    return rc;
-}
-
 int order_notify(struct desk *desk, struct store *store, const struct change *change,
                  const struct order_row *row, int64_t due_s, struct error *ret_error)
 {
     int64_t now_s = change->now_ms / 1000;
-    char due_text[CLOCK_TEXT_SIZE];
+    char due_text[CLOCK_TEXT_SIZE], detail[1024];
+    size_t count = 0;
 
     assert(store_in_transaction(store));
     if (!order_row_is(row, "rehearsed"))
@@ -186,8 +131,16 @@ int order_notify(struct desk *desk, struct store *store, const struct change *ch
                             "only a sealed order delays notice, until it opens at the latest: "
                             "give notice now");
     due_s = due_s > now_s ? due_s : now_s;
-    struct notice notice = {.desk = desk, .change = change, .row = row, .due_s = due_s};
-    int rc = notices_put(store, &notice, ret_error);
+    struct order_row noticed = *row;
+    noticed.notice_due_s = due_s;
+    notice_write(row, detail, sizeof(detail));
+    int rc = order_contacts_tell(
+        desk, store, change, &noticed,
+        &(struct order_news){.contacts = MAIL_ORDER_NOTICE, .detail = detail}, &count, ret_error);
+    if (rc == 0 && count == 0)
+        rc = error_set(ret_error, -EEXIST,
+                       "nobody would get the notice: give the order contacts, or configure "
+                       "orders.contacts");
     if (rc == 0)
         rc = store_change(store, NULL, ret_error,
                           "UPDATE orders SET state = 'notified', notified_at = $1, "
@@ -196,7 +149,7 @@ int order_notify(struct desk *desk, struct store *store, const struct change *ch
                           store_text(row->id));
     if (rc == 0)
         rc = event_note(store, change, row->id, "order.notified",
-                        json_pack("{s:I, s:s}", "contacts", (json_int_t)notice.count, "due",
+                        json_pack("{s:I, s:s}", "contacts", (json_int_t)count, "due",
                                   clock_text(due_s, due_text)),
                         ret_error);
     return rc;
@@ -405,8 +358,8 @@ static int may_be_active(struct store *store, const struct order_row *row, int64
     return rc;
 }
 
-int order_activate(struct store *store, const struct change *change, const struct order_row *row,
-                   struct error *ret_error)
+int order_activate(const struct desk *desk, struct store *store, const struct change *change,
+                   const struct order_row *row, struct error *ret_error)
 {
     int64_t now_s = change->now_ms / 1000;
 
@@ -420,18 +373,23 @@ int order_activate(struct store *store, const struct change *change, const struc
         rc = order_serial_bump(store, row->id, now_s, ret_error);
     if (rc == 0)
         rc = event_note(store, change, row->id, "order.activated", NULL, ret_error);
+    if (rc == 0)
+        rc = order_customers_block(desk, store, change, row, ret_error);
     return rc;
 }
 
 /* ---- The end ---- */
 
-static int order_end(struct store *store, const struct change *change, const struct order_row *row,
-                     const char *state, const char *reason, struct error *ret_error)
+static int order_end(const struct desk *desk, struct store *store, const struct change *change,
+                     const struct order_row *row, const char *state, const char *reason,
+                     struct error *ret_error)
 {
     int64_t now_s = change->now_ms / 1000;
-    char action[32];
+    char action[32], outcome[32];
 
     snprintf(action, sizeof(action), "order.%s", state);
+    snprintf(outcome, sizeof(outcome), "%s %s", strcmp(state, "expired") == 0 ? "has" : "is",
+             state);
     int rc = store_change(store, NULL, ret_error,
                           "UPDATE orders SET state = $1, ended_at = $2, end_reason = $3, "
                           "updated_at = $4 WHERE id = $5",
@@ -446,11 +404,13 @@ static int order_end(struct store *store, const struct change *change, const str
     if (rc == 0)
         rc = event_note(store, change, row->id, action,
                         reason != NULL ? json_pack("{s:s}", "reason", reason) : NULL, ret_error);
+    if (rc == 0)
+        rc = order_ended_tell(desk, store, change, row, outcome, reason, ret_error);
     return rc;
 }
 
-int desk_order_lift(struct store *store, const struct change *change, const char *id,
-                    const char *reason, struct error *ret_error)
+int desk_order_lift(const struct desk *desk, struct store *store, const struct change *change,
+                    const char *id, const char *reason, struct error *ret_error)
 {
     struct order_row row;
 
@@ -459,12 +419,13 @@ int desk_order_lift(struct store *store, const struct change *change, const char
     if (rc == 0 && row.ended_at_s != 0)
         rc = refuse(&row, "nothing is left to lift", ret_error);
     return rc < 0 ? rc
-                  : order_end(store, change, &row,
+                  : order_end(desk, store, change, &row,
                               order_row_is(&row, "active") ? "lifted" : "withdrawn", reason,
                               ret_error);
 }
 
 struct ending {
+    const struct desk *desk;
     struct change change;
     const char *id;
 };
@@ -477,7 +438,7 @@ static int expire_do(struct store *store, void *context, struct error *ret_error
     int rc = order_row_get(store, ending->id, &row, ret_error);
     if (rc < 0 || row.ended_at_s != 0 || row.ends_s > ending->change.now_ms / 1000)
         return rc; /* somebody was faster */
-    return order_end(store, &ending->change, &row, "expired", NULL, ret_error);
+    return order_end(ending->desk, store, &ending->change, &row, "expired", NULL, ret_error);
 }
 
 static int open_do(struct store *store, void *context, struct error *ret_error)
@@ -495,7 +456,8 @@ static int each_transact(struct desk *desk, struct store *store, const struct st
 {
     int rc = 0;
     for (size_t i = 0; i < store_rows_count(rows) && rc == 0; i++) {
-        struct ending ending = {.change = {.now_ms = clock_now_ms(desk->clock)},
+        struct ending ending = {.desk = desk,
+                                .change = {.now_ms = clock_now_ms(desk->clock)},
                                 .id = store_row_text(rows, i, 0)};
         rc = store_transact(store, work, &ending, ret_error);
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "desk/block.h"
+#include "desk/block_opening.h"
 #include "desk/desk_order_internal.h"
 #include "desk/html.h"
 
@@ -151,15 +152,18 @@ static int provider_block_add(const struct request *request, const char *name, j
                               struct error *ret_error)
 {
     struct block block;
+    json_t *openings = NULL;
 
     int rc = block_find(request_store(request), name, request_now_s(request), &block, ret_error);
     if (rc == -ENOENT)
         return 0;
-    if (rc == 0 &&
-        json_array_append_new(blocks, json_pack("{s:s, s:s, s:s, s:o, s:o}", "by", "provider",
-                                                "name", block.name, "reason", block.reason, "since",
-                                                time_or_null(block.since_s), "until",
-                                                time_or_null(block.until_s))) < 0)
+    if (rc == 0)
+        rc = block_openings_json(request_store(request), block.name, &openings, ret_error);
+    if (rc == 0 && json_array_append_new(
+                       blocks, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "by", "provider", "name",
+                                         block.name, "reason", block.reason, "since",
+                                         time_or_null(block.since_s), "until",
+                                         time_or_null(block.until_s), "ledger", openings)) < 0)
         rc = -ENOMEM;
     return rc;
 }

@@ -117,7 +117,7 @@ int order_approvals_post(struct request *request, struct reply *reply, struct er
 
 static int activated_work(struct step *step, struct store *store, struct error *ret_error)
 {
-    return order_activate(store, &step->change, &step->row, ret_error);
+    return order_activate(request_desk(step->request), store, &step->change, &step->row, ret_error);
 }
 
 int order_activations_post(struct request *request, struct reply *reply, struct error *ret_error)
@@ -131,7 +131,8 @@ int order_activations_post(struct request *request, struct reply *reply, struct 
 
 static int lifted_work(struct step *step, struct store *store, struct error *ret_error)
 {
-    return desk_order_lift(store, &step->change, step->row.id, step->reason, ret_error);
+    return desk_order_lift(request_desk(step->request), store, &step->change, step->row.id,
+                           step->reason, ret_error);
 }
 
 int order_lifts_post(struct request *request, struct reply *reply, struct error *ret_error)
@@ -149,7 +150,7 @@ int order_lifts_post(struct request *request, struct reply *reply, struct error 
 
 /* ---- Amending ---- */
 
-static int exempt_one(struct step *step, struct store *store, const char *text, const char *order,
+static int exempt_one(struct step *step, struct store *store, const char *text,
                       struct error *ret_error)
 {
     char name[ORDER_NAME_TEXT_SIZE];
@@ -159,10 +160,28 @@ static int exempt_one(struct step *step, struct store *store, const char *text, 
     if (rc < 0)
         return rc;
     const struct desk_order_exemption exemption = {
-        .name = name, .reason = step->reason, .reference = step->reference, .order = order};
-    rc = desk_order_exempt(store, &step->change, &exemption, &count, ret_error);
+        .name = name, .reason = step->reason, .reference = step->reference, .order = step->row.id};
+    rc = order_exempt_untold(store, &step->change, &exemption, &count, ret_error);
     step->count += count;
     return rc;
+}
+
+/* One mail for all that an amendment changes. */
+static int amended_tell(struct step *step, struct store *store, struct error *ret_error)
+{
+    char outcome[96];
+    const char *document = step->document != NULL ? "its document blocks less" : "";
+    const char *and = step->document != NULL && step->count > 0 ? ", and " : "";
+
+    if (step->count == 0)
+        snprintf(outcome, sizeof(outcome), "%s", document);
+    else if (step->count == 1)
+        snprintf(outcome, sizeof(outcome), "%s%sone name is exempt from it", document, and);
+    else
+        snprintf(outcome, sizeof(outcome), "%s%s%zu names are exempt from it", document, and,
+                 step->count);
+    return order_amended_tell(request_desk(step->request), store, &step->change, &step->row,
+                              outcome, step->reason, ret_error);
 }
 
 static int amended_work(struct step *step, struct store *store, struct error *ret_error)
@@ -187,12 +206,12 @@ static int amended_work(struct step *step, struct store *store, struct error *re
     json_array_foreach(step->exempt, index, name)
     {
         if (rc == 0)
-            rc = exempt_one(step, store, json_string_value(name), step->row.id, ret_error);
+            rc = exempt_one(step, store, json_string_value(name), ret_error);
     }
     if (rc == 0 && step->document == NULL && step->count == 0)
         rc = error_set_at(ret_error, -EEXIST, "/exempt", 0,
                           "the order lists none of these, or exempts them already");
-    return rc;
+    return rc < 0 ? rc : amended_tell(step, store, ret_error);
 }
 
 static int amendment_read(struct json_in *in, struct step *step, struct error *ret_error)
@@ -241,8 +260,15 @@ int order_amendments_post(struct request *request, struct reply *reply, struct e
 static int exemption_do(struct store *store, void *context, struct error *ret_error)
 {
     struct step *step = context;
-    step->count = 0;
-    return exempt_one(step, store, step->name, NULL, ret_error);
+    char name[ORDER_NAME_TEXT_SIZE];
+
+    int rc = order_name_normalize(step->name, name, ret_error);
+    if (rc < 0)
+        return rc;
+    const struct desk_order_exemption exemption = {
+        .name = name, .reason = step->reason, .reference = step->reference};
+    return desk_order_exempt(request_desk(step->request), store, &step->change, &exemption,
+                             &step->count, ret_error);
 }
 
 int order_exemptions_post(struct request *request, struct reply *reply, struct error *ret_error)

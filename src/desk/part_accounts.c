@@ -1,5 +1,7 @@
 /* The part of accounts: its routes, jobs, and what it keeps. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "desk/accounts_internal.h"
@@ -27,29 +29,56 @@ static int sessions_expire(struct desk *desk, struct store *store, int64_t now_s
     return rc;
 }
 
-static int start(struct desk *desk, struct error *ret_error)
+static int key_take(struct desk *desk, struct error *ret_error)
 {
-    struct accounts *accounts = calloc(1, sizeof(*accounts));
-    if (accounts != NULL) {
-        accounts->gate = password_gate_create(desk->config->http.workers);
-        accounts->throttle = throttle_create(THROTTLE_ENTRIES);
-        desk->accounts = accounts;
-        if (accounts->gate != NULL && accounts->throttle != NULL)
-            return 0;
-        password_gate_free(accounts->gate);
-        throttle_free(accounts->throttle);
-    }
-    free(accounts);
-    desk->accounts = NULL;
-    return error_set(ret_error, -ENOMEM, "out of memory while starting the accounts");
+    _cleanup_(store_closep) struct store *store = NULL;
+    struct sealing_key *key = &desk->accounts->key;
+
+    int rc = desk_store_open(desk, &store, ret_error);
+    if (rc == 0)
+        rc =
+            sealing_key_load(desk->config, store, clock_now_ms(desk->clock) / 1000, key, ret_error);
+    return rc < 0 ? rc : totp_all_seal(store, key, ret_error);
 }
 
 static void stop(struct desk *desk)
 {
     password_gate_free(desk->accounts->gate);
     throttle_free(desk->accounts->throttle);
+    sodium_memzero(&desk->accounts->key, sizeof(desk->accounts->key));
     free(desk->accounts);
     desk->accounts = NULL;
+}
+
+static int start(struct desk *desk, struct error *ret_error)
+{
+    struct accounts *accounts = calloc(1, sizeof(*accounts));
+    if (accounts == NULL)
+        return error_set(ret_error, -ENOMEM, "out of memory while starting the accounts");
+    desk->accounts = accounts;
+    accounts->gate = password_gate_create(desk->config->http.workers);
+    accounts->throttle = throttle_create(THROTTLE_ENTRIES);
+    int rc = accounts->gate != NULL && accounts->throttle != NULL
+                 ? key_take(desk, ret_error)
+                 : error_set(ret_error, -ENOMEM, "out of memory while starting the accounts");
+    if (rc < 0)
+        stop(desk);
+    return rc;
+}
+
+static void accounts_metrics(struct desk *desk, FILE *stream)
+{
+    static const char *const results[] = {
+        [SIGN_IN_DONE] = "done",
+        [SIGN_IN_CODE_ASKED] = "code-asked",
+        [SIGN_IN_WRONG_PASSWORD] = "wrong-password",
+        [SIGN_IN_WRONG_CODE] = "wrong-code",
+        [SIGN_IN_LIMITED] = "limited",
+    };
+    fputs("# TYPE tamis_desk_sign_ins_total counter\n", stream);
+    for (size_t i = 0; i < SIGN_IN_RESULTS; i++)
+        fprintf(stream, "tamis_desk_sign_ins_total{result=\"%s\"} %" PRIu64 "\n", results[i],
+                (uint64_t)atomic_load(&desk->accounts->sign_ins[i]));
 }
 
 #define READERS (ROLE_OPERATOR | ROLE_AUDITOR)
@@ -104,4 +133,5 @@ const struct desk_part part_accounts = {
     .outbox_kind_count = 1,
     .start = start,
     .stop = stop,
+    .metrics = accounts_metrics,
 };

@@ -56,12 +56,15 @@ static void figures_write(struct desk *desk, FILE *stream)
     fprintf(stream,
             "# TYPE tamis_desk_refused_queue_full_total counter\n"
             "tamis_desk_refused_queue_full_total %" PRIu64 "\n"
+            "# TYPE tamis_desk_refused_bodies_full_total counter\n"
+            "tamis_desk_refused_bodies_full_total %" PRIu64 "\n"
+            "# TYPE tamis_desk_large_body_octets gauge\ntamis_desk_large_body_octets %" PRIu64 "\n"
             "# TYPE tamis_desk_queued gauge\ntamis_desk_queued %u\n"
             "# TYPE tamis_desk_working gauge\ntamis_desk_working %u\n"
             "# TYPE tamis_desk_pending gauge\ntamis_desk_pending %u\n"
             "# TYPE tamis_desk_connections gauge\ntamis_desk_connections %u\n",
-            figures.refused_queue_full, figures.queued, figures.working, figures.pending,
-            figures.connections);
+            figures.refused_queue_full, figures.refused_bodies_full, figures.large_octets,
+            figures.queued, figures.working, figures.pending, figures.connections);
 }
 
 static int backlog_write(struct store *store, FILE *stream, struct error *ret_error)

@@ -17,6 +17,7 @@ struct sign_in {
     const struct account_secrets *secrets;
     const char *code; /* NULL: none was sent */
     bool code_is_right;
+    enum sign_in_result result;
     char cookie[SECRET_TEXT_SIZE], csrf[SECRET_TEXT_SIZE];
 };
 
@@ -46,10 +47,11 @@ static int sign_in_do(struct store *store, void *context, struct error *ret_erro
     struct request *request = sign_in->request;
     int rc = 0;
 
-    sign_in->code_is_right = sign_in->secrets->totp_secret == NULL;
+    sign_in->code_is_right = !account_has_totp(sign_in->secrets);
     if (!sign_in->code_is_right)
-        rc = account_code_use(store, sign_in->secrets, sign_in->code, request_now_ms(request),
-                              &sign_in->code_is_right, ret_error);
+        rc = account_code_use(store, &request_desk(request)->accounts->key, sign_in->secrets,
+                              sign_in->code, request_now_ms(request), &sign_in->code_is_right,
+                              ret_error);
     if (rc < 0 || !sign_in->code_is_right)
         return rc;
     rc = session_open(store, sign_in->secrets->id, request_now_s(request), sign_in->cookie,
@@ -82,19 +84,27 @@ static int sign_in_reply(const struct sign_in *sign_in, struct reply *reply)
         json_pack("{s:s, s:s}", "account", sign_in->secrets->id, "csrf_token", sign_in->csrf));
 }
 
+static int too_many(struct sign_in *sign_in, struct reply *reply, unsigned wait_s)
+{
+    sign_in->result = SIGN_IN_LIMITED;
+    return reply_too_many(reply, wait_s);
+}
+
 /* Behind the password: who gets here knows it, so that the account may show that it is there. */
 static int second_factor(struct sign_in *sign_in, struct reply *reply, struct error *ret_error)
 {
     struct request *request = sign_in->request;
     const struct account_secrets *secrets = sign_in->secrets;
-    const bool needs_code = secrets->totp_secret != NULL;
+    const bool needs_code = account_has_totp(secrets);
 
+    if (needs_code)
+        sign_in->result = sign_in->code == NULL ? SIGN_IN_CODE_ASKED : SIGN_IN_WRONG_CODE;
     if (needs_code && sign_in->code == NULL)
         return reply_problem(reply, 401, "second-factor", "send it as \"code\"", "/code",
                              "a code of the authenticator is needed");
     const unsigned wait_s = needs_code ? guess_take(request, GUESS_CODE, secrets->id) : 0;
     if (wait_s > 0)
-        return reply_too_many(reply, wait_s);
+        return too_many(sign_in, reply, wait_s);
     int rc = request_transact(request, sign_in_do, sign_in, ret_error);
     if (needs_code && (rc < 0 || sign_in->code_is_right))
         guess_give(request, GUESS_CODE, secrets->id);
@@ -103,6 +113,7 @@ static int second_factor(struct sign_in *sign_in, struct reply *reply, struct er
     if (!sign_in->code_is_right)
         return reply_problem(reply, 401, "second-factor", "wait for the next one", "/code",
                              "the code is not the authenticator's, or was used already");
+    sign_in->result = SIGN_IN_DONE;
     return sign_in_reply(sign_in, reply);
 }
 
@@ -116,7 +127,7 @@ static int sign_in_check(struct sign_in *sign_in, const char *email, const char 
 
     const unsigned wait_s = guess_take(request, GUESS_SIGN_IN, email);
     if (wait_s > 0)
-        return reply_too_many(reply, wait_s);
+        return too_many(sign_in, reply, wait_s);
     int rc = account_secrets_by_email(request_store(request), email, &secrets, ret_error);
     if (rc == 0)
         rc = password_gate_match(request_desk(request)->accounts->gate, request, password,
@@ -136,7 +147,7 @@ static int sign_in_check(struct sign_in *sign_in, const char *email, const char 
 
 int session_create(struct request *request, struct reply *reply, struct error *ret_error)
 {
-    struct sign_in sign_in = {.request = request};
+    struct sign_in sign_in = {.request = request, .result = SIGN_IN_WRONG_PASSWORD};
     const char *email, *password;
     char normal[EMAIL_SIZE_MAX + 1] = "";
     struct json_in in;
@@ -154,7 +165,10 @@ int session_create(struct request *request, struct reply *reply, struct error *r
         return rc;
     if (!email_normalize(email, normal))
         normal[0] = '\0'; /* nobody's */
-    return sign_in_check(&sign_in, normal, password, reply, ret_error);
+    rc = sign_in_check(&sign_in, normal, password, reply, ret_error);
+    if (rc == 0)
+        atomic_fetch_add(&request_desk(request)->accounts->sign_ins[sign_in.result], 1);
+    return rc;
 }
 
 /* ---- What is open ---- */

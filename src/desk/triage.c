@@ -8,6 +8,7 @@
 #include "desk/account.h"
 #include "desk/audit.h"
 #include "desk/block.h"
+#include "desk/block_opening.h"
 #include "desk/desk.h"
 #include "desk/ledger_queue.h"
 #include "desk/outbox.h"
@@ -158,21 +159,27 @@ static int accounts_find(struct store *store, const char *report, struct store_r
                        store_text(report));
 }
 
-/* What the public learns: which names, why and since when; never whose they are or who asked. */
+/* What the public learns: how many names, why and since when; which ones from the look-up, as long
+ * as they are blocked. Never whose they are or who asked. */
 static int blocked_publish(struct store *store, const struct effect *effect,
                            const struct store_rows *names, struct error *ret_error)
 {
     char id[ID_SIZE];
+    int rc = 0;
     json_t *list = json_array();
-    for (size_t i = 0; i < store_rows_count(names); i++)
-        json_array_append_new(list, json_string(store_row_text(names, i, 0)));
+    for (size_t i = 0; i < store_rows_count(names) && rc == 0; i++)
+        rc = block_opening_put(store, effect->decision, effect->report, store_row_text(names, i, 0),
+                               list, ret_error);
     json_t *content = json_pack("{s:s, s:s, s:s, s:s, s:o}", "report", effect->report, "decision",
                                 effect->decision, "action", triage_actions[effect->action],
                                 "reason", effect->reason, "names", list);
-    if (content == NULL)
-        return error_set(ret_error, -ENOMEM, "out of memory for the ledger");
-    int rc = ledger_queue_put(store, effect->change.now_ms, "report.blocked", effect->report,
+    if (rc == 0 && content == NULL)
+        rc = error_set(ret_error, -ENOMEM, "out of memory for the ledger");
+    if (rc == 0)
+        rc = ledger_queue_put(store, effect->change.now_ms, "report.blocked", effect->report,
                               content, id, ret_error);
+    if (rc == 0)
+        rc = block_openings_place(store, effect->decision, id, ret_error);
     json_decref(content);
     return rc;
 }

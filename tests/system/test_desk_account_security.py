@@ -248,3 +248,27 @@ def serving_once(tmp_path_factory):
     made = Desk(str(tmp_path_factory.mktemp("once") / "desk"))
     yield made.start()
     made.stop()
+
+
+def test_sign_ins_are_counted_by_what_came_of_them(proxied):
+    client = sign_up(proxied, "ada@customers.example")
+    secret, _ = add_second_factor(client)
+
+    def counted():
+        lines = proxied.client().get("/metrics").text.splitlines()
+        return {line.split('"')[1]: int(line.split()[1]) for line in lines
+                if line.startswith("tamis_desk_sign_ins_total")}
+
+    before = counted()
+    guess(proxied, "ada@customers.example")
+    guess(proxied, "nobody@customers.example")
+    guess(proxied, "ada@customers.example", PASSWORD)
+    guess(proxied, "ada@customers.example", PASSWORD, code="%06d" % ((int(totp(secret)) + 500000) % 1000000))
+    assert guess(proxied, "ada@customers.example", PASSWORD, code=totp(secret, 1)).status == 201
+    after = counted()
+    assert {key: after[key] - before[key] for key in after} == {
+        "done": 1, "code-asked": 1, "wrong-password": 2, "wrong-code": 1, "limited": 0}
+    limited = 0
+    while limited == 0:
+        limited = guess(proxied, "ada@customers.example").status == 429
+    assert counted()["limited"] == 1

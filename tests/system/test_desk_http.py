@@ -290,3 +290,67 @@ def test_a_certificate_that_does_not_fit_its_key_is_an_error(desk_sqlite, tmp_pa
     path = desk_sqlite.write_config({"http": {"tls": {"certificate": one.certificate, "key": other.key}}})
     done = subprocess.run([*desk_sqlite.program, "-c", path], check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "certificate" in done.stderr and "key" in done.stderr
+
+
+# ---- Large bodies ----
+
+MIB = 1 << 20
+
+
+def figure(desk, name):
+    return int(dict(line.split() for line in desk.client().get("/metrics").text.splitlines()
+                    if not line.startswith("#"))[name])
+
+
+def begin(desk, path, size, sent, *headers, content_type="application/json"):
+    """Sends the head of a request and a part of its body."""
+    connection = connect(desk)
+    head = ["POST %s HTTP/1.1" % path, "Host: x", "Content-Type: " + content_type, "Content-Length: %d" % size,
+            *headers]
+    connection.sendall("\r\n".join(head + ["", ""]).encode() + b" " * sent)
+    return connection
+
+
+def status_of(connection):
+    return int(read_all(connection).split()[1])
+
+
+def test_a_large_body_of_a_stranger_is_not_read_where_one_has_to_sign_in(serving):
+    with begin(serving, "/v1/reports/bulk", 4 * MIB, 0, content_type="text/csv") as connection:
+        assert status_of(connection) == 401
+    # In chunks its size is not known before; what is beyond 64 KiB is dropped.
+    client = http.client.HTTPConnection(LOOPBACK, serving.port, timeout=60)
+    client.request("POST", "/v1/reports/bulk", iter([b" " * 65536] * 16), {"Content-Type": "text/csv"},
+                   encode_chunked=True)
+    assert client.getresponse().status == 401
+
+
+def test_a_token_is_checked_before_a_large_body_is_held(serving):
+    connections = [begin(serving, "/v1/reports/bulk", 4 * MIB, 4 * MIB - 1, "Authorization: Bearer tms_" + "x" * 43,
+                         "Connection: close", content_type="text/csv") for _ in range(10)]
+    serving.process.wait_until(lambda: figure(serving, "tamis_desk_large_body_octets") == 0, "nothing held")
+    assert figure(serving, "tamis_desk_answers_total{class=\"4xx\"}") == 0  # all of them are still at it
+    for connection in connections:
+        with connection:
+            connection.sendall(b" ")
+            assert status_of(connection) == 401
+
+
+def test_large_bodies_of_strangers_are_bounded_and_keep_nobody_else_out(desk_sqlite):
+    desk = desk_sqlite.start({"http": {"bodies-mib-max": 34}})
+    reporter = desk.signed_in("reporter")
+    desk.signed_in("operator").patch("/v1/reporters/" + reporter.account, {"trusted": True})
+    first = begin(desk, "/v1/reports", 12 * MIB, 12 * MIB - 1, "Connection: close")
+    desk.process.wait_until(lambda: figure(desk, "tamis_desk_large_body_octets") >= 12 * MIB, "the first body")
+    with begin(desk, "/v1/reports", 12 * MIB, 12 * MIB, "Connection: close") as second:
+        answer = read_all(second)
+        assert int(answer.split()[1]) == 503 and b"Retry-After" in answer
+    assert figure(desk, "tamis_desk_refused_bodies_full_total") == 1
+    lines = b"name,class\n" + b"".join(b"h%d.dyn.example,spam,%s\n" % (number, b"x" * 1000) for number in range(900))
+    reply = reporter.ask("POST", "/v1/reports/bulk", body=lines.replace(b"name,class", b"name,class,description"),
+                         headers={"Content-Type": "text/csv"})
+    assert reply.status == 200 and reply.json["taken"] == 900, reply.text
+    with first:
+        first.sendall(b" ")
+        assert status_of(first) == 400
+    desk.process.wait_until(lambda: figure(desk, "tamis_desk_large_body_octets") == 0, "all let go")

@@ -580,3 +580,113 @@ def test_a_wrong_section_of_the_configuration_is_named_by_line(desk_sqlite, chan
     result = desk_sqlite.run("--check", check=False)
     assert result.returncode == 1 and problem in result.stderr, result.stderr
     assert "tamis-desk.yaml:" in result.stderr
+
+
+# ---- Who is told ----
+
+def mails(desk, to):
+    """Subjects and texts of what waits for an address, in the order of their making."""
+    rows = desk.sql("SELECT payload FROM outbox WHERE kind = 'mail' ORDER BY id").splitlines()
+    return [(mail["subject"], mail["text"]) for mail in map(json.loads, rows) if mail["to"] == to]
+
+
+def add_host(desk, name, account):
+    desk.sql("INSERT INTO hosts (id, name, account, zone, state, wildcard, created_at, updated_at, seen_at, clean) "
+             "VALUES ('hst_%020d', '%s', '%s', 'a.example', 'active', 0, 0, 0, 0, 1)"
+             % (random.randrange(10 ** 18), name, account))
+
+
+@pytest.fixture
+def told(farm, desk_unstarted):
+    """An order with contacts, customers with hosts, and one whom it does not concern."""
+    made = OrderDesk(farm, desk_unstarted, edges=1)
+    for customer, names in (("ann", ["h1.a.example", "h2.a.example"]), ("ben", ["x.sub.a.example"]),
+                            ("eve", ["h3.a.example", "notsub.a.example"])):
+        client = made.desk.signed_in("customer", customer + "@customers.example")
+        for name in names:
+            add_host(made.desk, name, client.account)
+    return made
+
+
+def test_customers_and_contacts_are_told_of_begin_amendment_and_end(told):
+    ann, ben, eve, noc, own = (name + ".example" for name in (
+        "ann@customers", "ben@customers", "eve@customers", "noc@provider", "abuse@provider"))
+    told.draft("t-1", ["h1.a.example", "h2.a.example", "h4.a.example"], {"contacts": [own]},
+               subtrees=["sub.a.example"])
+    told.until_approved("t-1", 2)
+    assert mails(told.desk, ann) == []
+    told.step("t-1", "activations")
+    (subject, text), = mails(told.desk, ann)
+    assert subject == "2 of your hosts: blocked by the order t-1"
+    assert "    h1.a.example\n    h2.a.example\n" in text and "x.sub" not in text and "/v1/appeals" in text
+    assert [subject for subject, _ in mails(told.desk, ben)] == ["x.sub.a.example: blocked by the order t-1"]
+
+    told.step("t-1", "amendments", {"reason": "A mistake.", "exempt": ["h1.a.example", "h4.a.example"]})
+    assert [subject for subject, _ in mails(told.desk, ann)][1:] == [
+        "h1.a.example: no longer blocked by the order t-1"]
+    for contact in (noc, own):
+        notice, (subject, text) = mails(told.desk, contact)
+        assert subject == "Order t-1 is amended" and "2 names are exempt" in text and "A mistake." in text
+    assert told.as_("analyst").post("/v1/names/x.sub.a.example/exemptions", {"reason": "An appeal."}).status == 200
+    assert len(mails(told.desk, noc)) == 3
+    assert [subject for subject, _ in mails(told.desk, ben)][1:] == [
+        "x.sub.a.example: no longer blocked by the order t-1"]
+
+    told.lift("t-1")
+    assert [subject for subject, _ in mails(told.desk, ann)][2:] == [
+        "h2.a.example: no longer blocked by the order t-1"]
+    assert len(mails(told.desk, ben)) == 2 and mails(told.desk, eve) == []
+    subject, text = mails(told.desk, own)[-1]
+    assert subject == "Order t-1 is lifted" and "No longer needed." in text
+    assert told.desk.sql("SELECT COUNT(*) FROM order_customers").strip() == "0"
+
+
+def test_an_expiry_and_a_narrower_document_are_told_too(told):
+    document = {"ends": orders.timestamp(time.time() + 4)}
+    told.active("t-1", ["h1.a.example", "h3.a.example"], **document)
+    told.step("t-1", "amendments", {"reason": "One less.", "document": {
+        **orders.order("t-1", **document), **told_document(told, "t-1"), "names": ["h3.a.example"]}})
+    assert [subject for subject, _ in mails(told.desk, "ann@customers.example")] == [
+        "h1.a.example: blocked by the order t-1", "h1.a.example: no longer blocked by the order t-1"]
+    assert "its document blocks less" in mails(told.desk, "noc@provider.example")[-1][1]
+    eventually(lambda: told.get("t-1")["state"] == "expired", "the order's end")
+    assert [subject for subject, _ in mails(told.desk, "eve@customers.example")] == [
+        "h3.a.example: blocked by the order t-1", "h3.a.example: no longer blocked by the order t-1"]
+    assert mails(told.desk, "noc@provider.example")[-1][0] == "Order t-1 has expired"
+
+
+def told_document(made, order_id):
+    """What an amendment may not change of a document."""
+    document = yaml.safe_load(made.desk.sql("SELECT document FROM orders WHERE name = '%s'" % order_id))
+    return {key: document[key] for key in ("starts", "ends")}
+
+
+def test_nobody_is_told_of_what_was_never_noticed_or_only_observes(told):
+    told.draft("t-1", ["h1.a.example"])
+    told.lift("t-1")
+    assert mails(told.desk, "noc@provider.example") == []
+    document = {"action": "observe"}
+    told.draft("t-2", ["h1.a.example"], **document)
+    told.until_approved("t-2")
+    told.step("t-2", "activations")
+    told.lift("t-2")
+    assert mails(told.desk, "ann@customers.example") == []
+    assert mails(told.desk, "noc@provider.example")[-1][0] == "Order t-2 is lifted"
+
+
+def test_a_sealed_orders_mails_wait_with_its_notice(told):
+    until = int(time.time()) + 3600
+    told.draft("t-1", ["h1.a.example"], {"sealed_until": orders.timestamp(until)})
+    told.step("t-1", "rehearsals")
+    told.step("t-1", "notifications", {"delay_until": orders.timestamp(until)})
+    told.step("t-1", "approvals", role="approver")
+    told.step("t-1", "activations")
+    told.lift("t-1")
+    due = told.desk.sql("SELECT due_at FROM outbox WHERE kind = 'mail'").split()
+    assert len(due) == 4 and len(set(due)) == 1 and int(due[0]) >= until
+    # A closed account is told nothing any more.
+    told.active("t-2", ["h3.a.example"])
+    eve = told.desk.client()
+    eve.sign_in("eve@customers.example")
+    data = eve.get("/v1/account/export").json
+    assert [(row["order"], row["name"]) for row in data["orders"]] == [("t-2", "h3.a.example")]

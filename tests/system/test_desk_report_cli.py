@@ -79,3 +79,35 @@ def test_bulk_tells_of_wrong_lines(reports, tmp_path):
                            "http://127.0.0.1:%d" % reports.desk.port], capture_output=True, text=True,
                           check=False, env={**os.environ, "TAMIS_DESK_TOKEN": key})
     assert done.returncode == 1 and json.loads(done.stdout)["taken"] == 1
+
+
+def test_a_reporter_without_an_account_sees_the_outcome_by_the_receipt(reports, tmp_path):
+    path, kept = write(tmp_path, "report.json", json.dumps(xarf())), str(tmp_path / "receipt.json")
+    tamis(reports, "submit", path, "--output", kept)
+    assert os.stat(kept).st_mode & 0o777 == 0o600
+    with open(kept, encoding="utf-8") as file:
+        receipt = json.load(file)
+    assert "open" in tamis(reports, "show", kept)
+    analyst = token(reports.desk.signed_in("analyst"), ["reports:read", "reports:write"])
+    tamis(reports, "decide", receipt["id"], "dismiss", "no-abuse", token=analyst)
+    shown = json.loads(tamis(reports, "show", kept, "--json"))
+    assert shown["id"] == receipt["id"] and shown["outcome"]["reason"] == "no-abuse"
+    # The receipt is enough: a token that is none any more does not stand in the way.
+    assert receipt["id"] in tamis(reports, "show", kept, token="tms_" + "x" * 43)
+
+    address = "https://desk.example/v1/reports/%s?token%s%s" % (receipt["id"], "%s", receipt["token"])
+    for sign in ("=", "=3D"):
+        mail = write(tmp_path, "mail", "Thank you.\n\n    %s\n\nBye.\n" % (address % sign))
+        assert receipt["id"] in tamis(reports, "show", mail)
+    assert "exists" in tamis(reports, "submit", path, "--output", kept, code=1)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "/v1/reports/", "/v1/reports/rep_1", "/v1/reports/rep_1?token=",
+                                  "/v1/reports/" + "x" * 99 + "?token=y"], ids=repr)
+def test_what_is_no_receipt_is_told(reports, tmp_path, text):
+    assert "is no receipt" in tamis(reports, "show", write(tmp_path, "file", text), code=1)
+
+
+def test_a_receipt_with_another_token_shows_nothing(reports, tmp_path):
+    receipt = {**reports.report(), "token": "x" * 43}
+    assert "no such report" in tamis(reports, "show", write(tmp_path, "r.json", json.dumps(receipt)), code=1)

@@ -97,7 +97,7 @@ static int exempt_do(struct store *at, void *context, struct error *ret_error)
     struct work *work = context;
     const struct desk_order_exemption exemption = {
         .name = work->name, .reason = "An appeal.", .order = work->order};
-    return desk_order_exempt(at, &change, &exemption, &work->count, ret_error);
+    return desk_order_exempt(&desk, at, &change, &exemption, &work->count, ret_error);
 }
 
 static size_t exempt(const char *name, const char *order)
@@ -187,7 +187,7 @@ static int activate_do(struct store *at, void *context, struct error *ret_error)
     const struct work *work = context;
     struct order_row row;
     int rc = order_row_get(at, work->id, &row, ret_error);
-    return rc < 0 ? rc : order_activate(at, &change, &row, ret_error);
+    return rc < 0 ? rc : order_activate(&desk, at, &change, &row, ret_error);
 }
 
 static void test_a_held_order_waits_and_needs_a_second_person(void **state)
