@@ -14,8 +14,8 @@ int desk_config_check_secrets(const struct desk_config_source *source, struct de
     const struct raw_secrets *raw = source->raw->secrets;
     return raw == NULL || raw->key_file == NULL
                ? 0
-               : desk_config_file(source, config, desk_config_place("secrets.key-file"), "the key",
-                                  raw->key_file, &config->secrets.key_file, ret_error);
+               : config_value_file(&source->values, config_value_place("secrets.key-file"),
+                                   "the key", raw->key_file, &config->secrets.key_file, ret_error);
 }
 
 void desk_config_clear_secrets(struct desk_config *config)

@@ -239,7 +239,7 @@ def test_requests_that_arrive_all_at_once_are_all_answered(serving, path, count)
 def encrypted(desk_sqlite, tmp_path):
     authority = Authority(str(tmp_path))
     pair = authority.issue("desk.example")
-    desk = desk_sqlite.start({"http": {"tls": {"certificate": pair.certificate, "key": pair.key}, "timeout": 2,
+    desk = desk_sqlite.start({"http": {"tls": {"certificate": pair.certificate, "key": pair.key}, "timeout": 60,
                                        "base": "https://desk.example"}})
     return desk, ssl.create_default_context(cafile=authority.certificate)
 
@@ -272,6 +272,8 @@ def test_many_requests_over_tls_at_once_are_all_answered(encrypted):
 
 def test_who_does_not_speak_tls_gets_no_answer_and_keeps_nobody_out(encrypted):
     desk, context = encrypted
+    desk.stop()
+    desk.start({"http": {"timeout": 2}})
     with connect(desk) as plain, connect(desk) as silent:
         plain.sendall(b"GET /v1/account HTTP/1.1\r\nHost: desk.example\r\n\r\n")
         assert b"HTTP" not in read_all(plain)

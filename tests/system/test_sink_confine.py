@@ -2,11 +2,12 @@
 
 import os
 import pwd
+import shutil
 import stat
 
 import pytest
 
-from testbed.servers import is_sanitized
+from testbed.servers import is_sanitized, repository
 from testbed.sink import Namespace, http_request, njrat_checkin
 
 USER = "nobody"
@@ -49,13 +50,10 @@ def test_root_becomes_the_user_and_all_of_it_works(farm):
     sink = farm.sink_unstarted()
     user = pwd.getpwnam(USER)
     os.chown(sink.socket_folder, user.pw_uid, user.pw_gid)
-    # pytest's folders are root's alone: the user has to get through to the state.
-    path = sink.directory
-    while path != "/":
-        if os.stat(path).st_uid == os.geteuid():
-            os.chmod(path, os.stat(path).st_mode | stat.S_IXOTH)
-        path = os.path.dirname(path)
-    sink.start({"user": USER})
+    # The folder of the socket is the user's; those of pytest are root's alone.
+    state = os.path.join(sink.socket_folder, "state")
+    rules = shutil.copytree(os.path.join(repository(), "rules"), os.path.join(sink.socket_folder, "rules"))
+    sink.start({"user": USER, "state": state, "rules": rules})
 
     status = status_of(sink.pid)
     assert status["Uid"].split() == [str(user.pw_uid)] * 4
@@ -64,7 +62,7 @@ def test_root_becomes_the_user_and_all_of_it_works(farm):
     assert int(status["CapBnd"], 16) == 0
     assert_confined(sink)
     assert_works(sink)
-    folder = os.stat(sink.path("state"))
+    folder = os.stat(state)
     assert (folder.st_uid, stat.S_IMODE(folder.st_mode)) == (user.pw_uid, 0o750)
     # What it wrote is its own, and again there after a restart.
     sink.end()
