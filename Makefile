@@ -10,7 +10,8 @@ PEERS   ?= knot,nsd,bind,pdns,dnsdist
 
 help:
 	@echo "make build     install what is missing and build; the programs are in build/bin/"
-	@echo "make demo      the whole job on loopback: take over, sinkhole, prove, lift; then the desk"
+	@echo "make demo      the whole job on loopback: take over, sinkhole, prove, lift; then the desk,"
+	@echo "               then the sinkhole and its count of victims"
 	@echo "               (NAMES=5000000 for full size, KEEP=1 leaves the servers running)"
 	@echo "make replay-2014   the takeover of 2014 in network namespaces, as it happened and with Tamis"
 	@echo "               (as root, 15 minutes; NAMES=100000, TIME_SCALE=3600, PLAYS=a,b1,b2,"

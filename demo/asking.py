@@ -1,5 +1,7 @@
 """Asking a name server, one question at a time: the demo's own eyes, apart from tamis prove."""
 
+import json
+import socket
 import threading
 import time
 
@@ -11,6 +13,7 @@ import dns.rdatatype
 
 ANSWER_TIMEOUT_S = 2
 READY_TIMEOUT_S = 0.1  # a server that does not listen yet says nothing over UDP
+CONTROL_TIMEOUT_S = 10
 
 
 def ask(address, name, rdtype="A"):
@@ -84,3 +87,13 @@ class Watcher(threading.Thread):
         while self.first_s is None and time.monotonic() < until_s:
             time.sleep(0.001)
         return self.first_s
+
+
+def control(path, command):
+    """Asks a control socket; returns the result."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(CONTROL_TIMEOUT_S)
+        sock.connect(str(path))
+        sock.sendall(json.dumps({"command": command}).encode() + b"\n")
+        with sock.makefile() as stream:
+            return json.loads(stream.readline())["result"]

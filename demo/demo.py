@@ -1,6 +1,7 @@
 """The main job of Tamis on one machine: take over the zones of a running provider, sinkhole what an
 order lists while its customers go on changing their hosts, prove that nothing else changed, lose the
-origin, lift the order. Then the desk at work: hosts, a report, an order's life, an appeal, the ledger.
+origin, lift the order. Then the desk at work: hosts, a report, an order's life, an appeal, the ledger. Then
+the sinkhole: who connects, who of them is a victim, and the report to who can clean the machines.
 
     make demo                         # NAMES=5000000 for full size, KEEP=1 to look around after
     /usr/bin/python3 demo/demo.py --help
@@ -27,6 +28,7 @@ import changing
 import desk
 import provider as made_up
 import servers
+import sink
 from screen import Screen, duration, size
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -46,6 +48,7 @@ class Demo:
         self.screen = screen
         self.provider = self.order = self.origin = self.front = self.customers = None
         self.desk = desk.DeskDemo(bin_folder, folder / "desk", screen)
+        self.sink = sink.SinkDemo(bin_folder, folder / "sink", screen)
         self.start_timeout_s = 60 + names / 20_000
 
     # ---- The programs ----
@@ -92,6 +95,7 @@ class Demo:
         if self.customers is not None:
             self.customers.stop()
         self.desk.stop()
+        self.sink.stop()
         for server in (self.front, self.origin):
             if server is not None:
                 server.stop()
@@ -99,7 +103,7 @@ class Demo:
     # ---- The steps ----
 
     def run(self):
-        for program in ("tamis", "tamisd", "tamis-desk"):
+        for program in ("tamis", "tamisd", "tamis-desk", "tamis-sink"):
             if not os.access(self.bin / program, os.X_OK):
                 raise servers.DemoError(f"{self.bin / program} is missing: run make build first")
         steps = (
@@ -124,6 +128,9 @@ class Demo:
             step()
         self.desk.run()
         self.desk.stop()
+        self.sink.run()
+        if not self.keep:
+            self.sink.end()
         self.screen.verdict()
         return 1 if self.screen.failures else 0
 
@@ -443,14 +450,16 @@ class Demo:
     def show_how_to_look(self):
         dig = f"dig @{servers.HOST} -p {self.front.port}"
         control = f"{self.bin / 'tamis'} ctl -s {self.front.folder / 'tamisd.sock'}"
-        stop = f"kill {self.front.process.pid} {self.origin.process.pid}"
-        self.screen.write(f"\nBoth servers go on. Look around:\n")
+        sinkhole, processes = self.sink.how_to_look()
+        stop = " ".join(map(str, ["kill", self.front.process.pid, self.origin.process.pid, *processes]))
+        self.screen.write("\nBoth servers and the sinkhole go on. Look around:\n")
         for line in (
             f"{dig} {self.order.live[0]} A",
             f"{control} activate {self.order.path}",
             f"{dig} {self.order.live[0]} A",
             f"{control} stats",
             f"{control} lift {made_up.ORDER_ID}",
+            *sinkhole,
         ):
             self.screen.write(f"   {line}")
         self.screen.write(f"\nand when done:\n\n   {stop}; sleep 1; rm -r {self.folder}")

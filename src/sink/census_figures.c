@@ -5,6 +5,10 @@
 
 #include "sink/census_internal.h"
 
+/* By how much the addresses of an id, which are counted linearly, may be told too low: an eighth.
+ */
+#define ADDRESS_ERROR_PART 8
+
 /* ---- Every id ---- */
 
 static void copy_word(const struct words *words, uint32_t number, char *ret_text, size_t size)
@@ -335,6 +339,15 @@ static const char *key_text(const struct asked *asked, uint64_t of, char ret_tex
     }
 }
 
+/* The sketch still has the addresses of ids that looked proven once, hunters' among them. What the
+ * proven victims have each is known, about; all of them have no more than that together. */
+static uint64_t proven_addresses(const struct sums *sums)
+{
+    const uint64_t estimate = hyperloglog_estimate(&sums->cut->proven);
+    const uint64_t together_max = sums->address_days + sums->address_days / ADDRESS_ERROR_PART;
+    return estimate < together_max ? estimate : together_max;
+}
+
 static int give(const struct asked *asked, size_t count_max, census_cut_fn *take, void *context)
 {
     const struct cuts *cuts = &asked->census->cuts;
@@ -350,7 +363,7 @@ static int give(const struct asked *asked, size_t count_max, census_cut_fn *take
         struct sums *sums = &asked->sums[i];
         char text[16];
         sums->figures.events = sums->cut->events;
-        sums->figures.addresses = hyperloglog_estimate(&sums->cut->proven);
+        sums->figures.addresses = proven_addresses(sums);
         sums->figures.addresses_all = hyperloglog_estimate(&sums->cut->addresses);
         if (sums->days > 0)
             sums->figures.churn = (double)sums->address_days / (double)sums->days;

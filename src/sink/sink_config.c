@@ -70,6 +70,7 @@ static const cyaml_schema_field_t privacy_fields[] = {
 
 static const cyaml_schema_field_t census_fields[] = {
     OPTIONAL_NUMBER("persistence-hours", struct raw_census, persistence_hours),
+    OPTIONAL_NUMBER("persistence-seconds", struct raw_census, persistence_seconds),
     OPTIONAL_NUMBER("checkins-min", struct raw_census, checkins_min),
     OPTIONAL_NUMBER("networks-max", struct raw_census, networks_max),
     OPTIONAL_NUMBER("ids-per-address-max", struct raw_census, ids_per_address_max),

@@ -49,7 +49,7 @@ struct sink_config {
     unsigned rotate_days;
 
     struct census_options
-        census; /* census: { persistence-hours, checkins-min, networks-max, ... } */
+        census; /* census: { persistence-hours or -seconds, checkins-min, networks-max, ... } */
 
     /* nats: { servers: [...], stream, subject, credentials, ca-file, replicas } */
     char **nats_servers;

@@ -38,6 +38,7 @@
 /* Why these, says doc/sinkhole.md. */
 #define PERSISTENCE_DEFAULT_HOURS 24
 #define PERSISTENCE_MAX_HOURS     (31 * 24)
+#define PERSISTENCE_MAX_SECONDS   3599 /* above, say it in hours */
 #define CHECKINS_DEFAULT          3
 #define NETWORKS_DEFAULT          8
 #define IDS_PER_ADDRESS_DEFAULT   8
@@ -276,10 +277,12 @@ int sink_config_check_census(const struct sink_config_source *source, struct sin
     const struct raw_census nothing = {0};
     const struct raw_census *raw = source->raw->census != NULL ? source->raw->census : &nothing;
     struct census_options *census = &config->census;
-    unsigned hours, days, mib;
+    unsigned hours, seconds, days, mib;
     const struct sink_config_number numbers[] = {
         {"census.persistence-hours", raw->persistence_hours, PERSISTENCE_DEFAULT_HOURS, 0,
          PERSISTENCE_MAX_HOURS, &hours},
+        {"census.persistence-seconds", raw->persistence_seconds, 0, 0, PERSISTENCE_MAX_SECONDS,
+         &seconds},
         {"census.checkins-min", raw->checkins_min, CHECKINS_DEFAULT, 1, COUNT_MAX,
          &census->checkins_min},
         {"census.networks-max", raw->networks_max, NETWORKS_DEFAULT, 1, COUNT_MAX,
@@ -293,7 +296,11 @@ int sink_config_check_census(const struct sink_config_source *source, struct sin
     int rc = sink_config_numbers(source, numbers, sizeof(numbers) / sizeof(numbers[0]), ret_error);
     if (rc < 0)
         return rc;
-    census->persistence_s = hours * 3600;
+    if (raw->persistence_hours != NULL && raw->persistence_seconds != NULL)
+        return config_value_fail(&source->values, config_value_place("census.persistence-seconds"),
+                                 ret_error,
+                                 "persistence-hours stands beside it: leave one of them out");
+    census->persistence_s = raw->persistence_seconds != NULL ? seconds : hours * 3600;
     census->quiet_s = days * 24 * 3600;
     census->memory_max = (size_t)mib << 20;
     return 0;

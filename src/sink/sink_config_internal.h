@@ -42,8 +42,8 @@ struct raw_privacy {
 };
 
 struct raw_census {
-    unsigned *persistence_hours, *checkins_min, *networks_max, *ids_per_address_max, *quiet_days,
-        *memory_mib;
+    unsigned *persistence_hours, *persistence_seconds, *checkins_min, *networks_max,
+        *ids_per_address_max, *quiet_days, *memory_mib;
 };
 
 struct raw_nats {

@@ -25,7 +25,7 @@ def run_as_pasted(section, tmp_path, folder, ports):
     for written, used in [(folder, str(tmp_path / "tour")), *((port, str(free_port())) for port in ports)]:
         assert written in text
         text = text.replace(written, used)
-    environment = dict(os.environ, PATH=f"{PROGRAMS}:{os.environ['PATH']}")
+    environment = dict(os.environ, PATH=f"{PROGRAMS}:{os.environ['PATH']}", rules=str(REPOSITORY / "rules"))
     # -e: every line must succeed. The servers are ended, whatever happens.
     run = subprocess.run(
         ["bash", "-e", "-c", f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{text}"],
@@ -53,3 +53,13 @@ def test_the_desk_starts_and_updates_a_host_as_written(tmp_path):
     said = run_as_pasted("The desk", tmp_path, "/tmp/tamis-desk-tour", ["5310", "8053"])
     # What the router hears, then what the name server answers.
     assert "good 192.0.2.7\n192.0.2.7\n" in said
+
+
+def test_the_sinkhole_counts_one_victim_as_written(tmp_path):
+    said = run_as_pasted("The sinkhole", tmp_path, "/tmp/tamis-sink-tour", ["5320", "8066"])
+    assert "\n127.0.0.66\n" in f"\n{said}"
+    assert "<h1>This is a sinkhole</h1>" in said and "tour-2" in said
+    assert re.search(r"^Proven victims 1\b", said, re.MULTILINE)
+    assert re.search(r"^bad\.a\.example +1 ", said, re.MULTILINE)
+    (victim,) = [line for line in said.splitlines() if '"njrat"' in line]
+    assert '"tcp","127.0.0.1"' in victim and '"bad.a.example"' in victim

@@ -45,7 +45,7 @@ class TamisSink(Server):
             "sensor": {"listen": ["%s@%d" % self.place, "udp:%s@%d" % self.place],
                        "seconds-max": 10, "idle-seconds-max": 10},
             "events": {"flush-ms": FLUSH_MS},
-            "census": {"persistence-hours": 0, "checkins-min": 2},
+            "census": {"persistence-seconds": 0, "checkins-min": 2},
         }, config or {})
         return self.write("tamis-sink.yaml", yaml.safe_dump(self.config, sort_keys=False))
 

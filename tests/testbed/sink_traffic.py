@@ -10,9 +10,11 @@ sinkholes, and goes beyond: some hunters here imitate victims as well as they ca
 """
 
 import base64
+import collections
 import hashlib
 import random
 import socket
+import ssl
 import time
 from dataclasses import dataclass, field
 
@@ -78,6 +80,10 @@ PLAYED = Mix(days=10, victims=60, odd_fields=0, hunters_constant=2, hunters_slow
              hunters_replay_all=0, hunters_fake=2, hunters_daily=0, hunters_toolbox=0, hunters_retrying=2,
              hunters_perfect=0, laboratories=0, sandboxes=5, scanners=150, resolvers=0, crawlers=5)
 
+# Of its victims none is here for about a day: between 0.1 and 1.18 days there is nobody, so that no busy machine makes
+# it doubtful who stayed for long enough.
+PLAYED_SEED = "265"
+
 
 @dataclass
 class Bot:
@@ -107,6 +113,7 @@ class Event:
     host: str = ""
     user: str = ""
     port: int = 1177
+    sent: float = None  # when it was played
 
 
 @dataclass
@@ -210,7 +217,7 @@ class Population:
                     if two_users and r.random() < 0.5:
                         fields = {"host": bot.host, "user": bot.user + "2"}
                     if reinstalled and day > (infected + cleaned) / 2:
-                        fields = {"host": bot.host + "-NEW", "user": bot.user}
+                        fields = {"host": bot.host[:11] + "-NEW", "user": bot.user}  # of 15 at most
                     start = day + r.random() * 12 * HOUR
                     lasts = min(r.choice([10 * MINUTE, HOUR, 4 * HOUR, 10 * HOUR]), max(cleaned - start, every))
                     self._online(bot, place(), country, start, lasts, every, **fields)
@@ -374,7 +381,7 @@ def njrat_checkin(bot, separator="|'|'|", version="0.7d"):
 
 
 def njw0rm_checkin(bot, separator="0njxq80"):
-    fields = ["lv", bot.bot_id, "Switzerland", "WIN_7 X64 SP1", "0.3.3a", "N", "Program Manager"]
+    fields = ["lv", bot.bot_id, "CHE", "WIN_7 X64 SP1", "0.3.3a", "N", "Program Manager"]
     return separator.join(fields).encode() + b"\r\n"
 
 
@@ -387,37 +394,95 @@ def hworm_checkin(bot, host="c2.example", separator="<|>"):
 
 CHECKINS = {"njrat": njrat_checkin, "njw0rm": njw0rm_checkin, "hworm": hworm_checkin}
 
+
+def _client_hello():
+    """Without a name, as scanners of whole networks send it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+    try:
+        context.wrap_bio(coming, going).do_handshake()
+    except ssl.SSLWantReadError:
+        return going.read()
+    raise AssertionError("a handshake without a server")
+
+
+def crawler_request(host):
+    return ("GET /robots.txt HTTP/1.1\r\nHost: %s\r\nUser-Agent: Mozilla/5.0 (compatible; Googlebot/2.1; "
+            "+http://www.google.com/bot.html)\r\n\r\n" % host).encode()
+
+
 PROBES = {
     "http-scan": b"GET /.env HTTP/1.1\r\nHost: 192.0.2.66\r\nUser-Agent: zgrab/0.x\r\n\r\n",
-    "crawler": b"GET /robots.txt HTTP/1.1\r\nHost: c2.example\r\nUser-Agent: Mozilla/5.0 (compatible; Googlebot/2.1; "
-               b"+http://www.google.com/bot.html)\r\n\r\n",
     "ssh": b"SSH-2.0-Go\r\n",
+    "smb": b"\0\0\0\x2f\xffSMBr" + bytes(27) + b"\0\x0c\0\2NT LM 0.12\0",  # [MS-CIFS] 2.2.4.52
+    "rdp": bytes.fromhex("030000130ee000000000000100080003000000"),  # [MS-RDPBCGR] 2.2.1.1
+    "tls": _client_hello(),
+    "probe": b"*1\r\n$4\r\nPING\r\n",  # Redis
     "nothing": b"",
 }
 
 
-def octets(event):
-    """What is sent for an event, or None where only the other form has it."""
-    if event.bot is not None:
-        return CHECKINS[event.family](Bot(event.bot.truth, event.bot.family, event.bot.bot_id, event.host, event.user,
-                                          event.bot.kind))
-    return PROBES.get(event.kind)
+def octets(event, host="c2.example"):
+    """What is sent for an event, or None where only the other form has it. `host` is the name that brings it."""
+    if event.kind == "crawler":
+        return crawler_request(host)
+    if event.bot is None:
+        return PROBES.get(event.kind)
+    seen = Bot(event.bot.truth, event.family, event.bot.bot_id, event.host, event.user, event.bot.kind)
+    return hworm_checkin(seen, host) if event.family == "hworm" else CHECKINS[event.family](seen)
 
 
-def play(population, to, seconds):
-    """Sends what the population sends to the address and port `to`, within so many seconds, from its own addresses.
-    Returns the events that were sent: those of kinds that need more than a first packet are left out."""
-    sent = []
+def play(population, to, seconds, hold_s=0.0, host=lambda event: "c2.example"):
+    """Sends what the population sends within so many seconds, from its own addresses, and closes each connection after
+    `hold_s`. `to` is an address and port, or a function that gives them for an event; `host(event)` is the name that
+    brings it. Returns the events that were sent: those that need more than a first packet are left out."""
+    sent, open_ones = [], collections.deque()
     begun = time.monotonic()
-    for event in population.events:
-        message = octets(event)
-        if message is None:
-            continue
-        due = begun + (event.at - START) / (population.mix.days * DAY) * seconds
-        time.sleep(max(0, due - time.monotonic()))
-        with socket.socket() as client:
+
+    def close_until(moment):
+        while open_ones and open_ones[0][0] <= moment:
+            time.sleep(max(0, open_ones[0][0] - time.monotonic()))
+            open_ones.popleft()[1].close()
+
+    try:
+        for event in population.events:
+            message = octets(event, host(event))
+            if message is None:
+                continue
+            due = begun + (event.at - START) / (population.mix.days * DAY) * seconds
+            close_until(max(due, time.monotonic()))  # who is late closes what is due all the same
+            time.sleep(max(0, due - time.monotonic()))
+            client = socket.socket()
+            open_ones.append((time.monotonic() + hold_s, client))
             client.bind((event.address, 0))
-            client.connect(to)
+            client.connect(to(event) if callable(to) else to)
             client.sendall(message)
-        sent.append(event)
+            event.sent = time.time()
+            sent.append(event)
+        close_until(float("inf"))
+    finally:
+        for _, client in open_ones:
+            client.close()
     return sent
+
+
+def networks(population):
+    """For testbed.mmdb: the network of each address, and whose it is."""
+    return {event.address.rpartition(".")[0] + ".0/24": {
+        "autonomous_system_number": event.country[1],
+        "autonomous_system_organization": "Network %d of example" % event.country[1],
+        "country": {"iso_code": event.country[0]}} for event in population.events}
+
+
+def as_played(population):
+    """Puts the truth in the time of the play: a busy machine plays some of it late. Not for mixes with hunters that
+    replay: what they send of victims counts here, too."""
+    for bot in population.bots:
+        bot.first, bot.last, bot.checkins = None, None, 0
+    for event in population.events:
+        bot = event.bot
+        if bot is not None and event.sent is not None:
+            bot.first = event.sent if bot.first is None else bot.first
+            bot.last = event.sent
+            bot.checkins += 1

@@ -237,6 +237,9 @@ static void test_a_known_fake_is_a_hunter_for_ever(void **state)
     event.fake = true;
     feed(census, event);
     assert_class(census, 1, CENSUS_HUNTER, "known as a fake");
+    const int64_t now_us = START_US + 4 * DAY_US;
+    assert_int_equal(figures_of(census, now_us, CENSUS_ALL, "").addresses, 0);
+    assert_int_equal(figures_of(census, now_us, CENSUS_ASN, "64496").addresses, 0);
 }
 
 static void test_one_id_from_many_networks_in_a_day_is_a_hunter(void **state)

@@ -216,6 +216,14 @@ static void test_what_is_left_out_has_its_default(void **state)
     sink_config_free(config);
 }
 
+static void test_trials_persist_for_seconds(void **state)
+{
+    struct sink_config *config = load(*state, WHO LISTEN "census: { persistence-seconds: 5 }\n");
+
+    assert_int_equal(config->census.persistence_s, 5);
+    sink_config_free(config);
+}
+
 static void test_mistakes_name_line_and_remedy(void **state)
 {
     const struct folder *folder = *state;
@@ -251,6 +259,9 @@ static void test_mistakes_name_line_and_remedy(void **state)
         {WHO LISTEN "events: { keep-days: 0 }\n", 5, "give 1 to"},
         {WHO LISTEN "privacy: { addresses: prefx }\n", 5, "write prefix"},
         {WHO LISTEN "privacy: { addresses: open }\n", 5, "deterministic or prefix"},
+        {WHO LISTEN "census: { persistence-seconds: 3600 }\n", 5, "give 0 to 3599"},
+        {WHO LISTEN "census:\n  persistence-hours: 1\n  persistence-seconds: 5\n", 7,
+         "leave one of them out"},
         {WHO LISTEN "nats: { stream: S }\n", 5, "no server is named"},
         {WHO LISTEN "nats:\n  servers: [\"127.0.0.1:4222\"]\n", 6, "write nats://"},
         {WHO LISTEN "metrics: 127.0.0.1@x\n", 5, "no valid port"},
@@ -307,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_every_key_of_the_program_and_the_sensor_is_loaded),
         cmocka_unit_test(test_every_key_about_events_is_loaded),
         cmocka_unit_test(test_what_is_left_out_has_its_default),
+        cmocka_unit_test(test_trials_persist_for_seconds),
         cmocka_unit_test(test_mistakes_name_line_and_remedy),
         cmocka_unit_test(test_a_path_too_long_for_a_socket_is_refused),
         cmocka_unit_test(test_the_example_loads),
