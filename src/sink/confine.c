@@ -1,6 +1,7 @@
 #include "sink/confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
@@ -48,9 +49,15 @@ int confine_folder(const char *path, const char *user, struct error *ret_error)
     if (user == NULL || geteuid() != 0)
         return 0;
     int rc = user_find(user, &entry, ret_error);
-    if (rc == 0 && chown(path, entry->pw_uid, entry->pw_gid) < 0)
+    if (rc < 0)
+        return rc;
+    /* By a descriptor: a link that the user put in its place meanwhile is not followed. */
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0 || fchown(folder, entry->pw_uid, entry->pw_gid) < 0)
         rc = error_set_at(ret_error, -errno, path, 0, "the folder cannot be given to %s: %s", user,
                           strerror(errno));
+    if (folder >= 0)
+        close(folder);
     return rc;
 }
 
