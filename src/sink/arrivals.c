@@ -20,6 +20,10 @@
 /* How soon the thread sees that it is to end. */
 #define STEP_MS 200
 
+/* The last second of the year 9999: microseconds of any time before have room, and no clock tells
+ * one behind it. */
+#define SECONDS_MAX UINT64_C(253402300799)
+
 struct arrivals {
     struct listed_names *names;
     struct recent_answers *answers;
@@ -84,7 +88,7 @@ static int event_take(void *context, const uint8_t *octets, size_t size)
          message->type == DNSTAP__MESSAGE__TYPE__CLIENT_RESPONSE) &&
         message->has_response_message && message->has_query_address &&
         (message->query_address.len == 4 || message->query_address.len == 16) &&
-        message->has_response_time_sec) {
+        message->has_response_time_sec && message->response_time_sec <= SECONDS_MAX) {
         const struct in6_addr resolver =
             address_of(message->query_address.data, message->query_address.len);
         const int64_t at_us =
