@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "dns/record_reader.h"
@@ -123,8 +124,17 @@ static int listener_open(const char *path, struct dnstap_listener **ret_listener
         return error_set(ret_error, -ENAMETOOLONG,
                          "the socket's path %s is too long: choose one below /run", path);
     memcpy(address.sun_path, path, strlen(path) + 1);
-    return dnstap_listener_open((const struct sockaddr *)&address, sizeof(address), path,
-                                ret_listener, ret_error);
+    int rc = dnstap_listener_open((const struct sockaddr *)&address, sizeof(address), path,
+                                  ret_listener, ret_error);
+    /* A name server is another user, of our group; whoever connects may say what brought a client.
+     */
+    if (rc == 0 && chmod(path, 0660) < 0) {
+        rc = error_set(ret_error, -errno, "the mode of the socket %s cannot be set: %s", path,
+                       strerror(errno));
+        dnstap_listener_close(*ret_listener);
+        *ret_listener = NULL;
+    }
+    return rc;
 }
 
 int arrivals_create(const struct arrivals_options *options, struct arrivals **ret_arrivals,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "order/dnstap.pb-c.h"
@@ -243,6 +244,14 @@ static void test_an_old_answer_brought_nobody(void **state)
                  "", "nv-2014-00987");
 }
 
+static void test_name_servers_of_the_group_may_connect(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct stat status;
+    assert_int_equal(stat(fixture->socket, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0660);
+}
+
 static void test_an_answer_of_no_possible_time_is_none(void **state)
 {
     struct fixture *fixture = *state;
@@ -277,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_a_client_says_itself_is_certain),
         cmocka_unit_test(test_an_address_of_one_order_tells_it_and_of_one_name_that),
+        cmocka_unit_test(test_name_servers_of_the_group_may_connect),
         cmocka_unit_test(test_an_answer_of_no_possible_time_is_none),
         cmocka_unit_test(test_the_page_names_the_order),
         cmocka_unit_test_setup_teardown(
