@@ -15,6 +15,9 @@
 #define REST_OF_ALL_US    INT64_C(1000000)
 #define REST_OF_SOURCE_US INT64_C(2000000)
 
+/* The dearest step of any handshake; where one took longer, the thread was stopped meanwhile. */
+#define STEP_US_MAX 10000
+
 struct handshake_share {
     uint8_t key[crypto_shorthash_KEYBYTES];
     /* When what was spent is earned again. */
@@ -60,6 +63,8 @@ static void spend(int64_t *earned_us, int64_t now_us, int64_t cost_us)
 void handshake_share_spend(struct handshake_share *share, const struct in6_addr *client,
                            int64_t now_us, int64_t spent_us)
 {
+    if (spent_us > STEP_US_MAX)
+        spent_us = STEP_US_MAX;
     spend(&share->all_us, now_us, spent_us * PART_OF_ALL);
     spend(&share->rows_us[row_of(share, client)], now_us, spent_us * PART_OF_SOURCE);
 }

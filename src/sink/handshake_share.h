@@ -24,6 +24,6 @@ DEFINE_FREEP(struct handshake_share, handshake_share_free)
 bool handshake_share_has_room(const struct handshake_share *share, const struct in6_addr *client,
                               int64_t now_us);
 
-/* It took so long. */
+/* A step of it took so long. */
 void handshake_share_spend(struct handshake_share *share, const struct in6_addr *client,
                            int64_t now_us, int64_t spent_us);

@@ -72,12 +72,24 @@ static void test_a_source_that_rested_has_its_part_again(void **state)
     assert_true(handshake_share_has_room(share, &client, 70 * SECOND_US));
 }
 
+static void test_a_thread_that_was_stopped_is_not_the_clients_fault(void **state)
+{
+    _cleanup_(handshake_share_freep) struct handshake_share *share = handshake_share_create();
+    const struct in6_addr client = address_make("2001:db8::1");
+    (void)state;
+    assert_non_null(share);
+    handshake_share_spend(share, &client, SECOND_US, 3600 * SECOND_US);
+    assert_true(handshake_share_has_room(share, &client, 3601 * SECOND_US));
+    assert_true(handshake_share_has_room(share, &client, 2 * SECOND_US));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_source_gets_a_small_part_and_others_theirs),
         cmocka_unit_test(test_all_together_leave_half_of_the_time),
         cmocka_unit_test(test_a_source_that_rested_has_its_part_again),
+        cmocka_unit_test(test_a_thread_that_was_stopped_is_not_the_clients_fault),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
