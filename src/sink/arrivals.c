@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "dns/record_reader.h"
@@ -19,6 +20,10 @@
 
 /* How soon the thread sees that it is to end. */
 #define STEP_MS 200
+
+/* The last second of the year 9999: microseconds of any time before have room, and no clock tells
+ * one behind it. */
+#define SECONDS_MAX UINT64_C(253402300799)
 
 struct arrivals {
     struct listed_names *names;
@@ -84,7 +89,7 @@ static int event_take(void *context, const uint8_t *octets, size_t size)
          message->type == DNSTAP__MESSAGE__TYPE__CLIENT_RESPONSE) &&
         message->has_response_message && message->has_query_address &&
         (message->query_address.len == 4 || message->query_address.len == 16) &&
-        message->has_response_time_sec) {
+        message->has_response_time_sec && message->response_time_sec <= SECONDS_MAX) {
         const struct in6_addr resolver =
             address_of(message->query_address.data, message->query_address.len);
         const int64_t at_us =
@@ -119,8 +124,17 @@ static int listener_open(const char *path, struct dnstap_listener **ret_listener
         return error_set(ret_error, -ENAMETOOLONG,
                          "the socket's path %s is too long: choose one below /run", path);
     memcpy(address.sun_path, path, strlen(path) + 1);
-    return dnstap_listener_open((const struct sockaddr *)&address, sizeof(address), path,
-                                ret_listener, ret_error);
+    int rc = dnstap_listener_open((const struct sockaddr *)&address, sizeof(address), path,
+                                  ret_listener, ret_error);
+    /* A name server is another user, of our group; whoever connects may say what brought a client.
+     */
+    if (rc == 0 && chmod(path, 0660) < 0) {
+        rc = error_set(ret_error, -errno, "the mode of the socket %s cannot be set: %s", path,
+                       strerror(errno));
+        dnstap_listener_close(*ret_listener);
+        *ret_listener = NULL;
+    }
+    return rc;
 }
 
 int arrivals_create(const struct arrivals_options *options, struct arrivals **ret_arrivals,

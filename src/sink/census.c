@@ -37,6 +37,9 @@ const struct census_options census_defaults = {
  * ids up can't fill the memory. Behind a NAT there is room again as they return. */
 #define UNRETURNED_MAX 1024
 
+/* The same of one network: whoever has a /48 has more addresses than there is memory for. */
+#define UNRETURNED_OF_NETWORK_MAX (16 * UNRETURNED_MAX)
+
 struct census *census_create(const struct census_options *options)
 {
     struct census *census = calloc(1, sizeof(*census));
@@ -409,13 +412,22 @@ static bool make_room(struct census *census)
     return victims_sweep(&census->victims, is_kept, census, &census->budget) > 0;
 }
 
+/* Whether the address or its network has too many ids that didn't return. */
+static bool is_crowded(const struct feeding *feeding)
+{
+    const struct sources *sources = &feeding->census->sources;
+    const struct source *source = sources_find(sources, feeding->tag);
+    const struct source *network = sources_find(sources, feeding->network_tag);
+    return (source != NULL && source_unreturned(source) >= UNRETURNED_MAX) ||
+           (network != NULL && source_unreturned(network) >= UNRETURNED_OF_NETWORK_MAX);
+}
+
 /* NULL with 0: the source has too many of them. */
 static int add_victim(const struct feeding *feeding, struct victim **ret_victim)
 {
     struct census *census = feeding->census;
     const struct sink_event *event = feeding->event;
-    const struct source *source = sources_find(&census->sources, feeding->tag);
-    if (source != NULL && source_unreturned(source) >= UNRETURNED_MAX) {
+    if (is_crowded(feeding)) {
         *ret_victim = NULL;
         return 0;
     }

@@ -1,6 +1,7 @@
 #include "sink/confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -48,9 +50,15 @@ int confine_folder(const char *path, const char *user, struct error *ret_error)
     if (user == NULL || geteuid() != 0)
         return 0;
     int rc = user_find(user, &entry, ret_error);
-    if (rc == 0 && chown(path, entry->pw_uid, entry->pw_gid) < 0)
+    if (rc < 0)
+        return rc;
+    /* By a descriptor: a link that the user put in its place meanwhile is not followed. */
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0 || fchown(folder, entry->pw_uid, entry->pw_gid) < 0)
         rc = error_set_at(ret_error, -errno, path, 0, "the folder cannot be given to %s: %s", user,
                           strerror(errno));
+    if (folder >= 0)
+        close(folder);
     return rc;
 }
 
@@ -89,6 +97,20 @@ static int capabilities_drop(struct error *ret_error)
     return 0;
 }
 
+/* Memory holds addresses, content and keys in the clear: none of it may get into a core file, nor
+ * to another process of the user. Behind the change of the user, which sets it anew; leak detection
+ * needs it. */
+static int dumps_forbid(struct error *ret_error)
+{
+    static const struct rlimit none = {0};
+
+    if (has_sanitizers)
+        return 0;
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+        return error_set(ret_error, -errno, "core dumps cannot be forbidden: %s", strerror(errno));
+    return 0;
+}
+
 int confine_user(const char *user, struct error *ret_error)
 {
     int rc = 0;
@@ -98,6 +120,8 @@ int confine_user(const char *user, struct error *ret_error)
         rc = become(user, ret_error);
     if (rc == 0)
         rc = capabilities_drop(ret_error);
+    if (rc == 0)
+        rc = dumps_forbid(ret_error);
     if (rc == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         rc = error_set(ret_error, -errno, "no_new_privs cannot be set: %s", strerror(errno));
     return rc;

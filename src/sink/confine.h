@@ -17,7 +17,7 @@ _must_check_ int confine_folder(const char *path, const char *user, struct error
 
 /* Becomes `user` with that user's groups, where root runs this; NULL, or another user already: none
  * is changed. Then drops all capabilities, for good, and forbids to gain any by exec (no_new_privs,
- * see prctl(2)). */
+ * see prctl(2)), and core dumps, but where the build has sanitizers. */
 _must_check_ int confine_user(const char *user, struct error *ret_error);
 
 /* Installs the filter of system calls (seccomp(2)). A call that is not on the list fails with

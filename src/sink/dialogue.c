@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "sink/dialogue_setting.h"
 #include "sink/http_head.h"
@@ -50,6 +51,8 @@ struct dialogue {
     size_t scanned; /* octets in which the head's end was looked for */
     size_t wanted;  /* octets of head and body */
     struct sink_endpoint local;
+    struct handshake_share *share; /* NULL: handshakes as many as come */
+    struct in6_addr client;        /* for it */
     uint8_t mode, http, ending;
     bool has_ended, has_ending, is_established;
 };
@@ -63,6 +66,13 @@ struct dialogue *dialogue_create(const struct dialogue_setting *setting,
     dialogue->setting = setting;
     dialogue->local = *local;
     return dialogue;
+}
+
+void dialogue_limit(struct dialogue *dialogue, struct handshake_share *share,
+                    const struct in6_addr *client)
+{
+    dialogue->share = share;
+    dialogue->client = *client;
 }
 
 static void session_free(struct dialogue_session *session)
@@ -185,7 +195,7 @@ static void plain_begin(struct dialogue *dialogue)
     octet_buffer_clear(&dialogue->octets);
 }
 
-static int tls_take(struct dialogue *dialogue, const uint8_t *octets, size_t size)
+static int records_take(struct dialogue *dialogue, const uint8_t *octets, size_t size)
 {
     struct dialogue_session *session = dialogue->session;
     uint8_t plain[READ_SIZE];
@@ -211,6 +221,24 @@ static int tls_take(struct dialogue *dialogue, const uint8_t *octets, size_t siz
     return 0;
 }
 
+static int64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* What a handshake costs is its client's, also where it never ends. */
+static int tls_take(struct dialogue *dialogue, const uint8_t *octets, size_t size)
+{
+    if (dialogue->share == NULL || dialogue->is_established)
+        return records_take(dialogue, octets, size);
+    const int64_t begun_us = now_us();
+    int rc = records_take(dialogue, octets, size);
+    handshake_share_spend(dialogue->share, &dialogue->client, begun_us, now_us() - begun_us);
+    return rc;
+}
+
 static int session_begin(struct dialogue *dialogue, const struct client_hello *hello)
 {
     struct dialogue_session *session = calloc(1, sizeof(*session));
@@ -219,6 +247,11 @@ static int session_begin(struct dialogue *dialogue, const struct client_hello *h
     dialogue->session = session;
     session->hello = *hello;
     dialogue->mode = MODE_TLS;
+    if (dialogue->share != NULL &&
+        !handshake_share_has_room(dialogue->share, &dialogue->client, now_us())) {
+        end_as(dialogue, SINK_SHED);
+        return 0;
+    }
     return dialogue_tls_init(&session->tls, &dialogue->setting->tls, &dialogue->output);
 }
 
@@ -236,7 +269,7 @@ static int session_take(struct dialogue *dialogue, const struct client_hello *he
                         const uint8_t *rest, size_t rest_size)
 {
     int rc = session_begin(dialogue, hello);
-    if (rc == 0)
+    if (rc == 0 && !dialogue->has_ended)
         rc = tls_take(dialogue, dialogue->octets.octets, dialogue->octets.size);
     return rc < 0 || rest_size == 0 || dialogue->has_ended ? rc
                                                            : tls_take(dialogue, rest, rest_size);

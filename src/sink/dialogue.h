@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "sink/client_hello.h"
 #include "sink/flight.h"
+#include "sink/handshake_share.h"
 
 /* Shared by all dialogues: the certificate and the page. */
 struct dialogue_setting;
@@ -54,6 +55,12 @@ struct dialogue *dialogue_create(const struct dialogue_setting *setting,
                                  const struct sink_endpoint *local);
 void dialogue_free(struct dialogue *dialogue);
 
+/* Before the first octets: handshakes only as `share` allows the client. Where it does not, its
+ * hello is described, nothing is sent, and the dialogue ends as SINK_SHED. The share outlives it.
+ */
+void dialogue_limit(struct dialogue *dialogue, struct handshake_share *share,
+                    const struct in6_addr *client);
+
 enum dialogue_state {
     DIALOGUE_READS,  /* wants more octets */
     DIALOGUE_WRITES, /* has octets to send; then go on as dialogue_sent() says */
@@ -68,7 +75,8 @@ const uint8_t *dialogue_output(const struct dialogue *dialogue, size_t *ret_size
 enum dialogue_state dialogue_sent(struct dialogue *dialogue, size_t size);
 
 /* What has been learned: the octets (plain), the hello, in_tls, and the ending where the dialogue
- * ended (SINK_ANSWERED, SINK_FULL); fills those fields of a flight and leaves the others alone. */
+ * ended (SINK_ANSWERED, SINK_FULL, SINK_SHED); fills those fields of a flight and leaves the others
+ * alone. */
 void dialogue_describe(const struct dialogue *dialogue, struct sink_flight *flight);
 
 /* Octets of memory that it holds now. */

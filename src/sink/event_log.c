@@ -20,7 +20,7 @@
 
 /* ---- The folder ---- */
 
-static int take_folder(struct event_log *log, struct error *ret_error)
+int event_log_take_folder(struct event_log *log, struct error *ret_error)
 {
     char path[PATH_MAX];
     if (mkdir(log->folder, FOLDER_MODE) < 0 && errno != EEXIST)
@@ -28,13 +28,18 @@ static int take_folder(struct event_log *log, struct error *ret_error)
                             strerror(errno));
     if (snprintf(path, sizeof(path), "%s/lock", log->folder) >= (int)sizeof(path))
         return error_set_at(ret_error, -ENAMETOOLONG, log->folder, 0, "is too long a path");
-    log->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (log->lock < 0)
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (lock < 0)
         return error_set_at(ret_error, -errno, path, 0, "cannot be opened: %s", strerror(errno));
-    if (flock(log->lock, LOCK_EX | LOCK_NB) < 0)
+    if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
+        close(lock);
         return error_set_at(ret_error, -EBUSY, log->folder, 0,
                             "another process writes events there; end it, or give each a folder "
                             "of its own");
+    }
+    if (log->lock >= 0)
+        close(log->lock);
+    log->lock = lock;
     return 0;
 }
 
@@ -109,7 +114,7 @@ static int open_log(struct event_log *log, const struct event_log_options *optio
 {
     if (sodium_init() < 0 || !make_buffers(log, options))
         return error_set(ret_error, -ENOMEM, "no memory for the log of events");
-    int rc = take_folder(log, ret_error);
+    int rc = event_log_take_folder(log, ret_error);
     if (rc == 0)
         rc = event_log_recover(log, ret_error);
     if (rc < 0)

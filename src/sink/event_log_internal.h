@@ -60,6 +60,11 @@ struct event_log {
 
 uint64_t event_log_now_ns(void); /* CLOCK_MONOTONIC */
 
+/* ---- event_log.c ---- */
+
+/* Makes the folder where there is none, and locks it: one writer at a time. */
+_must_check_ int event_log_take_folder(struct event_log *log, struct error *ret_error);
+
 /* ---- event_log_thread.c ---- */
 
 void *event_log_thread(void *context);

@@ -60,6 +60,21 @@ static int write_header(const struct event_log *log, int file, const struct segm
     return rc < 0 ? rc : folder_sync(log->folder);
 }
 
+/* The folder may be gone since the start; it is made again, and is ours again. */
+static int create_file(struct event_log *log, const char *path)
+{
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+    struct error error = {0};
+    int file = open(path, flags, FILE_MODE);
+    if (file < 0 && errno == ENOENT) {
+        int rc = event_log_take_folder(log, &error);
+        if (rc < 0)
+            return rc;
+        file = open(path, flags, FILE_MODE);
+    }
+    return file < 0 ? -errno : file;
+}
+
 static int begin_segment(struct event_log *log)
 {
     struct segment_header header = log->segment.header;
@@ -70,9 +85,9 @@ static int begin_segment(struct event_log *log)
     int rc = path_of(log, name, path);
     if (rc < 0)
         return rc;
-    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    int file = create_file(log, path);
     if (file < 0)
-        return -errno;
+        return file;
     rc = write_header(log, file, &header);
     if (rc < 0) {
         (void)unlink(path); /* or the number would be taken when it is tried again */
@@ -151,12 +166,19 @@ static int write_segment(struct event_log *log)
     return 0;
 }
 
+/* What is written to a file that was deleted is nowhere. */
+static bool is_deleted(const struct open_segment *segment)
+{
+    struct stat status;
+    return fstat(segment->file, &status) == 0 && status.st_nlink == 0;
+}
+
 int event_log_commit(struct event_log *log)
 {
     int rc = 0;
     while (rc == 0 && log->waiting_first != NULL) {
         const struct open_segment *segment = &log->segment;
-        if (segment->file < 0 || time_is_up(log) ||
+        if (segment->file < 0 || is_deleted(segment) || time_is_up(log) ||
             !has_room(log, segment->end, log->waiting_first))
             rc = begin_segment(log);
         if (rc == 0)

@@ -2,13 +2,16 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "order/order.h"
@@ -188,11 +191,20 @@ static int load_clauses(struct evidence *evidence, const struct evidence_options
     return rc;
 }
 
-static int make_folder(const struct evidence *evidence, struct error *ret_error)
+static int take_folder(struct evidence *evidence, struct error *ret_error)
 {
     if (mkdir(evidence->folder, 0700) < 0 && errno != EEXIST)
         return error_set_at(ret_error, -errno, evidence->folder, 0, "cannot be made: %s",
                             strerror(errno));
+    /* Each writes behind what it knows of: two would write over each other. */
+    evidence->lock = open(evidence->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (evidence->lock < 0)
+        return error_set_at(ret_error, -errno, evidence->folder, 0, "cannot be opened: %s",
+                            strerror(errno));
+    if (flock(evidence->lock, LOCK_EX | LOCK_NB) < 0)
+        return error_set_at(ret_error, -EBUSY, evidence->folder, 0,
+                            "another process keeps evidence there; end it, or give each a state "
+                            "of its own");
     return 0;
 }
 
@@ -224,6 +236,7 @@ int evidence_open(const struct evidence_options *options, struct evidence **ret_
         return error_set(ret_error, -ENOMEM, "no memory for evidence");
     }
     cds_wfcq_init(&evidence->head, &evidence->tail);
+    evidence->lock = -1;
     evidence->octets_max = options->octets_max;
     evidence->keep_days = options->keep_days;
     evidence->folder = strdup(options->folder);
@@ -232,7 +245,7 @@ int evidence_open(const struct evidence_options *options, struct evidence **ret_
                  ? error_set(ret_error, -ENOMEM, "no memory for evidence")
                  : load_clauses(evidence, options, ret_error);
     if (rc == 0 && is_needed(evidence)) {
-        rc = make_folder(evidence, ret_error);
+        rc = take_folder(evidence, ret_error);
         if (rc == 0)
             rc = start(evidence, ret_error);
     }
@@ -254,6 +267,8 @@ void evidence_close(struct evidence *evidence)
         pthread_join(evidence->thread, NULL);
     }
     evidence_close_files(evidence);
+    if (evidence->lock >= 0)
+        close(evidence->lock);
     sem_destroy(&evidence->is_there);
     free(evidence->clauses);
     free(evidence->sealed);

@@ -36,6 +36,7 @@ struct evidence_item {
 
 struct evidence {
     char *folder;
+    int lock; /* the folder, of one process at a time; -1: there is none */
     struct evidence_clause *clauses;
     size_t clause_count;
     uint64_t octets_max;

@@ -39,7 +39,7 @@ static const char help_text[] =
     "  -h, --help          this text\n"
     "  -V, --version       the version\n"
     "\n"
-    "Signals: SIGTERM and SIGINT record what is open, write what waits, and end.\n"
+    "Signals: SIGTERM, SIGINT and SIGHUP record what is open, write what waits, and end.\n"
     "\n"
     "Example:\n"
     "  tamis-sink -c tamis-sink.yaml --check && tamis-sink -c tamis-sink.yaml\n";
@@ -270,8 +270,7 @@ static void run_until_told(struct sink *sink, const sigset_t *signals)
     fputs("ready\n", stdout);
     fflush(stdout);
     for (;;) {
-        int number = sigtimedwait(signals, NULL, &pause);
-        if (number == SIGTERM || number == SIGINT) {
+        if (sigtimedwait(signals, NULL, &pause) > 0) {
             log_event(LOG_INFO, "ending");
             return;
         }
@@ -328,6 +327,7 @@ int main(int argc, char **argv)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP); /* a terminal that closes is no reason to lose what waits */
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of that write, not the end */

@@ -92,11 +92,15 @@ static int enter_epoch_of(struct privacy *privacy, int32_t today, struct error *
 int privacy_tick(struct privacy *privacy, int64_t now_us, struct error *ret_error)
 {
     const int32_t today = (int32_t)(now_us / DAY_US);
+    struct error later = {0};
     int rc = privacy_keys_load(privacy, ret_error);
-    if (rc < 0 || privacy->read_only)
+    if (privacy->read_only)
         return rc;
-    rc = enter_epoch_of(privacy, today, ret_error);
-    return rc < 0 ? rc : privacy_keys_destroy(privacy, today, ret_error);
+    if (rc == 0)
+        rc = enter_epoch_of(privacy, today, ret_error);
+    /* Whatever is wrong with one key, or with the disk: those whose time is up end in time. */
+    int rc_destroy = privacy_keys_destroy(privacy, today, rc < 0 ? &later : ret_error);
+    return rc < 0 ? rc : rc_destroy;
 }
 
 /* ---- Hashes ---- */

@@ -159,10 +159,14 @@ int privacy_keys_load(struct privacy *privacy, struct error *ret_error)
     if (files == NULL)
         return error_set_at(ret_error, -errno, privacy->folder, 0, "cannot be read: %s",
                             strerror(errno));
-    for (const struct dirent *file; rc == 0 && (file = readdir(files)) != NULL;) {
+    for (const struct dirent *file; (file = readdir(files)) != NULL;) {
         struct epoch named;
-        if (name_read(file->d_name, &named) && find(privacy, named.number) == NULL)
-            rc = load_key(privacy, &named, ret_error);
+        struct error later = {0};
+        if (!name_read(file->d_name, &named) || find(privacy, named.number) != NULL)
+            continue;
+        /* One that is bad doesn't keep the others from being known, and destroyed in time. */
+        int rc_load = load_key(privacy, &named, rc < 0 ? &later : ret_error);
+        rc = rc < 0 ? rc : rc_load;
     }
     closedir(files);
     return rc;
@@ -218,8 +222,10 @@ static void wipe(struct epoch *epoch)
 int privacy_keys_destroy(struct privacy *privacy, int32_t today, struct error *ret_error)
 {
     struct epoch *epoch = atomic_load(&privacy->first);
+    int rc_first = 0;
     for (; epoch != NULL; epoch = atomic_load(&epoch->next)) {
         char path[PATH_MAX];
+        struct error later = {0};
         if (atomic_load(&epoch->is_over)) {
             wipe(epoch);
             continue;
@@ -232,11 +238,15 @@ int privacy_keys_destroy(struct privacy *privacy, int32_t today, struct error *r
             rc = destroy_file(path);
         if (rc == 0)
             rc = folder_sync(privacy->folder);
-        if (rc < 0)
-            return error_set_at(ret_error, rc, path, 0, "cannot be destroyed: %s", strerror(-rc));
-        wipe(epoch);
+        if (rc == 0) {
+            wipe(epoch);
+            continue;
+        }
+        (void)error_set_at(rc_first < 0 ? &later : ret_error, rc, path, 0,
+                           "cannot be destroyed: %s", strerror(-rc));
+        rc_first = rc_first < 0 ? rc_first : rc;
     }
-    return 0;
+    return rc_first;
 }
 
 void privacy_keys_free(struct privacy *privacy)

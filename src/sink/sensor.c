@@ -163,7 +163,8 @@ static int thread_init(struct sensor_thread *thread, struct sensor *sensor, unsi
         thread->sockets[i].fd = -1;
 
     thread->buffer = malloc(options->octets_max);
-    if (thread->buffer == NULL || places_create(thread, places) < 0)
+    thread->handshakes = handshake_share_create();
+    if (thread->buffer == NULL || thread->handshakes == NULL || places_create(thread, places) < 0)
         return -ENOMEM;
     if (has_transport(options, SINK_UDP)) {
         thread->datagrams = datagram_batch_create(options->octets_max);
@@ -191,6 +192,7 @@ static void thread_clear(struct sensor_thread *thread)
         close(thread->stop_fd);
     datagram_batch_free(thread->datagrams);
     places_free(thread);
+    handshake_share_free(thread->handshakes);
     free(thread->buffer);
     free(thread->sockets);
 }

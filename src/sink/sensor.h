@@ -6,7 +6,8 @@
  * program, and the limit of open files counts for each thread. Memory is bounded: a connection that
  * has sent nothing costs at most 128 octets here, one that has a dialogue, of which there are at
  * most as fit into `memory_max`. Where all places are taken, the source with the most connections
- * loses the one that is silent for the longest; sources are /32 of IPv4 and /64 of IPv6.
+ * loses the one that is silent for the longest; sources are /32 of IPv4 and /64 of IPv6. A thread
+ * makes handshakes of TLS for at most half of its time, for one source for a small part of it.
  *
  * Who ends first: mostly the client. Where a page was sent, its reader is waited for a moment, so
  * that the page arrives. A connection that is closed for its time or its octets ends as close(2)

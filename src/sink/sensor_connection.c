@@ -86,9 +86,11 @@ static bool begin(struct sensor_thread *thread, uint32_t place)
     struct sink_endpoint local;
     connection_local(thread, connection, &local);
     connection->dialogue = dialogue_create(thread->sensor->options.dialogue, &local);
-    if (connection->dialogue != NULL)
-        place_stage(thread, place, STAGE_TALKS);
-    return connection->dialogue != NULL;
+    if (connection->dialogue == NULL)
+        return false;
+    dialogue_limit(connection->dialogue, thread->handshakes, &connection->client);
+    place_stage(thread, place, STAGE_TALKS);
+    return true;
 }
 
 static enum step take(struct sensor_thread *thread, uint32_t place, size_t size)

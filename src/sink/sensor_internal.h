@@ -92,6 +92,7 @@ struct sensor_thread {
     struct place_queue age, stages[STAGE_COUNT];
     struct source_table *sources;
     uint8_t *buffer; /* octets_max */
+    struct handshake_share *handshakes;
     struct datagram_batch *datagrams;
     int64_t resume_us;             /* while nothing is accepted: until when; 0: all is */
     struct sensor_figures figures; /* this thread's share; not of open, open_max and memory */

@@ -182,8 +182,9 @@ def test_a_port_that_is_taken_is_named(farm):
             sink.start()
 
 
-def test_sigint_ends_it_as_sigterm_does(farm):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_sigint_and_sighup_end_it_as_sigterm_does(farm, number):
     sink = farm.sink()
-    sink.process.signal(signal.SIGINT)
+    sink.process.signal(number)
     assert sink.process.process.wait(30) == 0
     sink.process = None

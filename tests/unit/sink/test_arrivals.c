@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "order/dnstap.pb-c.h"
@@ -108,13 +109,11 @@ static knot_pkt_t *response_make(const char *name)
     return packet;
 }
 
-/* Has a name server tell that `name` was answered with 192.0.2.66, and waits until that is known.
- */
-static void answer(struct fixture *fixture, const char *name, const char *resolver, int64_t at_us,
-                   bool is_listed)
+/* Has a name server tell that `name` was answered with 192.0.2.66. */
+static void send_answer(struct fixture *fixture, const char *name, const char *resolver,
+                        uint64_t at_s, uint32_t at_ns)
 {
     uint8_t client[4], packed[1024];
-    uint64_t taken, listed, before, listed_before;
     knot_pkt_t *packet = response_make(name);
     Dnstap__Message message = DNSTAP__MESSAGE__INIT;
     Dnstap__Dnstap event = DNSTAP__DNSTAP__INIT;
@@ -125,20 +124,30 @@ static void answer(struct fixture *fixture, const char *name, const char *resolv
     message.has_response_time_sec = message.has_response_time_nsec = true;
     message.query_address = (ProtobufCBinaryData){4, client};
     message.response_message = (ProtobufCBinaryData){packet->size, packet->wire};
-    message.response_time_sec = (uint64_t)(at_us / 1000000);
-    message.response_time_nsec = (uint32_t)(at_us % 1000000) * 1000;
+    message.response_time_sec = at_s;
+    message.response_time_nsec = at_ns;
     event.type = DNSTAP__DNSTAP__TYPE__MESSAGE;
     event.message = &message;
 
-    arrivals_figures(fixture->arrivals, &before, &listed_before);
     assert_int_equal(
         frame_sender_send(fixture->sender, packed, dnstap__dnstap__pack(&event, packed)), 0);
+    knot_pkt_free(packet);
+}
+
+/* The same, and waits until it is known. */
+static void answer(struct fixture *fixture, const char *name, const char *resolver, int64_t at_us,
+                   bool is_listed)
+{
+    uint64_t taken, listed, before, listed_before;
+
+    arrivals_figures(fixture->arrivals, &before, &listed_before);
+    send_answer(fixture, name, resolver, (uint64_t)(at_us / 1000000),
+                (uint32_t)(at_us % 1000000) * 1000);
     do {
         usleep(1000);
         arrivals_figures(fixture->arrivals, &taken, &listed);
     } while (taken == before || listed < listed_before + is_listed);
     assert_int_equal(listed, listed_before + is_listed);
-    knot_pkt_free(packet);
 }
 
 struct client {
@@ -235,6 +244,26 @@ static void test_an_old_answer_brought_nobody(void **state)
                  "", "nv-2014-00987");
 }
 
+static void test_name_servers_of_the_group_may_connect(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct stat status;
+    assert_int_equal(stat(fixture->socket, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0660);
+}
+
+static void test_an_answer_of_no_possible_time_is_none(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t before, taken, listed;
+    arrivals_figures(fixture->arrivals, &before, &listed);
+    send_answer(fixture, "bad.dyn.example.", "198.51.100.53", UINT64_MAX / 1000000, 0);
+    answer(fixture, "no.example.", "198.51.100.53", NOW_US, false); /* behind it */
+    arrivals_figures(fixture->arrivals, &taken, &listed);
+    assert_int_equal(taken, before + 1);
+    assert_int_equal(listed, 0);
+}
+
 static void test_the_page_names_the_order(void **state)
 {
     const struct fixture *fixture = *state;
@@ -257,6 +286,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_a_client_says_itself_is_certain),
         cmocka_unit_test(test_an_address_of_one_order_tells_it_and_of_one_name_that),
+        cmocka_unit_test(test_name_servers_of_the_group_may_connect),
+        cmocka_unit_test(test_an_answer_of_no_possible_time_is_none),
         cmocka_unit_test(test_the_page_names_the_order),
         cmocka_unit_test_setup_teardown(
             test_an_answer_to_a_resolver_nearby_is_likely_what_brought_it, set_up, tear_down),

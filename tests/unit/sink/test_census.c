@@ -559,6 +559,24 @@ static void test_ids_that_are_made_up_do_not_displace_victims(void **state)
     census_free(census);
 }
 
+/* Whoever holds a network of IPv6 has an address for each id. */
+static void test_ids_made_up_by_one_network_leave_room_for_others(void **state)
+{
+    (void)state;
+    struct census_options small = options;
+    small.memory_max = 16 << 20;
+    struct census *census = census_create(&small);
+    assert_non_null(census);
+    for (uint64_t id = 1000000; id < 1120000; id++) {
+        struct sink_event event = checkin(id, id, START_US);
+        put_number(event.network, 7);
+        assert_int_equal(census_feed(census, &event), 0);
+    }
+    feed_victim(census, 1, 1 << 8, 3);
+    assert_class(census, 1, CENSUS_PROVEN, "over a long time");
+    census_free(census);
+}
+
 static void test_scanners_that_made_room_stay_counted(void **state)
 {
     (void)state;
@@ -611,6 +629,7 @@ int main(void)
         TEST(test_hours_are_told_for_the_last_64),
         TEST(test_a_change_of_keys_neither_doubles_victims_nor_cleans_them),
         cmocka_unit_test(test_ids_that_are_made_up_do_not_displace_victims),
+        cmocka_unit_test(test_ids_made_up_by_one_network_leave_room_for_others),
         cmocka_unit_test(test_scanners_that_made_room_stay_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,6 +45,32 @@ static int confined(int (*act)(void))
 static bool is_unfiltered(int status)
 {
     return WIFEXITED(status) && WEXITSTATUS(status) == UNFILTERED;
+}
+
+/* ---- What is left of it ---- */
+
+/* The filter forbids to ask: the child's status is what it found before it. */
+static void test_memory_gets_into_no_core_file(void **state)
+{
+    struct rlimit limit;
+    struct error error;
+    bool is_on;
+    int status;
+
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (confine_user(NULL, &error) < 0)
+            _exit(98);
+        const int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+        if (getrlimit(RLIMIT_CORE, &limit) < 0 || confine_calls(&is_on, &error) < 0)
+            _exit(98);
+        _exit(is_on ? dumpable + 2 * (limit.rlim_max != 0) : UNFILTERED);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (!is_unfiltered(status))
+        assert_int_equal(status, 0);
 }
 
 /* ---- What ends the process ---- */
@@ -186,6 +214,7 @@ static void test_a_user_that_does_not_exist_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory_gets_into_no_core_file),
         cmocka_unit_test(test_what_only_an_attacker_does_ends_the_process),
         cmocka_unit_test(test_what_the_program_never_does_fails),
         cmocka_unit_test(test_what_the_program_lives_by_works),

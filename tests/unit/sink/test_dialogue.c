@@ -465,6 +465,31 @@ static void test_a_failing_handshake_still_yields_the_hello(void **state)
     client_end(&client);
 }
 
+static void test_a_flood_of_handshakes_yields_hellos_alone(void **state)
+{
+    _cleanup_(handshake_share_freep) struct handshake_share *share = handshake_share_create();
+    const struct in6_addr client_address = {.s6_addr = {0x20, 0x01, 0x0d, 0xb8}};
+    struct timespec now;
+    struct client client;
+    struct dialogue *dialogue = begin();
+    (void)state;
+    assert_non_null(share);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    for (unsigned i = 0; i < 1000; i++)
+        handshake_share_spend(share, &client_address, (int64_t)now.tv_sec * 1000000, 5000);
+    dialogue_limit(dialogue, share, &client_address);
+    client_begin(&client, "NORMAL");
+    assert_int_equal(gnutls_handshake(client.session), GNUTLS_E_AGAIN);
+    assert_int_equal(carry(&client, dialogue, 65536), DIALOGUE_ENDS);
+    assert_int_equal(client.in.size, 0);
+    struct sink_flight flight = described(dialogue);
+    assert_false(flight.in_tls);
+    assert_int_equal(flight.ending, SINK_SHED);
+    assert_string_equal(flight.hello->server_name, "sni.example");
+    dialogue_free(dialogue);
+    client_end(&client);
+}
+
 static void test_the_limit_holds_within_tls(void **state)
 {
     static char text[3 * OCTETS_MAX + 1];
@@ -589,6 +614,7 @@ int main(void)
         cmocka_unit_test(test_http_within_tls_gets_the_page),
         cmocka_unit_test(test_a_check_in_within_tls_gets_nothing),
         cmocka_unit_test(test_a_failing_handshake_still_yields_the_hello),
+        cmocka_unit_test(test_a_flood_of_handshakes_yields_hellos_alone),
         cmocka_unit_test(test_the_limit_holds_within_tls),
         cmocka_unit_test(test_the_made_certificate_says_sinkhole),
         cmocka_unit_test(test_memory_is_told_and_small),

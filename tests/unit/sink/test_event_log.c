@@ -304,6 +304,27 @@ static void test_a_folder_has_one_writer(void **state)
     assert_int_equal(count_segments(), 1); /* those without a block are cleared away */
 }
 
+static void test_a_folder_that_is_deleted_is_made_again(void **state)
+{
+    struct event_log *log = open_log(&usual), *other;
+    struct error error = {0};
+    (void)state;
+    put(log, 0, 0);
+    wait_written(log, 1);
+    assert_int_equal(remove_folder(NULL), 0);
+    put(log, 0, 1);
+    wait_written(log, 2);
+    assert_int_equal(event_log_open(&usual, &other, &error), -EBUSY);
+    event_log_close(log);
+
+    struct event_reader *reader = open_reader(NULL);
+    struct sink_event event;
+    assert_true(next(reader, &event));
+    assert_int_equal(event.received, 1);
+    assert_false(next(reader, &event));
+    event_reader_close(reader);
+}
+
 /* ---- Rotation and retention ---- */
 
 static void test_a_segment_ends_when_its_time_is_up(void **state)
@@ -667,6 +688,7 @@ int main(void)
         TEST(test_a_reader_goes_on_where_another_one_stood),
         TEST(test_only_events_of_the_asked_time_are_read),
         TEST(test_a_folder_has_one_writer),
+        TEST(test_a_folder_that_is_deleted_is_made_again),
         TEST(test_a_segment_ends_when_its_time_is_up),
         TEST(test_segments_that_are_too_old_are_deleted),
         TEST(test_the_segment_being_written_is_never_deleted),

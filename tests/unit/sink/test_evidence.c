@@ -280,6 +280,20 @@ static void test_what_is_beyond_the_bound_is_counted_and_not_kept(void **state)
     evidence_close(evidence);
 }
 
+static void test_a_folder_is_of_one_process(void **state)
+{
+    const struct evidence_options options = {
+        .folder = kept, .orders = orders, .order_count = 3, .octets_max = 1 << 20};
+    struct evidence *other = NULL;
+    struct error error = {0};
+    (void)state;
+    struct evidence *evidence = open_evidence(3, 1 << 20, 0);
+    assert_int_equal(evidence_open(&options, &other, &error), -EBUSY);
+    assert_non_null(strstr(error.text, "another process"));
+    evidence_close(evidence);
+    evidence_close(open_evidence(3, 1 << 20, 0));
+}
+
 static void test_half_an_item_is_cut_off_before_more_is_kept(void **state)
 {
     char path[200];
@@ -342,6 +356,7 @@ int main(void)
         TEST(test_the_clause_ends_with_its_order),
         TEST(test_the_day_of_the_file_never_goes_back),
         TEST(test_what_is_beyond_the_bound_is_counted_and_not_kept),
+        TEST(test_a_folder_is_of_one_process),
         TEST(test_half_an_item_is_cut_off_before_more_is_kept),
         TEST(test_evidence_that_is_too_old_is_deleted),
         TEST(test_content_of_any_length_has_room),

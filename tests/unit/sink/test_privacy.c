@@ -352,6 +352,28 @@ static void test_a_key_is_destroyed_when_its_events_are(void **state)
     privacy_close(privacy);
 }
 
+static void test_keys_end_in_time_whatever_is_wrong_with_another(void **state)
+{
+    struct privacy *privacy = open_privacy(PRIVACY_DETERMINISTIC, 5, false);
+    struct error error = {0};
+    struct in6_addr address;
+    char path[128];
+    (void)state;
+    tick(privacy, 0);
+    struct sink_event event = apply(privacy, "192.0.2.1", "id", "", "");
+    tick(privacy, 5);
+    snprintf(path, sizeof(path), "%s/epoch-9-prefix-19700102.key", folder);
+    int file = open(path, O_WRONLY | O_CREAT, 0600); /* empty: no key */
+    assert_true(file >= 0);
+    close(file);
+    assert_int_equal(privacy_tick(privacy, START_US + (4 + 21) * DAY_US, &error), -EBADMSG);
+    assert_string_equal(error.file, path);
+    assert_int_equal(privacy_open_address(privacy, &event, &address), -ENOENT);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(count_keys(), 1);
+    privacy_close(privacy);
+}
+
 /* Another sealing or rotation must not be taken for that of the events before. */
 static void test_a_changed_configuration_begins_an_epoch_of_its_own(void **state)
 {
@@ -595,6 +617,7 @@ int main(void)
         TEST(test_ids_differ_when_anything_that_they_are_made_of_does),
         TEST(test_an_id_links_within_an_epoch_and_not_across_two),
         TEST(test_a_key_is_destroyed_when_its_events_are),
+        TEST(test_keys_end_in_time_whatever_is_wrong_with_another),
         TEST(test_a_changed_configuration_begins_an_epoch_of_its_own),
         TEST(test_a_reader_makes_and_destroys_nothing),
         TEST(test_keys_that_others_may_read_are_refused),
