@@ -59,6 +59,7 @@ int main(int argc, char **argv)
     struct recogniser *parsers, *rules;
     struct error error;
     uint8_t random[1024], njrat[sizeof(njrat_text) + 8];
+    char long_agent[4096];
     uint32_t state = 2014;
 
     if (argc < 2) {
@@ -76,11 +77,19 @@ int main(int argc, char **argv)
     size_t prefix = (size_t)snprintf((char *)njrat, 8, "%zu", sizeof(njrat_text) - 1) + 1;
     memcpy(njrat + prefix, njrat_text, sizeof(njrat_text) - 1);
 
+    /* Who sends as much as is read makes the most work. */
+    const int head = snprintf(long_agent, sizeof(long_agent),
+                              "GET / HTTP/1.1\r\nHost: host.example\r\nUser-Agent: ");
+    for (size_t i = (size_t)head; i < sizeof(long_agent) - 4; i++)
+        long_agent[i] = "Mozilla/5.0 (X11; Linux) "[i % 25];
+    memcpy(&long_agent[sizeof(long_agent) - 4], "\r\n\r\n", 4);
+
     const struct {
         const char *name;
         const void *octets;
         size_t size;
     } flights[] = {{"HTTP request", http, sizeof(http) - 1},
+                   {"HTTP, 4 KiB", long_agent, sizeof(long_agent)},
                    {"njRAT check-in", njrat, prefix + sizeof(njrat_text) - 1},
                    {"random, 16 octets", random, 16},
                    {"random, 1 KiB", random, sizeof(random)}};

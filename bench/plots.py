@@ -42,7 +42,7 @@ def _block(name, rows):
 
 def bars(path, title, values, unit):
     """One bar a server; ours in colour. `values`: pairs of name and number."""
-    rows = [[f'"{_short(name)}"', f"{value:.4g}", int(OURS[1:] if name.startswith("tamisd") else THEIRS[1:], 16)]
+    rows = [[f'"{_short(name)}"', f"{value:.4g}", int(OURS[1:] if name.startswith("tamis") else THEIRS[1:], 16)]
             for name, value in values]
     _gnuplot(path, title, _block("figures", rows) + f"""\
 set key off

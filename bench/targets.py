@@ -30,6 +30,13 @@ DESK_FULL_SIZE = 1_000_000  # hosts that the rates of the desk are meant for
 DESK_NOCHG_PER_S_MIN = 15_000
 DESK_GOOD_PER_S_MIN = 5_000
 LEDGER_PEAK_MIB_MAX = 64  # however many entries there are
+SINK_OPEN_MIN = 100_000  # connections at once
+SINK_IDLE_OCTETS_MAX = 1024
+SINK_CHECKINS_PER_S_MIN = 30_000
+SINK_RECORDED_MIN = 1.0  # of them, as events on the disk
+SINK_EVENTS_PER_S_MIN = 50_000
+SINK_CENSUS_MIB_MAX = 512  # of a million victims; what the census may have by default
+SINK_SERVED_MIN = 0.99  # of the new clients, while a few sources have taken all places
 ACTIVE_S_MAX = {18_472: 0.1, 1_000_000: 1.5, 5_000_000: 5.0}
 
 PASS, SHORT, UNSURE = "PASS", "short", "unsure"

@@ -8,7 +8,7 @@ A piece is a module with NAME, and
 Each stands for itself: what it compares, it measures in the same run.
 """
 
-from pieces import answers, desk, front, latency, ledger, orders, queries, reload, scale, starts, updates, workers
+from pieces import answers, desk, front, latency, ledger, orders, queries, reload, scale, sink, starts, updates, workers
 
 PIECES = {piece.NAME: piece for piece in (answers, starts, scale, reload, queries, latency, front, orders, updates,
-                                         workers, desk, ledger)}
+                                         workers, desk, ledger, sink)}
