@@ -357,7 +357,7 @@ def test_a_look_up_tells_why_and_how_to_appeal_and_no_more(farm, desk_unstarted)
     made.desk.sql("INSERT INTO blocks (name, reason, since) VALUES ('h9.a.example', 'malware-controller', 1)")
     provider = stranger.get("/names/www.h9.a.example").json["blocks"]
     assert provider == [{"by": "provider", "name": "h9.a.example", "reason": "malware-controller",
-                         "since": "1970-01-01T00:00:01Z", "until": None}]
+                         "since": "1970-01-01T00:00:01Z", "until": None, "ledger": []}]
     known = made.as_("auditor").get("/v1/names/h1.a.example").json
     assert known["orders"][0]["decision"] == "blocked" and known["orders"][0]["state"] == "live"
     assert known["orders"][0]["seen_at"]
