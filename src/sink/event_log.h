@@ -21,6 +21,7 @@ struct event_log_options {
     size_t segment_octets_max; /* rotation by size */
     unsigned segment_seconds;  /* and by time */
     unsigned keep_days;        /* older segments are deleted; 0: never */
+    uint64_t octets_max; /* of the folder: for more, the oldest segments are deleted; 0: any */
     size_t waiting_octets_max; /* of blocks that can't be written now */
 };
 

@@ -177,6 +177,7 @@ static int log_begin(struct pipeline *pipeline, struct error *ret_error)
         .flush_ms = config->flush_ms,
         .segment_octets_max = config->segment_octets_max,
         .segment_seconds = config->segment_seconds,
+        .octets_max = config->events_octets_max,
         .keep_days = config->keep_days,
         .waiting_octets_max = WAITING_OCTETS_MAX,
     };

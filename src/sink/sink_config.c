@@ -53,6 +53,7 @@ static const cyaml_schema_field_t events_fields[] = {
     OPTIONAL_NUMBER("segment-mib", struct raw_events, segment_mib),
     OPTIONAL_NUMBER("segment-minutes", struct raw_events, segment_minutes),
     OPTIONAL_NUMBER("keep-days", struct raw_events, keep_days),
+    OPTIONAL_NUMBER("mib", struct raw_events, mib),
     CYAML_FIELD_END,
 };
 

@@ -37,10 +37,10 @@ struct sink_config {
     char *rules;                   /* rules: folder; default the installed one */
     char *asn_path, *country_path; /* networks: { asn: FILE, country: FILE } */
 
-    /* events: { folder, flush-ms, segment-mib, segment-minutes, keep-days } */
+    /* events: { folder, flush-ms, segment-mib, segment-minutes, keep-days, mib: 10240 } */
     char *events;
     unsigned flush_ms, segment_seconds, keep_days;
-    size_t segment_octets_max;
+    size_t segment_octets_max, events_octets_max;
     size_t evidence_octets_max; /* evidence: { mib: 1024, keep-days } */
     unsigned evidence_keep_days;
 

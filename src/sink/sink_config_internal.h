@@ -29,7 +29,7 @@ struct raw_networks {
 
 struct raw_events {
     char *folder;
-    unsigned *flush_ms, *segment_mib, *segment_minutes, *keep_days;
+    unsigned *flush_ms, *segment_mib, *segment_minutes, *keep_days, *mib;
 };
 
 struct raw_evidence {

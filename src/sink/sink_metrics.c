@@ -60,7 +60,7 @@ static void events_write(const struct pipeline_figures *figures, FILE *stream)
     gauge(stream, "events_waiting", "Events that are not on the disk yet.", log->waiting);
     counter(stream, "event_octets_total", "Octets of events written.", log->octets);
     counter(stream, "event_write_failures_total", "Writes of events that failed.", log->failures);
-    counter(stream, "segments_deleted_total", "Segments of events deleted by age.",
+    counter(stream, "segments_deleted_total", "Segments of events deleted by age or size.",
             log->segments_deleted);
     counter(stream, "evidence_kept_total",
             "Pieces of content kept, sealed, since an order says so.", figures->evidence.kept);
@@ -86,7 +86,7 @@ static void outbox_write(const struct pipeline_figures *figures, FILE *stream)
     counter(stream, "nats_failures_total", "Blocks that had to be sent again.", outbox->failures);
     counter(stream, "nats_reconnects_total", "Connections made again.", outbox->reconnects);
     counter(stream, "nats_lost_octets_total",
-            "Octets of events that were deleted by age before JetStream had them.", outbox->lost);
+            "Octets of events that were deleted before JetStream had them.", outbox->lost);
     gauge(stream, "nats_behind_octets", "Octets of events that JetStream does not have yet.",
           outbox->behind);
 }
