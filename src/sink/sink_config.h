@@ -26,6 +26,7 @@ struct sink_config {
     unsigned idle_seconds_max;           /* idle-seconds-max: 30 */
     unsigned connections_max;            /* connections-max: 100000 */
     unsigned connections_per_source_max; /* connections-per-source-max: 1000 */
+    unsigned datagrams_per_source_max;   /* datagrams-per-source-max: 100, a second */
     size_t memory_max;                   /* memory-mib: 256 */
     char *certificate, *key;             /* tls: { certificate, key } */
 

@@ -38,7 +38,8 @@ static void sensor_write(const struct sensor *sensor, FILE *stream)
     for (size_t i = 0; i < SINK_ENDING_COUNT; i++)
         fprintf(stream, "tamis_sink_ended_total{how=\"%s\"} %" PRIu64 "\n", sink_ending_names[i],
                 figures.ended[i]);
-    counter(stream, "shed_per_source_total", "Connections shed since their source had too many.",
+    counter(stream, "shed_per_source_total",
+            "Connections and datagrams shed since their source had too many.",
             figures.shed_per_source);
     counter(stream, "accept_failures_total", "Connections that the system had no room for.",
             figures.accept_failures);

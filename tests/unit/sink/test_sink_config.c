@@ -100,6 +100,7 @@ static void test_every_key_of_the_program_and_the_sensor_is_loaded(void **state)
                          "  idle-seconds-max: 3\n"
                          "  connections-max: 5000\n"
                          "  connections-per-source-max: 50\n"
+                         "  datagrams-per-source-max: 60\n"
                          "  memory-mib: 8\n"
                          "  tls: { certificate: file, key: file }\n");
 
@@ -139,6 +140,7 @@ static void test_every_key_of_the_program_and_the_sensor_is_loaded(void **state)
     assert_int_equal(config->idle_seconds_max, 3);
     assert_int_equal(config->connections_max, 5000);
     assert_int_equal(config->connections_per_source_max, 50);
+    assert_int_equal(config->datagrams_per_source_max, 60);
     assert_int_equal(config->memory_max, 8 << 20);
     assert_path(folder, config->certificate, "file");
     assert_path(folder, config->key, "file");
@@ -207,6 +209,7 @@ static void test_what_is_left_out_has_its_default(void **state)
     assert_int_equal(config->threads, 1);
     assert_int_equal(config->octets_max, 4096);
     assert_int_equal(config->connections_max, 100000);
+    assert_int_equal(config->datagrams_per_source_max, 100);
     assert_null(config->certificate);
     assert_int_equal(config->order_count, 0);
     assert_null(config->answers);
