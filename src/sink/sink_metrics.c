@@ -123,8 +123,8 @@ static void census_write(struct pipeline *pipeline, int64_t now_us, FILE *stream
 
     live_census_figures(live, &figures);
     counter(stream, "census_events_total", "Events that the census has read.", figures.events);
-    counter(stream, "census_untracked_total", "Events whose victim the census had no room for.",
-            figures.untracked);
+    counter(stream, "census_untracked_total",
+            "Events dated ahead, or whose victim had no room in the census.", figures.untracked);
     gauge(stream, "census_octets", "Memory of the census.", figures.memory);
     gauge(stream, "census_caught_up", "1 once all kept events have been read.",
           figures.is_caught_up);
