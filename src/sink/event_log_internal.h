@@ -29,6 +29,7 @@ struct event_log {
     unsigned flush_ms, segment_seconds, keep_days;
     size_t segment_octets_max, waiting_octets_max;
     uint64_t octets_max;
+    struct calendar *calendar;
     int lock; /* a file of the folder: one writer at a time */
 
     struct event_ring *rings;

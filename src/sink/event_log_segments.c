@@ -203,9 +203,10 @@ static bool delete_segment(struct event_log *log, const struct segment_name *seg
  * first ones are gone. */
 static size_t delete_by_age(struct event_log *log, const struct segment_name *names, size_t count)
 {
-    const int64_t oldest_s = now_us() / 1000000 - (int64_t)log->keep_days * 86400;
+    const int64_t today_us = now_us();
+    const int64_t oldest_s = today_us / 1000000 - (int64_t)log->keep_days * 86400;
     size_t i = 0;
-    if (log->keep_days == 0)
+    if (log->keep_days == 0 || !calendar_is_sure(log->calendar, today_us))
         return 0;
     while (i + 1 < count && names[i + 1].begun_s < oldest_s && delete_segment(log, &names[i]))
         i++;
