@@ -130,7 +130,9 @@ static int feed(struct event_reader *reader, struct census *census, struct sink_
     int rc;
 
     while ((rc = event_reader_next(reader, &event, ret_error)) > 0) {
-        loss->uncounted += census_feed(census, &event) < 0;
+        const int rc_feed = census_feed(census, &event);
+        loss->ahead += rc_feed == -ERANGE;
+        loss->uncounted += rc_feed < 0 && rc_feed != -ERANGE;
         if (++loss->events % PROGRESS_STEP == 0)
             progress_show(loss->events);
     }
@@ -150,6 +152,7 @@ int sink_events_census(const struct sink_events_place *place, int64_t from_us, i
 
     if (census == NULL)
         return error_set(ret_error, -ENOMEM, "no memory for the census");
+    census_set_now(census, place->now_us);
     int rc = event_reader_open(place->events, from_us, to_us, NULL, &reader, ret_error);
     if (rc == 0)
         rc = feed(reader, census, &loss, ret_error);
@@ -172,5 +175,10 @@ bool sink_events_loss_print(const struct sink_events_loss *loss)
                 "tamis: %s events found no room in the census: give a shorter span, or more with "
                 "census: { memory-mib } of the configuration\n",
                 quantity_count((int64_t)loss->uncounted).text);
-    return loss->damaged > 0 || loss->uncounted > 0;
+    if (loss->ahead > 0)
+        fprintf(stderr,
+                "tamis: %s events are dated more than a day ahead and were left out: set the clock "
+                "of the machine that has the wrong time, the sinkhole's or this one\n",
+                quantity_count((int64_t)loss->ahead).text);
+    return loss->damaged > 0 || loss->uncounted > 0 || loss->ahead > 0;
 }

@@ -55,7 +55,9 @@ void sink_events_close(struct sink_events_place *place);
 
 /* What could not be read or counted, so that a figure is not taken for whole. */
 struct sink_events_loss {
-    uint64_t events, damaged, uncounted;
+    uint64_t events, damaged;
+    uint64_t uncounted; /* found no room */
+    uint64_t ahead;     /* of what can't have been yet */
 };
 
 /* Feeds the events of from_us <= at < to_us (0: no bound) to a census; on a terminal its progress

@@ -27,6 +27,9 @@ const struct census_options census_defaults = {
 /* A silence that ends a session. Bots retry within seconds to minutes. */
 #define SESSION_GAP_US HOUR_US
 
+/* Clocks of two machines differ by less, also where one of them takes its local time for UTC. */
+#define EVENT_AHEAD_US DAY_US
+
 /* Seen again after this part of the persistence, an id has come back. */
 #define RETURN_PART 4
 
@@ -46,6 +49,7 @@ struct census *census_create(const struct census_options *options)
     if (census == NULL)
         return NULL;
     census->options = *options;
+    census->event_us_max = INT64_MAX;
     census->budget = (struct memory_budget){.used = sizeof(*census), .max = options->memory_max};
     if (census->budget.max < census->budget.used)
         census->budget.max = census->budget.used;
@@ -72,6 +76,11 @@ void census_free(struct census *census)
 size_t census_memory(const struct census *census)
 {
     return census->budget.used;
+}
+
+void census_set_now(struct census *census, int64_t now_us)
+{
+    census->event_us_max = now_us + EVENT_AHEAD_US;
 }
 
 static void note_epoch(struct census *census, uint16_t number, int64_t at_us)
@@ -471,6 +480,8 @@ int census_feed(struct census *census, const struct sink_event *event)
                               .event = event,
                               .tag = source_tag(event->client, event->epoch),
                               .network_tag = source_network_tag(event->network, event->epoch)};
+    if (event->at_us > census->event_us_max)
+        return -ERANGE;
     note_time(census, event);
     int rc = intern(&feeding);
     if (rc < 0)

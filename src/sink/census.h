@@ -60,7 +60,13 @@ struct census *census_create(const struct census_options *options);
 void census_free(struct census *census);
 DEFINE_FREEP(struct census, census_free)
 
-/* 0 or -ENOMEM (also when memory_max is reached: the event is counted, its victim is not). */
+/* Tells the census what time it really is, however old the events are: from here on those dated
+ * more than a day later aren't taken. One that a wrong clock has dated ahead would make the victims
+ * of all others look quiet. Without it events of any time are taken. */
+void census_set_now(struct census *census, int64_t now_us);
+
+/* 0 or -ENOMEM (also when memory_max is reached: the event is counted, its victim is not); -ERANGE:
+ * it is dated ahead, and nothing of it is counted. */
 _must_check_ int census_feed(struct census *census, const struct sink_event *event);
 
 /* One victim, or a source that is none. */

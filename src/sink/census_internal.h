@@ -225,6 +225,7 @@ struct census {
     struct census_epoch epochs[EPOCHS_MAX];
     unsigned epoch_count;
     int64_t first_us, newest_us;
+    int64_t event_us_max;                   /* events dated later aren't taken */
     int64_t return_us;                      /* an id seen again after so long has come back */
     int64_t swept_us;                       /* when victims last made room */
     uint64_t forgotten[CENSUS_CLASS_COUNT]; /* ids that made room */

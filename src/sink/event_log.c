@@ -134,6 +134,8 @@ int event_log_open(const struct event_log_options *options, struct event_log **r
     log->segment_seconds = options->segment_seconds;
     log->keep_days = options->keep_days;
     log->segment_octets_max = options->segment_octets_max;
+    log->octets_max = options->octets_max;
+    log->calendar = options->calendar;
     log->waiting_octets_max = options->waiting_octets_max;
     log->lock = log->segment.file = -1;
     log->waiting_end = &log->waiting_first;

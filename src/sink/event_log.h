@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "sink/calendar.h"
 #include "sink/event.h"
 
 struct event_log_options {
@@ -21,7 +22,9 @@ struct event_log_options {
     size_t segment_octets_max; /* rotation by size */
     unsigned segment_seconds;  /* and by time */
     unsigned keep_days;        /* older segments are deleted; 0: never */
+    uint64_t octets_max; /* of the folder: for more, the oldest segments are deleted; 0: any */
     size_t waiting_octets_max; /* of blocks that can't be written now */
+    struct calendar *calendar; /* whether the clock may be believed; NULL: always */
 };
 
 struct event_log_figures {

@@ -28,6 +28,8 @@ struct event_log {
     char *folder;
     unsigned flush_ms, segment_seconds, keep_days;
     size_t segment_octets_max, waiting_octets_max;
+    uint64_t octets_max;
+    struct calendar *calendar;
     int lock; /* a file of the folder: one writer at a time */
 
     struct event_ring *rings;
@@ -53,6 +55,7 @@ struct event_log {
     uint64_t retry_ns;     /* after a failure: when to try again; 0: there is none */
     uint64_t retention_ns; /* when to look for segments that are too old */
     uint64_t last_number;  /* of a segment */
+    bool is_full;          /* told, until there is room again */
     struct open_segment segment;
 
     _Atomic uint64_t written, blocks, octets, octets_raw, failures, segments_deleted;
@@ -81,5 +84,6 @@ _must_check_ int event_log_commit(struct event_log *log);
 /* Begins a new segment when the last one has blocks and its time is up. */
 _must_check_ int event_log_rotate(struct event_log *log);
 
-/* Deletes segments whose events all are older than keep_days; never the last one. */
+/* Deletes segments whose events all are older than keep_days, and the oldest as long as the folder
+ * with the last one grown to its full size would have more than octets_max; never the last one. */
 void event_log_retain(struct event_log *log);

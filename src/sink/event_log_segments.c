@@ -189,20 +189,82 @@ int event_log_commit(struct event_log *log)
 
 /* ---- Retention ---- */
 
-/* A segment's events are older than the beginning of the next one. */
+static bool delete_segment(struct event_log *log, const struct segment_name *segment)
+{
+    char path[PATH_MAX];
+    if (segment->number >= log->last_number || path_of(log, segment->name, path) < 0 ||
+        unlink(path) < 0)
+        return false;
+    atomic_fetch_add(&log->segments_deleted, 1);
+    return true;
+}
+
+/* A segment's events are older than the beginning of the next one. Returns how many segments of the
+ * first ones are gone. */
+static size_t delete_by_age(struct event_log *log, const struct segment_name *names, size_t count)
+{
+    const int64_t today_us = now_us();
+    const int64_t oldest_s = today_us / 1000000 - (int64_t)log->keep_days * 86400;
+    size_t i = 0;
+    if (log->keep_days == 0 || !calendar_is_sure(log->calendar, today_us))
+        return 0;
+    while (i + 1 < count && names[i + 1].begun_s < oldest_s && delete_segment(log, &names[i]))
+        i++;
+    return i;
+}
+
+static uint64_t octets_of(const struct event_log *log, const struct segment_name *segment)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    if (segment->number >= log->last_number || path_of(log, segment->name, path) < 0 ||
+        stat(path, &status) < 0)
+        return 0;
+    return (uint64_t)status.st_size;
+}
+
+/* Once for each time that the folder is full: while it is, a segment is deleted for each new one,
+ * and may leave a little room. */
+static void tell_size(struct event_log *log, uint64_t octets, bool has_deleted)
+{
+    if (has_deleted && !log->is_full)
+        log_event(LOG_WARNING,
+                  "%s: has as much as it may, and loses its oldest events before their time: look "
+                  "who sends so much, or raise events.mib",
+                  log->folder);
+    if (has_deleted)
+        log->is_full = true;
+    else if (octets < log->octets_max - log->octets_max / 8)
+        log->is_full = false;
+}
+
+/* Whoever forges senders of datagrams chooses how much is written: it must not fill the disk. */
+static void delete_by_size(struct event_log *log, const struct segment_name *names, size_t count)
+{
+    uint64_t octets = log->segment_octets_max; /* which the last one may grow to */
+    bool has_deleted = false;
+    if (log->octets_max == 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        octets += octets_of(log, &names[i]);
+    for (size_t i = 0; i < count && octets > log->octets_max; i++) {
+        const uint64_t freed = octets_of(log, &names[i]);
+        if (!delete_segment(log, &names[i]))
+            break;
+        octets -= freed;
+        has_deleted = true;
+    }
+    tell_size(log, octets, has_deleted);
+}
+
 void event_log_retain(struct event_log *log)
 {
     struct segment_name *names = NULL;
     size_t count = 0;
-    if (log->keep_days == 0 || segment_list(log->folder, &names, &count) < 0)
+    if (segment_list(log->folder, &names, &count) < 0)
         return;
-    const int64_t oldest_s = now_us() / 1000000 - (int64_t)log->keep_days * 86400;
-    for (size_t i = 0; i + 1 < count && names[i + 1].begun_s < oldest_s; i++) {
-        char path[PATH_MAX];
-        if (names[i].number < log->last_number && path_of(log, names[i].name, path) == 0 &&
-            unlink(path) == 0)
-            atomic_fetch_add(&log->segments_deleted, 1);
-    }
+    const size_t gone = delete_by_age(log, names, count);
+    delete_by_size(log, names + gone, count - gone);
     free(names);
 }
 

@@ -26,9 +26,12 @@
 
 #define DAY_S 86400
 
-static int32_t today(void)
+/* Today; the day of the last look where the clock isn't to be believed. */
+static int32_t day_to_sweep(const struct evidence *evidence)
 {
-    return (int32_t)(time(NULL) / DAY_S);
+    const time_t now = time(NULL);
+    return calendar_is_sure(evidence->calendar, (int64_t)now * 1000000) ? (int32_t)(now / DAY_S)
+                                                                        : evidence->swept_day;
 }
 
 /* ---- The thread ---- */
@@ -97,9 +100,10 @@ static void *run(void *context)
         is_ending = atomic_load(&evidence->is_ending); /* before the queue: what came is kept */
         while (keep_some(evidence))
             continue;
-        if (evidence->swept_day != today()) {
-            evidence->swept_day = today();
-            evidence_sweep(evidence, evidence->swept_day);
+        const int32_t day = day_to_sweep(evidence);
+        if (evidence->swept_day != day) {
+            evidence->swept_day = day;
+            evidence_sweep(evidence, day);
         }
     }
     return NULL;
@@ -210,7 +214,8 @@ static int take_folder(struct evidence *evidence, struct error *ret_error)
 
 static int start(struct evidence *evidence, struct error *ret_error)
 {
-    evidence->swept_day = today();
+    evidence->swept_day = INT32_MIN;
+    evidence->swept_day = day_to_sweep(evidence);
     evidence_sweep(evidence, evidence->swept_day);
     int rc = -pthread_create(&evidence->thread, NULL, run, evidence);
     if (rc < 0)
@@ -239,6 +244,7 @@ int evidence_open(const struct evidence_options *options, struct evidence **ret_
     evidence->lock = -1;
     evidence->octets_max = options->octets_max;
     evidence->keep_days = options->keep_days;
+    evidence->calendar = options->calendar;
     evidence->folder = strdup(options->folder);
     evidence->sealed = malloc(evidence_item_room(EVIDENCE_PLAIN_MAX));
     int rc = evidence->folder == NULL || evidence->sealed == NULL

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "sink/calendar.h"
 #include "sink/event.h"
 
 struct evidence;
@@ -15,8 +16,9 @@ struct evidence_options {
     const char *folder;
     char *const *orders; /* paths of order files */
     size_t order_count;
-    size_t octets_max;  /* of the folder; what is beyond is not kept and counted */
-    unsigned keep_days; /* 0: for ever */
+    size_t octets_max;         /* of the folder; what is beyond is not kept and counted */
+    unsigned keep_days;        /* 0: for ever */
+    struct calendar *calendar; /* whether the clock may be believed; NULL: always */
 };
 
 struct evidence_figures {

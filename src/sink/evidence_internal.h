@@ -41,6 +41,7 @@ struct evidence {
     size_t clause_count;
     uint64_t octets_max;
     unsigned keep_days;
+    struct calendar *calendar;
 
     struct cds_wfcq_head head;
     struct cds_wfcq_tail tail;
@@ -52,7 +53,7 @@ struct evidence {
 
     /* The thread's own. */
     uint8_t *sealed;   /* room for the longest item */
-    int32_t swept_day; /* the last time that old files were looked for */
+    int32_t swept_day; /* the last time that old files were looked for; INT32_MIN: never */
     bool is_full;      /* told, until there is room again */
 
     _Atomic uint64_t octets; /* of the folder */
@@ -67,5 +68,6 @@ _must_check_ int evidence_sync(struct evidence *evidence);
 
 void evidence_close_files(struct evidence *evidence);
 
-/* Deletes files that are too old, and counts the octets of those that stay. */
+/* Deletes files that are too old on the day (INT32_MIN: none is), and counts the octets of those
+ * that stay. */
 void evidence_sweep(struct evidence *evidence, int32_t today);

@@ -48,7 +48,11 @@ static void ring_add(struct ring *ring, const struct sink_event *event)
 
 static void feed(struct live_census *live, size_t count)
 {
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
     pthread_mutex_lock(&live->mutex);
+    census_set_now(live->census, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     for (size_t i = 0; i < count; i++) {
         if (census_feed(live->census, &live->batch[i]) < 0)
             live->figures.untracked++;

@@ -22,7 +22,8 @@ struct live_census_options {
 
 struct live_census_figures {
     uint64_t events;    /* read */
-    uint64_t untracked; /* of them, those whose victim found no room */
+    uint64_t untracked; /* of them, those whose victim found no room, or dated more than a
+                           day ahead */
     uint64_t damaged;   /* blocks of the log that could not be read */
     bool is_caught_up;  /* everything that was kept has been read once */
     size_t memory;      /* octets */

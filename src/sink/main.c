@@ -169,6 +169,7 @@ static int sensor_begin(struct sink *sink, struct error *ret_error)
         .idle_seconds_max = config->idle_seconds_max,
         .connections_max = config->connections_max,
         .connections_per_source_max = config->connections_per_source_max,
+        .datagrams_per_source_max = config->datagrams_per_source_max,
         .memory_max = config->memory_max,
         .dialogue = sink->dialogue,
         .take = pipeline_take,

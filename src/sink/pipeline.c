@@ -38,6 +38,7 @@ struct pipeline {
     struct recogniser *recogniser;
     struct arrivals *arrivals;
     struct networks *networks;
+    struct calendar *calendar; /* of those that keep things for some days */
     struct privacy *privacy;
     struct event_log *log;
     struct evidence *evidence;
@@ -163,6 +164,7 @@ static int privacy_begin(struct pipeline *pipeline, struct error *ret_error)
         .addresses = config->addresses,
         .rotate_days = config->rotate_days,
         .keep_days = config->keep_days,
+        .calendar = pipeline->calendar,
     };
     snprintf(folder, sizeof(folder), "%s/keys", config->state);
     return privacy_open(&options, &pipeline->privacy, ret_error);
@@ -177,7 +179,9 @@ static int log_begin(struct pipeline *pipeline, struct error *ret_error)
         .flush_ms = config->flush_ms,
         .segment_octets_max = config->segment_octets_max,
         .segment_seconds = config->segment_seconds,
+        .octets_max = config->events_octets_max,
         .keep_days = config->keep_days,
+        .calendar = pipeline->calendar,
         .waiting_octets_max = WAITING_OCTETS_MAX,
     };
     return event_log_open(&options, &pipeline->log, ret_error);
@@ -193,6 +197,7 @@ static int evidence_begin(struct pipeline *pipeline, struct error *ret_error)
         .order_count = config->order_count,
         .octets_max = config->evidence_octets_max,
         .keep_days = config->evidence_keep_days,
+        .calendar = pipeline->calendar,
     };
     snprintf(folder, sizeof(folder), "%s/evidence", config->state);
     return evidence_open(&options, &pipeline->evidence, ret_error);
@@ -226,6 +231,8 @@ int pipeline_open(struct pipeline *pipeline, struct error *ret_error)
         .events = config->events, .flush_ms = config->flush_ms, .census = &config->census};
 
     int rc = readers_open(config, config->answers, pipeline, ret_error);
+    if (rc == 0)
+        rc = calendar_create(config->events, &pipeline->calendar, ret_error);
     if (rc == 0)
         rc = privacy_begin(pipeline, ret_error);
     if (rc == 0)
@@ -262,6 +269,7 @@ void pipeline_close(struct pipeline *pipeline)
     live_census_stop(pipeline->census);
     evidence_close(pipeline->evidence);
     privacy_close(pipeline->privacy);
+    calendar_free(pipeline->calendar);
     arrivals_free(pipeline->arrivals);
     networks_close(pipeline->networks);
     recogniser_free(pipeline->recogniser);

@@ -99,7 +99,9 @@ int privacy_tick(struct privacy *privacy, int64_t now_us, struct error *ret_erro
     if (rc == 0)
         rc = enter_epoch_of(privacy, today, ret_error);
     /* Whatever is wrong with one key, or with the disk: those whose time is up end in time. */
-    int rc_destroy = privacy_keys_destroy(privacy, today, rc < 0 ? &later : ret_error);
+    const bool is_sure = calendar_is_sure(privacy->calendar, now_us);
+    int rc_destroy =
+        is_sure ? privacy_keys_destroy(privacy, today, rc < 0 ? &later : ret_error) : 0;
     return rc < 0 ? rc : rc_destroy;
 }
 
@@ -265,6 +267,7 @@ int privacy_open(const struct privacy_options *options, struct privacy **ret_pri
     privacy->addresses = options->addresses;
     privacy->rotate_days = options->rotate_days;
     privacy->keep_days = options->keep_days;
+    privacy->calendar = options->calendar;
     privacy->read_only = options->read_only;
     int rc = open_keys(privacy, ret_error);
     if (rc < 0) {

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "sink/calendar.h"
 #include "sink/event.h"
 
 enum privacy_addresses { PRIVACY_DETERMINISTIC, PRIVACY_PREFIX };
@@ -23,7 +24,8 @@ struct privacy_options {
     unsigned rotate_days; /* of an epoch */
     unsigned keep_days; /* a key is destroyed so long after its epoch's end: the events' retention;
                            0: never */
-    bool read_only;     /* for reports: makes and destroys nothing */
+    struct calendar *calendar; /* whether the clock may be believed; NULL: always */
+    bool read_only;            /* for reports: makes and destroys nothing */
 };
 
 struct privacy;

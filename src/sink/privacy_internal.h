@@ -31,6 +31,7 @@ struct privacy {
     char *folder;
     enum privacy_addresses addresses;
     unsigned rotate_days, keep_days;
+    struct calendar *calendar;
     bool read_only;
     struct epoch *_Atomic first;
     struct epoch *_Atomic current; /* NULL: read only, or before the first tick */

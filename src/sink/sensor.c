@@ -214,6 +214,10 @@ int sensor_create(const struct sensor_options *options, struct sensor **ret_sens
                                             options->connections_per_source_max);
     int rc =
         sensor->bound == NULL || sensor->threads == NULL || sensor->numbers == NULL ? -ENOMEM : 0;
+    if (rc == 0 && has_transport(options, SINK_UDP)) {
+        sensor->datagrams = datagram_share_create(options->datagrams_per_source_max);
+        rc = sensor->datagrams == NULL ? -ENOMEM : 0;
+    }
     for (unsigned i = 0; i < options->threads && rc == 0; i++)
         rc = thread_init(&sensor->threads[i], sensor, i, places);
     if (rc < 0)
@@ -273,6 +277,7 @@ void sensor_free(struct sensor *sensor)
     }
     free(sensor->threads);
     free(sensor->bound);
+    datagram_share_free(sensor->datagrams);
     source_numbers_free(sensor->numbers);
     free(sensor);
 }

@@ -38,7 +38,8 @@ struct sensor_options {
     unsigned idle_seconds_max; /* to the first octet */
     unsigned connections_max;  /* of all threads */
     unsigned connections_per_source_max;
-    size_t memory_max; /* octets, of all dialogues */
+    unsigned datagrams_per_source_max; /* a second; from 1 where it listens for any */
+    size_t memory_max;                 /* octets, of all dialogues */
     const struct dialogue_setting *dialogue;
     sink_flight_fn *take; /* no descriptor of the program but standard error is there: it runs with
                              the thread's own table */
@@ -46,11 +47,12 @@ struct sensor_options {
 };
 
 struct sensor_figures {
-    uint64_t accepted, datagrams, octets;
+    uint64_t accepted, datagrams, octets; /* without what was refused */
     uint64_t open;            /* now; with those that are handed on and close just now */
     uint64_t open_max;        /* at once, since the start */
     uint64_t ended[8];        /* handed on, by enum sink_ending */
-    uint64_t shed_per_source; /* refused, which aren't handed on, or closed to make room */
+    uint64_t shed_per_source; /* refused, which aren't handed on, or closed to make room; datagrams
+                                 beyond their source's share, which aren't handed on */
     uint64_t accept_failures; /* EMFILE, ENFILE, ENOMEM, ENOBUFS */
     uint64_t memory;          /* octets of dialogues, now */
 };

@@ -63,7 +63,8 @@ static void destination_of(const struct sensor_socket *socket, struct msghdr *me
 
 static void hand_on(struct sensor_thread *thread, const struct sensor_socket *socket, size_t index)
 {
-    const struct sensor_options *options = &thread->sensor->options;
+    struct sensor *sensor = thread->sensor;
+    const struct sensor_options *options = &sensor->options;
     struct datagram_batch *batch = thread->datagrams;
     struct mmsghdr *message = &batch->messages[index];
     struct sink_flight flight = {
@@ -75,6 +76,10 @@ static void hand_on(struct sensor_thread *thread, const struct sensor_socket *so
         .size = message->msg_len < options->octets_max ? message->msg_len : options->octets_max,
     };
     endpoint_from_sockaddr(&batch->clients[index], &flight.client);
+    if (!datagram_share_take(sensor->datagrams, &flight.client.address, thread->now_us)) {
+        figure_add(&thread->figures.shed_per_source, 1);
+        return;
+    }
     destination_of(socket, &message->msg_hdr, &flight.local);
     figure_add(&thread->figures.datagrams, 1);
     figure_add(&thread->figures.octets, flight.received);

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "sink/datagram_share.h"
 #include "sink/sensor.h"
 #include "sink/source_numbers.h"
 #include "sink/source_table.h"
@@ -103,7 +104,8 @@ struct sensor { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     struct sensor_options options;
     struct sensor_thread *threads;
     struct source_numbers *numbers;
-    struct sockaddr_storage *bound; /* one for each of `listen` */
+    struct datagram_share *datagrams; /* NULL: it listens for none */
+    struct sockaddr_storage *bound;   /* one for each of `listen` */
     /* Of all threads. Relaxed: nothing else is published by them. */
     _Alignas(128) atomic_uint_fast64_t open;
     atomic_uint_fast64_t open_max, memory;

@@ -30,6 +30,7 @@ static const cyaml_schema_field_t sensor_fields[] = {
     OPTIONAL_NUMBER("idle-seconds-max", struct raw_sensor, idle_seconds_max),
     OPTIONAL_NUMBER("connections-max", struct raw_sensor, connections_max),
     OPTIONAL_NUMBER("connections-per-source-max", struct raw_sensor, connections_per_source_max),
+    OPTIONAL_NUMBER("datagrams-per-source-max", struct raw_sensor, datagrams_per_source_max),
     OPTIONAL_NUMBER("memory-mib", struct raw_sensor, memory_mib),
     OPTIONAL_MAP("tls", struct raw_sensor, tls, tls_fields),
     CYAML_FIELD_END,
@@ -53,6 +54,7 @@ static const cyaml_schema_field_t events_fields[] = {
     OPTIONAL_NUMBER("segment-mib", struct raw_events, segment_mib),
     OPTIONAL_NUMBER("segment-minutes", struct raw_events, segment_minutes),
     OPTIONAL_NUMBER("keep-days", struct raw_events, keep_days),
+    OPTIONAL_NUMBER("mib", struct raw_events, mib),
     CYAML_FIELD_END,
 };
 

@@ -26,6 +26,7 @@ struct sink_config {
     unsigned idle_seconds_max;           /* idle-seconds-max: 30 */
     unsigned connections_max;            /* connections-max: 100000 */
     unsigned connections_per_source_max; /* connections-per-source-max: 1000 */
+    unsigned datagrams_per_source_max;   /* datagrams-per-source-max: 100, a second */
     size_t memory_max;                   /* memory-mib: 256 */
     char *certificate, *key;             /* tls: { certificate, key } */
 
@@ -37,10 +38,10 @@ struct sink_config {
     char *rules;                   /* rules: folder; default the installed one */
     char *asn_path, *country_path; /* networks: { asn: FILE, country: FILE } */
 
-    /* events: { folder, flush-ms, segment-mib, segment-minutes, keep-days } */
+    /* events: { folder, flush-ms, segment-mib, segment-minutes, keep-days, mib: 10240 } */
     char *events;
     unsigned flush_ms, segment_seconds, keep_days;
-    size_t segment_octets_max;
+    size_t segment_octets_max, events_octets_max;
     size_t evidence_octets_max; /* evidence: { mib: 1024, keep-days } */
     unsigned evidence_keep_days;
 

@@ -30,6 +30,10 @@
 #define KEEP_DEFAULT_DAYS       90
 #define DAYS_MAX                3650
 
+/* Little for a disk of today, and above two of the largest segments. */
+#define EVENTS_DEFAULT_MIB 10240
+#define EVENTS_MAX_MIB     (16 * 1024 * 1024)
+
 #define EVIDENCE_DEFAULT_MIB 1024
 #define EVIDENCE_MAX_MIB     (16 * 1024 * 1024)
 
@@ -242,7 +246,7 @@ int sink_config_check_events(const struct sink_config_source *source, struct sin
         source->raw->evidence ? source->raw->evidence : &no_evidence;
     const struct raw_privacy no_privacy = {0};
     const struct raw_privacy *privacy = source->raw->privacy ? source->raw->privacy : &no_privacy;
-    unsigned segment_mib, segment_minutes, evidence_mib;
+    unsigned segment_mib, segment_minutes, events_mib, evidence_mib;
     const struct sink_config_number numbers[] = {
         {"events.flush-ms", events->flush_ms, FLUSH_DEFAULT_MS, 10, FLUSH_MAX_MS,
          &config->flush_ms},
@@ -251,6 +255,7 @@ int sink_config_check_events(const struct sink_config_source *source, struct sin
         {"events.segment-minutes", events->segment_minutes, SEGMENT_DEFAULT_MINUTES, 1,
          SEGMENT_MAX_MINUTES, &segment_minutes},
         {"events.keep-days", events->keep_days, KEEP_DEFAULT_DAYS, 1, DAYS_MAX, &config->keep_days},
+        {"events.mib", events->mib, EVENTS_DEFAULT_MIB, 2, EVENTS_MAX_MIB, &events_mib},
         {"evidence.mib", evidence->mib, EVIDENCE_DEFAULT_MIB, 1, EVIDENCE_MAX_MIB, &evidence_mib},
         {"evidence.keep-days", evidence->keep_days, KEEP_DEFAULT_DAYS, 1, DAYS_MAX,
          &config->evidence_keep_days},
@@ -265,7 +270,14 @@ int sink_config_check_events(const struct sink_config_source *source, struct sin
         rc = addresses_check(source, privacy, config, ret_error);
     if (rc < 0)
         return rc;
+    /* There is always one segment that is written and never deleted. */
+    if (events_mib < 2 * segment_mib)
+        return config_value_fail(&source->values, config_value_place("events.mib"), ret_error,
+                                 "%u MiB of events have no room for two segments of %u MiB: raise "
+                                 "mib, or lower segment-mib",
+                                 events_mib, segment_mib);
     config->segment_octets_max = (size_t)segment_mib << 20;
+    config->events_octets_max = (size_t)events_mib << 20;
     config->segment_seconds = segment_minutes * 60;
     config->evidence_octets_max = (size_t)evidence_mib << 20;
     return 0;

@@ -14,7 +14,7 @@ struct raw_sensor {
     char **listen, **transparent;
     unsigned listen_count, transparent_count;
     unsigned *threads, *octets_max, *seconds_max, *idle_seconds_max;
-    unsigned *connections_max, *connections_per_source_max, *memory_mib;
+    unsigned *connections_max, *connections_per_source_max, *datagrams_per_source_max, *memory_mib;
     struct raw_tls *tls;
 };
 
@@ -29,7 +29,7 @@ struct raw_networks {
 
 struct raw_events {
     char *folder;
-    unsigned *flush_ms, *segment_mib, *segment_minutes, *keep_days;
+    unsigned *flush_ms, *segment_mib, *segment_minutes, *keep_days, *mib;
 };
 
 struct raw_evidence {

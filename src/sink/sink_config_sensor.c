@@ -24,6 +24,10 @@
 #define CONNECTIONS_PER_SOURCE_DEFAULT 1000
 #define CONNECTIONS_MAX                1073741816
 
+/* A bot sends one in seconds to minutes; a NAT may have some hundreds of them. */
+#define DATAGRAMS_PER_SOURCE_DEFAULT 100
+#define DATAGRAMS_PER_SOURCE_MAX     1000000
+
 #define MEMORY_DEFAULT_MIB 256
 #define MEMORY_MAX_MIB     (1024 * 1024)
 
@@ -95,6 +99,9 @@ static int numbers_check(const struct sink_config_source *source, const struct r
          &config->connections_max},
         {"sensor.connections-per-source-max", raw->connections_per_source_max,
          CONNECTIONS_PER_SOURCE_DEFAULT, 1, CONNECTIONS_MAX, &config->connections_per_source_max},
+        {"sensor.datagrams-per-source-max", raw->datagrams_per_source_max,
+         DATAGRAMS_PER_SOURCE_DEFAULT, 1, DATAGRAMS_PER_SOURCE_MAX,
+         &config->datagrams_per_source_max},
         {"sensor.memory-mib", raw->memory_mib, MEMORY_DEFAULT_MIB, 1, MEMORY_MAX_MIB, &memory_mib},
     };
     int rc = sink_config_numbers(source, numbers, sizeof(numbers) / sizeof(numbers[0]), ret_error);

@@ -38,7 +38,8 @@ static void sensor_write(const struct sensor *sensor, FILE *stream)
     for (size_t i = 0; i < SINK_ENDING_COUNT; i++)
         fprintf(stream, "tamis_sink_ended_total{how=\"%s\"} %" PRIu64 "\n", sink_ending_names[i],
                 figures.ended[i]);
-    counter(stream, "shed_per_source_total", "Connections shed since their source had too many.",
+    counter(stream, "shed_per_source_total",
+            "Connections and datagrams shed since their source had too many.",
             figures.shed_per_source);
     counter(stream, "accept_failures_total", "Connections that the system had no room for.",
             figures.accept_failures);
@@ -60,7 +61,7 @@ static void events_write(const struct pipeline_figures *figures, FILE *stream)
     gauge(stream, "events_waiting", "Events that are not on the disk yet.", log->waiting);
     counter(stream, "event_octets_total", "Octets of events written.", log->octets);
     counter(stream, "event_write_failures_total", "Writes of events that failed.", log->failures);
-    counter(stream, "segments_deleted_total", "Segments of events deleted by age.",
+    counter(stream, "segments_deleted_total", "Segments of events deleted by age or size.",
             log->segments_deleted);
     counter(stream, "evidence_kept_total",
             "Pieces of content kept, sealed, since an order says so.", figures->evidence.kept);
@@ -86,7 +87,7 @@ static void outbox_write(const struct pipeline_figures *figures, FILE *stream)
     counter(stream, "nats_failures_total", "Blocks that had to be sent again.", outbox->failures);
     counter(stream, "nats_reconnects_total", "Connections made again.", outbox->reconnects);
     counter(stream, "nats_lost_octets_total",
-            "Octets of events that were deleted by age before JetStream had them.", outbox->lost);
+            "Octets of events that were deleted before JetStream had them.", outbox->lost);
     gauge(stream, "nats_behind_octets", "Octets of events that JetStream does not have yet.",
           outbox->behind);
 }
@@ -122,8 +123,8 @@ static void census_write(struct pipeline *pipeline, int64_t now_us, FILE *stream
 
     live_census_figures(live, &figures);
     counter(stream, "census_events_total", "Events that the census has read.", figures.events);
-    counter(stream, "census_untracked_total", "Events whose victim the census had no room for.",
-            figures.untracked);
+    counter(stream, "census_untracked_total",
+            "Events dated ahead, or whose victim had no room in the census.", figures.untracked);
     gauge(stream, "census_octets", "Memory of the census.", figures.memory);
     gauge(stream, "census_caught_up", "1 once all kept events have been read.",
           figures.is_caught_up);

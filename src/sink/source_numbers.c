@@ -54,7 +54,7 @@ void source_numbers_free(struct source_numbers *numbers)
 
 /* Of IPv4 the mapped address's last half, which holds ffff and the address: as a /64 of IPv6 that
  * would be of ::/16, where nobody is (RFC 4291, section 2.4). */
-static uint64_t prefix_of(const struct in6_addr *client)
+uint64_t source_prefix(const struct in6_addr *client)
 {
     uint64_t prefix;
     memcpy(&prefix, client->s6_addr + (IN6_IS_ADDR_V4MAPPED(client) ? 8 : 0), sizeof(prefix));
@@ -92,7 +92,7 @@ static uint32_t source_new(struct source_numbers *numbers, uint32_t *chain, uint
 
 uint32_t source_numbers_take(struct source_numbers *numbers, const struct in6_addr *client)
 {
-    const uint64_t prefix = prefix_of(client);
+    const uint64_t prefix = source_prefix(client);
     uint32_t *chain = chain_of(numbers, prefix);
 
     pthread_mutex_lock(&numbers->lock);

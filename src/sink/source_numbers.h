@@ -15,6 +15,9 @@
 
 struct source_numbers;
 
+/* Of the source that the client belongs to; no two sources have the same one. */
+uint64_t source_prefix(const struct in6_addr *client);
+
 /* For `sources_max` sources at once with `connections_max` of each. NULL: no memory. */
 struct source_numbers *source_numbers_create(uint32_t sources_max, uint32_t connections_max);
 void source_numbers_free(struct source_numbers *numbers);

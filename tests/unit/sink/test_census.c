@@ -559,6 +559,26 @@ static void test_ids_that_are_made_up_do_not_displace_victims(void **state)
     census_free(census);
 }
 
+static void test_an_event_dated_ahead_makes_nobody_quiet(void **state)
+{
+    struct census *census = *state;
+    const int64_t now_us = START_US + 3 * DAY_US;
+    struct sink_event ahead = checkin(2, 2 << 8, now_us + DAY_US + SECOND_US);
+    census_set_now(census, now_us);
+    feed_victim(census, 1, 1 << 8, 3);
+    assert_int_equal(census_feed(census, &ahead), -ERANGE);
+    ahead.at_us = INT64_MAX;
+    assert_int_equal(census_feed(census, &ahead), -ERANGE);
+    struct census_figures all = figures_of(census, now_us, CENSUS_ALL, "");
+    assert_int_equal(all.victims[CENSUS_PROVEN], 1);
+    assert_int_equal(all.quiet, 0);
+    assert_int_equal(all.events, 15);
+    assert_false(look_up(census, 2).found);
+    /* Clocks differ a little, and events come late. */
+    feed(census, checkin(2, 2 << 8, now_us + HOUR_US));
+    assert_true(look_up(census, 2).found);
+}
+
 /* Whoever holds a network of IPv6 has an address for each id. */
 static void test_ids_made_up_by_one_network_leave_room_for_others(void **state)
 {
@@ -628,6 +648,7 @@ int main(void)
         TEST(test_the_series_tells_day_by_day_what_was_seen_new_and_quiet),
         TEST(test_hours_are_told_for_the_last_64),
         TEST(test_a_change_of_keys_neither_doubles_victims_nor_cleans_them),
+        TEST(test_an_event_dated_ahead_makes_nobody_quiet),
         cmocka_unit_test(test_ids_that_are_made_up_do_not_displace_victims),
         cmocka_unit_test(test_ids_made_up_by_one_network_leave_room_for_others),
         cmocka_unit_test(test_scanners_that_made_room_stay_counted),

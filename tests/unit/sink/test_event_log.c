@@ -368,7 +368,18 @@ static void test_segments_that_are_too_old_are_deleted(void **state)
     rename_segment(2, 3, 29);
     rename_segment(3, 4, 28);
     options.keep_days = 30;
+    /* Not before a clock that is so far ahead of the newest one has said so for an hour. */
+    struct calendar *calendar = NULL;
+    struct error error = {0};
+    assert_int_equal(calendar_create(folder, &calendar, &error), 0);
+    options.calendar = calendar;
     struct event_log *log = open_log(&options);
+    event_log_figures(log, &figures);
+    assert_int_equal(figures.segments_deleted, 0);
+    event_log_close(log);
+    calendar_free(calendar);
+    options.calendar = NULL;
+    log = open_log(&options);
     event_log_figures(log, &figures);
     assert_int_equal(figures.segments_deleted, 1);
     event_log_close(log);
@@ -391,6 +402,57 @@ static void test_the_segment_being_written_is_never_deleted(void **state)
     put(log, 0, 10);
     event_log_close(log);
     assert_int_equal(count_segments(), 2);
+}
+
+static void grow_segment(size_t index, off_t octets)
+{
+    char path[200];
+    path_of(index, path, sizeof(path));
+    assert_int_equal(truncate(path, octets), 0);
+}
+
+static void test_the_oldest_segments_give_way_to_the_bound_of_the_folder(void **state)
+{
+    struct event_log_options options = usual;
+    struct event_log_figures figures;
+    struct segment_name *names;
+    (void)state;
+    for (uint64_t i = 0; i < 4; i++)
+        put_range(i, i + 1, &usual);
+    for (size_t i = 0; i < 3; i++) /* the last one is looked through at the start */
+        grow_segment(i, 1 << 20);
+    /* Room for one of them, and for the one that is written when it has grown. */
+    options.segment_octets_max = 1 << 20;
+    options.octets_max = (2 << 20) + (512 << 10);
+    struct event_log *log = open_log(&options);
+    event_log_figures(log, &figures);
+    assert_int_equal(figures.segments_deleted, 2);
+    put(log, 0, 4);
+    event_log_close(log);
+    assert_int_equal(list(&names), 3);
+    assert_int_equal(names[0].number, 3);
+    free(names);
+}
+
+static void test_a_folder_whose_bound_is_small_keeps_what_is_written(void **state)
+{
+    struct event_log_options options = usual;
+    struct event_log_figures figures;
+    struct segment_name *names;
+    (void)state;
+    options.segment_octets_max = options.octets_max = 1; /* each block begins a segment */
+    struct event_log *log = open_log(&options);
+    for (uint64_t i = 0; i < 3; i++) {
+        put(log, 0, i);
+        do {
+            rest();
+            event_log_figures(log, &figures);
+        } while (figures.written <= i);
+    }
+    event_log_close(log);
+    assert_int_equal(list(&names), 1);
+    assert_int_equal(names[0].number, 3);
+    free(names);
 }
 
 /* ---- Damage ---- */
@@ -692,6 +754,8 @@ int main(void)
         TEST(test_a_segment_ends_when_its_time_is_up),
         TEST(test_segments_that_are_too_old_are_deleted),
         TEST(test_the_segment_being_written_is_never_deleted),
+        TEST(test_the_oldest_segments_give_way_to_the_bound_of_the_folder),
+        TEST(test_a_folder_whose_bound_is_small_keeps_what_is_written),
         TEST(test_a_flipped_bit_costs_its_block_alone),
         TEST(test_a_torn_end_is_cut_off_at_the_next_start),
         TEST(test_an_end_of_zeros_is_cut_off),

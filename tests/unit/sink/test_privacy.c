@@ -53,6 +53,8 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
+static struct calendar *calendar; /* NULL: the clock is believed */
+
 static struct privacy *open_privacy(enum privacy_addresses addresses, unsigned rotate_days,
                                     bool read_only)
 {
@@ -61,6 +63,7 @@ static struct privacy *open_privacy(enum privacy_addresses addresses, unsigned r
         .addresses = addresses,
         .rotate_days = rotate_days,
         .keep_days = 20,
+        .calendar = calendar,
         .read_only = read_only,
     };
     struct privacy *privacy = NULL;
@@ -352,6 +355,30 @@ static void test_a_key_is_destroyed_when_its_events_are(void **state)
     privacy_close(privacy);
 }
 
+static void test_a_leap_of_the_clock_destroys_no_key_within_an_hour(void **state)
+{
+    struct error error = {0};
+    struct in6_addr address;
+    struct timespec now;
+    (void)state;
+    assert_int_equal(calendar_create(folder, &calendar, &error), 0); /* of no events */
+    struct privacy *privacy = open_privacy(PRIVACY_DETERMINISTIC, 5, false);
+    tick(privacy, 0);
+    struct sink_event event = apply(privacy, "192.0.2.1", "id", "", "");
+    tick(privacy, 10000);
+    assert_opens(privacy, &event, "192.0.2.1");
+
+    /* As if the clock had leapt an hour ago. */
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const int64_t before_us = ((int64_t)now.tv_sec - 3600) * 1000000;
+    assert_false(calendar_is_sure_at(calendar, START_US + 20000 * DAY_US, before_us));
+    tick(privacy, 20000);
+    assert_int_equal(privacy_open_address(privacy, &event, &address), -ENOENT);
+    privacy_close(privacy);
+    calendar_free(calendar);
+    calendar = NULL;
+}
+
 static void test_keys_end_in_time_whatever_is_wrong_with_another(void **state)
 {
     struct privacy *privacy = open_privacy(PRIVACY_DETERMINISTIC, 5, false);
@@ -617,6 +644,7 @@ int main(void)
         TEST(test_ids_differ_when_anything_that_they_are_made_of_does),
         TEST(test_an_id_links_within_an_epoch_and_not_across_two),
         TEST(test_a_key_is_destroyed_when_its_events_are),
+        TEST(test_a_leap_of_the_clock_destroys_no_key_within_an_hour),
         TEST(test_keys_end_in_time_whatever_is_wrong_with_another),
         TEST(test_a_changed_configuration_begins_an_epoch_of_its_own),
         TEST(test_a_reader_makes_and_destroys_nothing),

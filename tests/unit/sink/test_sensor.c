@@ -99,6 +99,7 @@ static int set_up(void **state)
         .idle_seconds_max = 600,
         .connections_max = 100,
         .connections_per_source_max = 100,
+        .datagrams_per_source_max = 100,
         .memory_max = 1 << 24,
         .dialogue = &fixture->dialogue,
         .take = keep,
@@ -351,6 +352,34 @@ static void test_datagrams_of_ipv6_and_more_than_is_kept(void **state)
     assert_octets(flight_wait(fixture, 1), "small");
     assert_int_equal(figures_of(fixture).datagrams, 2);
     close(fd);
+}
+
+static void test_datagrams_beyond_a_sources_share_are_counted_and_not_handed_on(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->listen[0] = listen_make("127.0.0.1", SINK_UDP);
+    fixture->options.threads = 3;
+    fixture->options.datagrams_per_source_max = 1;
+    start(fixture);
+    const uint16_t port = port_of(fixture, 0);
+    int fds[20]; /* their ports spread them over the threads */
+    for (size_t i = 0; i < 20; i++) {
+        fds[i] = socket_make(SOCK_DGRAM, "127.0.0.2");
+        connect_to(fds[i], "127.0.0.1", port);
+        say(fds[i], "one of many");
+    }
+    WAIT_UNTIL(fixture, figures, figures.datagrams + figures.shed_per_source == 20);
+    assert_true(figures_of(fixture).shed_per_source > 0);
+    int other = socket_make(SOCK_DGRAM, "127.0.0.3");
+    connect_to(other, "127.0.0.1", port);
+    const size_t before = (size_t)figures_of(fixture).datagrams;
+    (void)flight_wait(fixture, before - 1);
+    say(other, "another source");
+    assert_octets(flight_wait(fixture, before), "another source");
+    assert_int_equal(fixture->kept_count, figures_of(fixture).datagrams);
+    for (size_t i = 0; i < 20; i++)
+        close(fds[i]);
+    close(other);
 }
 
 static void test_no_more_octets_are_read_than_configured(void **state)
@@ -654,6 +683,7 @@ int main(void)
         TEST(test_ipv6_and_an_empty_connection),
         TEST(test_listening_anywhere_still_tells_where_the_client_went),
         TEST(test_datagrams_of_ipv6_and_more_than_is_kept),
+        TEST(test_datagrams_beyond_a_sources_share_are_counted_and_not_handed_on),
         TEST(test_no_more_octets_are_read_than_configured),
         TEST(test_silence_is_borne_for_less_time_than_talk),
         TEST(test_reset_is_told_from_a_close),

@@ -100,6 +100,7 @@ static void test_every_key_of_the_program_and_the_sensor_is_loaded(void **state)
                          "  idle-seconds-max: 3\n"
                          "  connections-max: 5000\n"
                          "  connections-per-source-max: 50\n"
+                         "  datagrams-per-source-max: 60\n"
                          "  memory-mib: 8\n"
                          "  tls: { certificate: file, key: file }\n");
 
@@ -139,6 +140,7 @@ static void test_every_key_of_the_program_and_the_sensor_is_loaded(void **state)
     assert_int_equal(config->idle_seconds_max, 3);
     assert_int_equal(config->connections_max, 5000);
     assert_int_equal(config->connections_per_source_max, 50);
+    assert_int_equal(config->datagrams_per_source_max, 60);
     assert_int_equal(config->memory_max, 8 << 20);
     assert_path(folder, config->certificate, "file");
     assert_path(folder, config->key, "file");
@@ -153,7 +155,8 @@ static void test_every_key_about_events_is_loaded(void **state)
         "orders: [file, file]\n"
         "answers: { listen: answers.sock, window: 60 }\n"
         "networks: { asn: file, country: file }\n"
-        "events: { folder: kept, flush-ms: 50, segment-mib: 2, segment-minutes: 3, keep-days: 4 }\n"
+        "events: { folder: kept, flush-ms: 50, segment-mib: 2, segment-minutes: 3, keep-days: 4,\n"
+        "          mib: 6 }\n"
         "evidence: { mib: 5, keep-days: 6 }\n"
         "privacy: { addresses: prefix, rotate-days: 7 }\n"
         "census: { persistence-hours: 8, checkins-min: 9, networks-max: 10,\n"
@@ -172,6 +175,7 @@ static void test_every_key_about_events_is_loaded(void **state)
     assert_int_equal(config->segment_octets_max, 2 << 20);
     assert_int_equal(config->segment_seconds, 180);
     assert_int_equal(config->keep_days, 4);
+    assert_int_equal(config->events_octets_max, 6 << 20);
     assert_int_equal(config->evidence_octets_max, 5 << 20);
     assert_int_equal(config->evidence_keep_days, 6);
     assert_int_equal(config->addresses, PRIVACY_PREFIX);
@@ -205,11 +209,13 @@ static void test_what_is_left_out_has_its_default(void **state)
     assert_int_equal(config->threads, 1);
     assert_int_equal(config->octets_max, 4096);
     assert_int_equal(config->connections_max, 100000);
+    assert_int_equal(config->datagrams_per_source_max, 100);
     assert_null(config->certificate);
     assert_int_equal(config->order_count, 0);
     assert_null(config->answers);
     assert_int_equal(config->flush_ms, 1000);
     assert_int_equal(config->keep_days, 90);
+    assert_int_equal(config->events_octets_max, (size_t)10240 << 20);
     assert_int_equal(config->addresses, PRIVACY_DETERMINISTIC);
     assert_int_equal(config->census.persistence_s, 24 * 3600);
     assert_int_equal(config->nats_server_count, 0);
@@ -257,6 +263,7 @@ static void test_mistakes_name_line_and_remedy(void **state)
         {WHO LISTEN "rules: file\n", 5, "no folder of rules"},
         {WHO LISTEN "networks:\n  country: gone.mmdb\n", 6, "the database of countries"},
         {WHO LISTEN "events: { keep-days: 0 }\n", 5, "give 1 to"},
+        {WHO LISTEN "events: { segment-mib: 8, mib: 15 }\n", 5, "no room for two segments"},
         {WHO LISTEN "privacy: { addresses: prefx }\n", 5, "write prefix"},
         {WHO LISTEN "privacy: { addresses: open }\n", 5, "deterministic or prefix"},
         {WHO LISTEN "census: { persistence-seconds: 3600 }\n", 5, "give 0 to 3599"},
