@@ -511,7 +511,8 @@ static void test_a_server_that_is_gone_fails_all_until_it_is_back(void **state)
     figures_get(&figures);
     assert_true(figures.is_down);
     assert_int_equal(figures.downs, 1);
-    assert_int_equal(figures.waiting, 0);
+    while (figures.waiting > 0) /* those that were told are let go of a moment later */
+        figures_get(&figures);
 
     server_go();
     await_up("three");
