@@ -18,6 +18,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "once: of scripts or of others' programs more than of ours, whose code other tests "
+                                       "run, too: with the plain programs alone")
     config.addinivalue_line("markers", "timed: has a bound in time, which the sanitizers' slower code may miss")
 
 

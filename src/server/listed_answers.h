@@ -8,8 +8,8 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"

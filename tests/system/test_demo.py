@@ -114,6 +114,7 @@ def processes_of(folder):
     return lines
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("command, step", [(DEMO, "The proof"), (SINK_DEMO, "Who connects")])
 def test_the_demo_interrupted_ends_its_servers_and_leaves_nothing(place, command, step):
     environment = dict(os.environ, TMPDIR=str(place))

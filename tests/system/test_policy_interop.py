@@ -61,6 +61,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("action", [*EXPECTED, "observe"])
 @pytest.mark.parametrize("resolver", POLICY_RESOLVERS)
 def test_our_policy_zone_blocks_in_a_resolver(farm, resolver, action):

@@ -18,7 +18,8 @@ RESOLVERS = {"unbound", "kresd", "bind"}
 SHORT = ["--names", "2000", "--zones", "3", "--listed", "1200", "--time-scale", "17280",
          "--rate", "100", "--bad-rate", "20", "--no-plots"]  # fmt: skip
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+pytestmark = [pytest.mark.once,
+              pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")]
 
 
 def start(folder, key):

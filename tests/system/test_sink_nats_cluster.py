@@ -7,6 +7,9 @@ from testbed.nats import NatsClient, NatsCluster
 from testbed.sink_outbox import STREAM, Outbox, check_all_arrived_once_in_order, running  # noqa: F401
 
 
+pytestmark = pytest.mark.once  # most of the time three servers elect a leader
+
+
 @pytest.fixture
 def cluster(tmp_path, running):
     cluster = NatsCluster(str(tmp_path))
