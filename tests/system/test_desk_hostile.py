@@ -1,0 +1,48 @@
+"""What somebody tries who knows the desk's rules: rights that outlive their ground, tokens for more than they
+are for, requests that two programs read differently, octets that are no text."""
+
+
+import pytest
+
+from testbed.reports import ReportsDesk
+
+
+@pytest.fixture
+def reports(desk_unstarted):
+    return ReportsDesk(desk_unstarted).start()
+
+
+def account_set(desk, account, changes):
+    operator = desk.client().sign_in("chief@staff.example") if desk.sql(
+        "SELECT 1 FROM accounts WHERE email = 'chief@staff.example'").strip() else desk.signed_in(
+            "operator", "chief@staff.example")
+    reply = operator.patch("/v1/accounts/" + account, changes)
+    assert reply.status == 200, reply.text
+
+
+def suspend(desk, client):
+    account_set(desk, client.account, {"state": "suspended", "reason": "its password leaked"})
+
+
+# ---- Rights that end ----
+
+@pytest.mark.parametrize("role", ["analyst", "auditor", "operator", "partner"])
+def test_staff_that_is_suspended_reads_nothing_but_its_own(desk_sqlite, role):
+    reports = ReportsDesk(desk_sqlite).start()
+    receipt = reports.report()
+    client = reports.desk.signed_in(role)
+    reply = client.post("/v1/tokens", {"label": "all", "scopes": [
+        "reports:read", "orders:read", "accounts:read", "interests", "hosts:read"]})
+    program = reports.desk.client()
+    program.token = reply.json["token"]
+    suspend(reports.desk, client)
+    for who in (client, program):
+        for path in ("/v1/reports", "/v1/queue", "/v1/orders", "/v1/accounts", "/v1/overlaps", "/v1/reporters"):
+            reply = who.get(path)
+            assert reply.status == 403, path
+            assert reply.json["type"] == "/problems/suspended", path
+        # A route for everybody, where the role decides how much is shown.
+        assert who.get("/v1/reports/" + receipt["id"]).status == 404
+    assert client.get("/v1/account").json["state_reason"] == "its password leaked"
+    account_set(reports.desk, client.account, {"state": "active"})
+    assert client.get("/v1/account").json["role"] == role
