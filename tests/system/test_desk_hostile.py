@@ -4,6 +4,7 @@ are for, requests that two programs read differently, octets that are no text.""
 
 import pytest
 
+from testbed.desk_orders import OrderDesk
 from testbed.reports import ReportsDesk
 
 
@@ -46,3 +47,25 @@ def test_staff_that_is_suspended_reads_nothing_but_its_own(desk_sqlite, role):
     assert client.get("/v1/account").json["state_reason"] == "its password leaked"
     account_set(reports.desk, client.account, {"state": "active"})
     assert client.get("/v1/account").json["role"] == role
+
+
+def test_an_approval_counts_no_more_once_its_author_may_not_approve(farm, desk_unstarted):
+    made = OrderDesk(farm, desk_unstarted)
+    made.draft("wide", action="nodata", subtrees=["h1.a.example"])
+    made.step("wide", "rehearsals")
+    made.step("wide", "notifications", {})
+
+    def approve(number):
+        reply = made.step("wide", "approvals", role="approver", number=number)
+        return reply["state"], reply["approvals"]["given"]
+
+    for number, changes in enumerate([{"state": "suspended", "reason": "its password leaked"},
+                                      {"role": "analyst"}, {"state": "closed"}], 1):
+        assert approve(number) == ("notified", 1)
+        account_set(made.desk, made.as_("approver", number).account, changes)
+        assert made.get("wide")["approvals"] == {"needed": 2, "given": 0}
+    assert approve(4) == ("notified", 1)
+    assert approve(5) == ("approved", 2)
+    # What was approved stays so, and so does who did it.
+    account_set(made.desk, made.as_("approver", 5).account, {"role": "analyst"})
+    assert made.get("wide")["approvals"]["given"] == 2
