@@ -5,7 +5,7 @@ are for, requests that two programs read differently, octets that are no text.""
 import pytest
 
 from testbed.desk_orders import OrderDesk
-from testbed.reports import ReportsDesk
+from testbed.reports import ReportsDesk, controller
 
 
 @pytest.fixture
@@ -69,3 +69,33 @@ def test_an_approval_counts_no_more_once_its_author_may_not_approve(farm, desk_u
     # What was approved stays so, and so does who did it.
     account_set(made.desk, made.as_("approver", 5).account, {"role": "analyst"})
     assert made.get("wide")["approvals"]["given"] == 2
+
+
+def test_a_dismissal_gives_back_what_the_report_took_and_nothing_else(reports):
+    ann = reports.host("bad.dyn.example")
+    analyst = reports.desk.signed_in("analyst")
+    receipt = reports.report(controller())
+
+    def state():
+        return reports.desk.sql("SELECT state, state_reason FROM accounts WHERE id = '%s'" % ann.account).strip()
+
+    # Of the operator's own, which stood before the decision.
+    suspend(reports.desk, ann)
+    reports.decide(analyst, receipt["id"], "suspend-account", "malware-controller")
+    assert state() == "suspended|its password leaked"
+    reports.decide(analyst, receipt["id"], "dismiss", "no-abuse")
+    assert state() == "suspended|its password leaked"
+    account_set(reports.desk, ann.account, {"state": "active"})
+
+    # Of the operator's own, which came after it.
+    reports.decide(analyst, receipt["id"], "suspend-account", "malware-controller")
+    assert state() == "suspended|malware-controller"
+    account_set(reports.desk, ann.account, {"state": "active"})
+    suspend(reports.desk, ann)
+    reports.decide(analyst, receipt["id"], "dismiss", "no-abuse")
+    assert state() == "suspended|its password leaked"
+    account_set(reports.desk, ann.account, {"state": "active"})
+
+    reports.decide(analyst, receipt["id"], "suspend-account", "malware-controller")
+    reports.decide(analyst, receipt["id"], "dismiss", "no-abuse")
+    assert state().split("|")[0] == "active"
