@@ -58,8 +58,12 @@ static int may(struct request *request)
         !principal_csrf_matches(who, request_header(request, "X-CSRF-Token")))
         return forbidden(request, "csrf", "send X-CSRF-Token as the sign-in gave it",
                          "the request lacks the session's CSRF token");
+    /* There a token would act in its account's name beyond what it is for. */
     if ((route->roles & ROLE_PUBLIC) != 0)
-        return 0;
+        return who->kind != PRINCIPAL_TOKEN || (who->scopes & route->scopes) == route->scopes
+                   ? 0
+                   : forbidden(request, "scope", "make a token that may, or ask without one",
+                               "the token may not do this");
     if (who->kind == PRINCIPAL_PUBLIC)
         return nobody(request, "this is for those who have signed in");
     if ((route->roles & who->role) == 0)

@@ -5,7 +5,7 @@ are for, requests that two programs read differently, octets that are no text.""
 import pytest
 
 from testbed.desk_orders import OrderDesk
-from testbed.reports import ReportsDesk, controller
+from testbed.reports import ReportsDesk, controller, xarf
 
 
 @pytest.fixture
@@ -99,3 +99,32 @@ def test_a_dismissal_gives_back_what_the_report_took_and_nothing_else(reports):
     reports.decide(analyst, receipt["id"], "suspend-account", "malware-controller")
     reports.decide(analyst, receipt["id"], "dismiss", "no-abuse")
     assert state().split("|")[0] == "active"
+
+
+# ---- Tokens ----
+
+def test_a_token_does_on_public_routes_no_more_than_it_is_for(desk_sqlite):
+    reports = ReportsDesk(desk_sqlite).start()
+    ann = reports.host("bad.dyn.example")
+    reports.decide(reports.desk.signed_in("analyst"), reports.report(controller())["id"], "suspend-host",
+                   "malware-controller")
+    appeal = ann.post("/v1/appeals", {"name": "bad.dyn.example", "statement": "It was not me."}).json
+    reply = ann.post("/v1/tokens", {"label": "lamp", "scopes": ["hosts:read"]})
+    lamp = reports.desk.client()
+    lamp.token = reply.json["token"]
+    path = "/v1/appeals/" + appeal["id"]
+    for reply in (lamp.post("/v1/appeals", {"name": "bad.dyn.example", "statement": "Mine."}),
+                  lamp.get(path), lamp.post(path + "/proofs", {"method": "dns-txt"}),
+                  lamp.post("/v1/appeal-keys", {"name": "bad.dyn.example", "public_key": "A" * 43 + "="}),
+                  lamp.post("/v1/reports", xarf())):
+        assert reply.status == 403 and reply.json["type"] == "/problems/scope", reply.text
+    assert lamp.get("/healthz").status == 200
+
+    analyst = reports.desk.signed_in("analyst", "second@staff.example")
+    reply = analyst.post("/v1/tokens", {"label": "x", "scopes": ["orders:read"]})
+    program = reports.desk.client()
+    program.token = reply.json["token"]
+    assert program.get(path).status == 403
+    reply = analyst.post("/v1/tokens", {"label": "y", "scopes": ["reports:read"]})
+    program.token = reply.json["token"]
+    assert program.get(path).json["id"] == appeal["id"]
