@@ -1,10 +1,13 @@
 """What somebody tries who knows the desk's rules: rights that outlive their ground, tokens for more than they
 are for, requests that two programs read differently, octets that are no text."""
 
+import socket
 
 import pytest
 
+from testbed.desk import Desk
 from testbed.desk_orders import OrderDesk
+from testbed.process import LOOPBACK
 from testbed.reports import ReportsDesk, controller, xarf
 
 
@@ -128,3 +131,43 @@ def test_a_token_does_on_public_routes_no_more_than_it_is_for(desk_sqlite):
     reply = analyst.post("/v1/tokens", {"label": "y", "scopes": ["reports:read"]})
     program.token = reply.json["token"]
     assert program.get(path).json["id"] == appeal["id"]
+
+
+# ---- Framing ----
+
+BODY = b'{"email":"a@b.example","password":"x"}'
+SIZE = b"Content-Length: %d\r\n" % len(BODY)
+
+
+@pytest.mark.parametrize("fields", [
+    SIZE + b"Transfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding: chunked\r\n" + SIZE,
+    SIZE + b"Content-Length: 0\r\n",
+    SIZE + SIZE,
+    b"Transfer-Encoding: xchunked\r\n",
+    b"Transfer-Encoding: gzip, chunked\r\n",
+    b"Transfer-Encoding: identity\r\n",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+    SIZE + b"Transfer-Encoding : chunked\r\n",
+    SIZE + b"Content-Length : 0\r\n",
+])
+def test_a_body_whose_length_could_be_read_in_two_ways_ends_the_connection(serving, fields):
+    """RFC 9112, 6.3: what a proxy takes for a body must not be a request of its own here."""
+    second = b"GET /openapi.json HTTP/1.1\r\nHost: desk.example\r\n\r\n"
+    with socket.create_connection((LOOPBACK, serving.port), timeout=30) as connection:
+        connection.sendall(b"POST /v1/sessions HTTP/1.1\r\nHost: desk.example\r\n"
+                           b"Content-Type: application/json\r\n" + fields + b"\r\n" + BODY + second)
+        answer = b""
+        try:
+            while piece := connection.recv(65536):
+                answer += piece
+        except ConnectionResetError:
+            pass  # what was not read is thrown away with the connection
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory):
+    made = Desk(str(tmp_path_factory.mktemp("desk"))).start()
+    yield made
+    made.stop()
