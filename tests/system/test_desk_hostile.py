@@ -1,6 +1,7 @@
 """What somebody tries who knows the desk's rules: rights that outlive their ground, tokens for more than they
 are for, requests that two programs read differently, octets that are no text."""
 
+import base64
 import socket
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from testbed.desk import Desk
 from testbed.desk_orders import OrderDesk
 from testbed.process import LOOPBACK
-from testbed.reports import ReportsDesk, controller, xarf
+from testbed.reports import ReportsDesk, controller, letter, xarf
 
 
 @pytest.fixture
@@ -171,3 +172,25 @@ def serving(tmp_path_factory):
     made = Desk(str(tmp_path_factory.mktemp("desk"))).start()
     yield made
     made.stop()
+
+
+# ---- Octets that are no text ----
+
+def test_an_address_that_is_no_text_is_none(reports):
+    """PostgreSQL refuses such text, and then a mail would come again and again, and an update fail."""
+    user = base64.b64encode(b"\xff@x.example:password").decode()
+    reply = reports.desk.client().get("/nic/update?hostname=bad.dyn.example&myip=192.0.2.1", headers={
+        "User-Agent": "Tamis - test - 1", "Authorization": "Basic " + user})
+    assert (reply.status, reply.text) == (401, "badauth\n")
+    client = reports.lmtp()
+    client.connection.sendall(b"LHLO mta.example\r\n")
+    client.reply()
+    client.connection.sendall(b"MAIL FROM:<\xff\xc0@reporter.example>\r\n")
+    client.reply()
+    assert client.say("RCPT TO:<abuse@desk.example>").startswith("250")
+    assert client.say("DATA").startswith("354")
+    mail = letter("See bad.dyn.example.").replace(b"person@reporter.example", b"\xff\xfe@reporter.example")
+    client.connection.sendall(mail + b".\r\n")
+    assert client.reply().startswith("250")
+    client.close()
+    assert reports.desk.sql("SELECT name FROM report_names").strip() == "bad.dyn.example"
