@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistr.h>
 
 #include "desk/audit.h"
 
@@ -16,7 +17,7 @@ bool email_normalize(const char *text, char ret_email[static EMAIL_SIZE_MAX + 1]
     const char *at = strrchr(text, '@');
 
     if (size > EMAIL_SIZE_MAX || at == NULL || at == text || at[1] == '\0' || at - text > 64 ||
-        strchr(at, '.') == NULL || at[1] == '.')
+        strchr(at, '.') == NULL || at[1] == '.' || u8_check((const uint8_t *)text, size) != NULL)
         return false;
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)text[i];

@@ -17,7 +17,7 @@ struct desk_config;
 
 #define EMAIL_SIZE_MAX 254 /* RFC 5321, 4.5.3.1.3 */
 
-/* Writes the lower-case form; false for what is no address to send mail to. */
+/* Writes the lower-case form; false for what is no address to send mail to, or no UTF-8. */
 bool email_normalize(const char *text, char ret_email[static EMAIL_SIZE_MAX + 1]);
 
 /* Makes an account of staff that is confirmed by whoever has `ret_token`, who then sets the

@@ -379,13 +379,15 @@ static int decide(struct request *request, struct reply *reply, struct error *re
 }
 
 const struct route appeal_routes[APPEAL_ROUTE_COUNT] = {
-    {"POST", "/v1/appeals", ROLE_PUBLIC, 0, submit, .body_max = SUBMIT_BODY_MAX},
+    {"POST", "/v1/appeals", ROLE_PUBLIC, SCOPE_APPEALS_WRITE, submit, .body_max = SUBMIT_BODY_MAX},
     {"GET", "/v1/appeals", ROLE_CUSTOMER | ROLE_LOOKS, SCOPE_REPORTS_READ, list},
-    {"GET", "/v1/appeals/{id}", ROLE_PUBLIC, 0, get_one},
-    {"POST", "/v1/appeals/{id}/proofs", ROLE_PUBLIC, 0, prove, .body_max = SMALL_BODY_MAX},
+    {"GET", "/v1/appeals/{id}", ROLE_PUBLIC, SCOPE_REPORTS_READ, get_one},
+    {"POST", "/v1/appeals/{id}/proofs", ROLE_PUBLIC, SCOPE_APPEALS_WRITE, prove,
+     .body_max = SMALL_BODY_MAX},
     {"POST", "/v1/appeals/{id}/decisions", ROLE_DECIDES, SCOPE_APPEALS_WRITE, decide,
      .body_max = SMALL_BODY_MAX},
-    {"POST", "/v1/appeal-keys", ROLE_PUBLIC, 0, appeal_key_add, .body_max = SMALL_BODY_MAX},
+    {"POST", "/v1/appeal-keys", ROLE_PUBLIC, SCOPE_APPEALS_WRITE, appeal_key_add,
+     .body_max = SMALL_BODY_MAX},
     {"GET", "/v1/figures", ROLE_LOOKS, SCOPE_REPORTS_READ, figures_show},
     {"GET", "/figures/{month}", ROLE_PUBLIC, 0, figures_month_show},
 };

@@ -42,6 +42,12 @@ static int forbidden(struct request *request, const char *kind, const char *reme
     return rc < 0 ? rc : 1;
 }
 
+static int suspended(struct request *request)
+{
+    return forbidden(request, "suspended", "read why in your account, and appeal",
+                     "your account is suspended");
+}
+
 static int may(struct request *request)
 {
     const struct route *route = request->match.route;
@@ -52,20 +58,24 @@ static int may(struct request *request)
         !principal_csrf_matches(who, request_header(request, "X-CSRF-Token")))
         return forbidden(request, "csrf", "send X-CSRF-Token as the sign-in gave it",
                          "the request lacks the session's CSRF token");
+    /* There a token would act in its account's name beyond what it is for. */
     if ((route->roles & ROLE_PUBLIC) != 0)
-        return 0;
+        return who->kind != PRINCIPAL_TOKEN || (who->scopes & route->scopes) == route->scopes
+                   ? 0
+                   : forbidden(request, "scope", "make a token that may, or ask without one",
+                               "the token may not do this");
     if (who->kind == PRINCIPAL_PUBLIC)
         return nobody(request, "this is for those who have signed in");
     if ((route->roles & who->role) == 0)
-        return forbidden(request, "role", NULL, "your role may not do this");
+        return who->is_suspended ? suspended(request)
+                                 : forbidden(request, "role", NULL, "your role may not do this");
     if (who->kind == PRINCIPAL_TOKEN &&
         (route->scopes == 0 || (who->scopes & route->scopes) != route->scopes))
         return forbidden(request, "scope",
                          route->scopes == 0 ? "sign in for it" : "make a token that may",
                          "the token may not do this");
     if (who->is_suspended && is_change(request) && !route->for_suspended)
-        return forbidden(request, "suspended", "read why in your account, and appeal",
-                         "your account is suspended");
+        return suspended(request);
     return 0;
 }
 

@@ -79,8 +79,21 @@ static int body_check(struct request *request)
     return 0;
 }
 
+static int framing_refuse(struct request *request)
+{
+    struct reply *reply = &request->reply;
+
+    request->answered = request->is_early = true;
+    if (reply_header_add(reply, "Connection", "close") < 0)
+        return -ENOMEM;
+    return reply_problem(reply, 400, "invalid", "send one Content-Length, or chunks", NULL,
+                         "where the body ends is not clear");
+}
+
 static int route_find(struct request *request)
 {
+    if (!http_framing_is_clear(request))
+        return framing_refuse(request);
     int rc =
         router_find(request->http->desk->router, request->method, request->path, &request->match);
     if (rc == 0)

@@ -161,6 +161,9 @@ _must_check_ int http_access_early(struct request *request);
 /* Finds the client's address behind trusted proxies. */
 void http_client_find(struct request *request);
 
+/* Whether the request's header says in one way where its body ends. */
+bool http_framing_is_clear(struct request *request);
+
 /* ---- idempotency.c ---- */
 
 /* 0: go on; 1: `reply` is what was answered before, or why it cannot be; or a negative errno. */

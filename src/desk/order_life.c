@@ -175,6 +175,24 @@ static int holds_count(struct store *store, const struct order_row *row, int64_t
                      STORE_VALUES(store_text(row->id)), ret_count, ret_error);
 }
 
+#define APPROVERS_NOW \
+    "(SELECT id FROM accounts WHERE state = 'active' AND role IN ('approver', 'operator'))"
+
+/* Until there are enough, only the approvals of those count who might give them now: whoever was
+ * suspended or has another role takes no part any more. Later they are what was decided by. */
+static int given_count(struct store *store, const struct order_row *row, int64_t *ret_count,
+                       struct error *ret_error)
+{
+    bool is_settled =
+        order_row_is(row, "approved") || row->activated_at_s != 0 || row->ended_at_s != 0;
+    return count_get(
+        store,
+        "SELECT COUNT(*) FROM order_approvals WHERE order_id = $1 AND version = $2 "
+        "AND ($3 = 1 OR account IN " APPROVERS_NOW ")",
+        STORE_VALUES(store_text(row->id), store_integer(row->version), store_integer(is_settled)),
+        ret_count, ret_error);
+}
+
 int order_approvals(struct store *store, const struct order_row *row, unsigned *ret_needed,
                     unsigned *ret_given, struct error *ret_error)
 {
@@ -182,9 +200,7 @@ int order_approvals(struct store *store, const struct order_row *row, unsigned *
 
     int rc = holds_count(store, row, &holds, ret_error);
     if (rc == 0)
-        rc = count_get(
-            store, "SELECT COUNT(*) FROM order_approvals WHERE order_id = $1 AND version = $2",
-            STORE_VALUES(store_text(row->id), store_integer(row->version)), &given, ret_error);
+        rc = given_count(store, row, &given, ret_error);
     if (rc < 0)
         return rc;
     *ret_needed = row->subtree_count > 0 || row->exceeds_desk || holds > 0 ? 2 : 1;
@@ -206,6 +222,15 @@ static int has_outsider(struct store *store, const struct order_row *row, bool *
         ret_error);
     *ret_has = count > 0;
     return rc;
+}
+
+/* Those that do not count any more; that they were given stays among the order's events. */
+static int approvals_drop(struct store *store, const struct order_row *row, struct error *ret_error)
+{
+    return store_change(store, NULL, ret_error,
+                        "DELETE FROM order_approvals WHERE order_id = $1 AND version = $2 AND "
+                        "account NOT IN " APPROVERS_NOW,
+                        store_text(row->id), store_integer(row->version));
 }
 
 static int may_be_approved(const struct desk *desk, const struct order_row *row, int64_t now_s,
@@ -235,6 +260,8 @@ int order_approve(struct desk *desk, struct store *store, const struct change *c
 
     assert(store_in_transaction(store) && change->who != NULL);
     int rc = may_be_approved(desk, row, now_s, ret_error);
+    if (rc == 0)
+        rc = approvals_drop(store, row, ret_error);
     if (rc == 0)
         rc = store_change(store, &changed, ret_error,
                           "INSERT INTO order_approvals (order_id, version, account, at) "

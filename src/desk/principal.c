@@ -48,12 +48,16 @@ int session_open(struct store *store, const char *account, int64_t now_s,
                         store_integer(now_s), store_integer(now_s + SESSION_LIFE_S));
 }
 
+/* What a role opens beyond one's own is closed to the suspended: sessions and tokens outlive the
+ * suspension, and may be why there is one. */
 static void account_set(struct principal *principal, const char *account, const char *role,
                         const char *state)
 {
     principal->is_suspended = strcmp(state, "active") != 0;
     snprintf(principal->account, sizeof(principal->account), "%s", account);
     principal->role = role_find(role);
+    if (principal->is_suspended && principal->role != ROLE_REPORTER)
+        principal->role = ROLE_CUSTOMER;
 }
 
 static int seen_note(struct store *store, const uint8_t *hash, int64_t now_s,

@@ -14,10 +14,10 @@ enum principal_kind { PRINCIPAL_PUBLIC, PRINCIPAL_SESSION, PRINCIPAL_TOKEN };
 
 struct principal {
     enum principal_kind kind;
-    unsigned role;               /* exactly one of enum role */
+    unsigned role;               /* exactly one of enum role; a customer's of suspended staff */
     unsigned scopes;             /* of a token; all for a session */
     char account[ID_SIZE];       /* "" for PRINCIPAL_PUBLIC */
-    bool is_suspended;           /* may look, and change what routes leave to the suspended */
+    bool is_suspended;           /* may look at its own, and change what routes leave to it */
     char credential[2 * 32 + 1]; /* the session's hash in hex, or the token's id */
     uint8_t csrf_hash[32];       /* of a session */
 };

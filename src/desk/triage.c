@@ -76,7 +76,9 @@ struct standing {
     char class[32];
     char reporter[ID_SIZE];
     char before[32]; /* action of the last decision; "" : there was none */
-    bool before_acted, before_upheld, has_before;
+    char before_reason[64];
+    int64_t before_acted_at; /* 0: it was not acted on */
+    bool before_upheld, has_before;
     int64_t received_at;
 };
 
@@ -116,12 +118,14 @@ static int standing_find(struct store *store, const struct triage_decision *deci
         return rc;
     const char *before = store_row_text(rows, 0, 7);
     *ret_standing = (struct standing){.has_before = before != NULL,
-                                      .before_acted = !store_row_is_null(rows, 0, 9),
+                                      .before_acted_at = store_row_integer(rows, 0, 9),
                                       .received_at = store_row_integer(rows, 0, 6)};
     snprintf(ret_standing->class, sizeof(ret_standing->class), "%s", store_row_text(rows, 0, 4));
     snprintf(ret_standing->reporter, ID_SIZE, "%s", store_row_text(rows, 0, 5));
     snprintf(ret_standing->before, sizeof(ret_standing->before), "%s",
              before != NULL ? before : "");
+    snprintf(ret_standing->before_reason, sizeof(ret_standing->before_reason), "%s",
+             before != NULL ? store_row_text(rows, 0, 8) : "");
     for (size_t i = 0; before != NULL && i < REASON_COUNT; i++)
         if (strcmp(reasons[i].code, store_row_text(rows, 0, 8)) == 0)
             ret_standing->before_upheld = reasons[i].upholds;
@@ -152,7 +156,8 @@ static int accounts_find(struct store *store, const char *report, struct store_r
                          struct error *ret_error)
 {
     return store_query(store, ret_rows, ret_error,
-                       "SELECT DISTINCT a.id FROM report_names n LEFT JOIN hosts h ON "
+                       "SELECT DISTINCT a.id, a.state, a.state_since, a.state_reason "
+                       "FROM report_names n LEFT JOIN hosts h ON "
                        "h.name = n.owner_name JOIN accounts a ON "
                        "a.id = COALESCE(h.account, n.account) "
                        "WHERE n.report = $1 AND a.state <> 'closed'",
@@ -184,14 +189,18 @@ static int blocked_publish(struct store *store, const struct effect *effect,
     return rc;
 }
 
+/* A suspension that stands already is somebody else's, who alone takes it back. */
 static int accounts_suspend(struct store *store, const struct effect *effect,
                             struct error *ret_error)
 {
     _cleanup_(store_rows_freep) struct store_rows *accounts = NULL;
     int rc = accounts_find(store, effect->report, &accounts, ret_error);
-    for (size_t i = 0; rc == 0 && i < store_rows_count(accounts); i++)
+    for (size_t i = 0; rc == 0 && i < store_rows_count(accounts); i++) {
+        if (strcmp(store_row_text(accounts, i, 1), "active") != 0)
+            continue;
         rc = account_suspend(store, &effect->change, store_row_text(accounts, i, 0), effect->reason,
                              ret_error);
+    }
     return rc;
 }
 
@@ -227,8 +236,18 @@ static int effect_run(struct store *store, const struct effect *effect, struct e
     return rc;
 }
 
+/* Whether an account is suspended by the decision before, and by nobody since. */
+static bool is_suspended_by(const struct store_rows *accounts, size_t row,
+                            const struct standing *standing)
+{
+    const char *reason = store_row_text(accounts, row, 3);
+    return strcmp(store_row_text(accounts, row, 1), "suspended") == 0 &&
+           store_row_integer(accounts, row, 2) == standing->before_acted_at && reason != NULL &&
+           strcmp(reason, standing->before_reason) == 0;
+}
+
 /* A dismissal takes back what this very report has blocked; what another one or an order blocks
- * stays. */
+ * stays, and so does a suspension by others. */
 static int effect_undo(struct store *store, const struct triage_decision *decision,
                        const struct standing *standing, struct error *ret_error)
 {
@@ -241,7 +260,9 @@ static int effect_undo(struct store *store, const struct triage_decision *decisi
         return rc;
     rc = accounts_find(store, decision->report, &accounts, ret_error);
     for (size_t i = 0; rc == 0 && i < store_rows_count(accounts); i++)
-        rc = account_reinstate(store, &decision->change, store_row_text(accounts, i, 0), ret_error);
+        if (is_suspended_by(accounts, i, standing))
+            rc = account_reinstate(store, &decision->change, store_row_text(accounts, i, 0),
+                                   ret_error);
     return rc;
 }
 
@@ -376,7 +397,7 @@ static int consequences(struct store *store, struct triage_decision *decision,
                                            .reason = decision->reason->code,
                                            .action = decision->action},
                           ret_error);
-    if (decision->action == TRIAGE_DISMISS && standing->before_acted)
+    if (decision->action == TRIAGE_DISMISS && standing->before_acted_at != 0)
         return effect_undo(store, decision, standing, ret_error);
     return 0;
 }
