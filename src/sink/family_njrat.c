@@ -18,7 +18,7 @@
 #include "sink/checkin_fields.h"
 
 /* The longest separator known has 12 octets. */
-#define SEPARATOR_SIZE_MAX 24
+#define SEPARATOR_SIZE_MAX 32
 
 #define FIELDS_MAX   24
 #define MESSAGES_MAX 16

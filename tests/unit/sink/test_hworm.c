@@ -92,6 +92,15 @@ static void test_where_wmi_fails_the_agent_is_known_but_not_consistent(void **st
     assert_false(recognition.consistent);
 }
 
+static void test_no_more_than_id_names_and_system_are_enough_with_its_own_separator(void **state)
+{
+    (void)state;
+    recognise("POST /is-ready", "1A2B3C4D<|>OFFICE02<|>anna<|>Microsoft Windows 10 Pro");
+    assert_int_equal(recognition.kind, SINK_CHECKIN);
+    assert_string_equal(recognition.version, "");
+    assert_false(recognition.wellformed);
+}
+
 static void test_requests_of_others_are_no_victims(void **state)
 {
     (void)state;
@@ -132,6 +141,7 @@ int main(void)
         cmocka_unit_test(test_vjw0rm_and_kjw0rm_are_split_by_backslashes),
         cmocka_unit_test(test_other_paths_are_beacons_that_tell_the_bot),
         cmocka_unit_test(test_where_wmi_fails_the_agent_is_known_but_not_consistent),
+        cmocka_unit_test(test_no_more_than_id_names_and_system_are_enough_with_its_own_separator),
         cmocka_unit_test(test_requests_of_others_are_no_victims),
         cmocka_unit_test(test_an_agent_of_like_fields_is_none_without_the_path),
     };
