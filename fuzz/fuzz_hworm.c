@@ -1,8 +1,8 @@
 /* What comes first on a connection, read as hworm's. */
 #include "fuzz/fuzz_recognition.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-    fuzz_recognise(hworm_recognise, data, size);
+    fuzz_recognise(hworm_recognise, input, size);
     return 0;
 }

@@ -170,8 +170,8 @@ static unsigned evidence(const struct identity *identity, enum path path)
         version = version || is_antivirus_none(field) || text_is(field, "plus") ||
                   text_is(field, "+") || text_has(field, "underworld");
     }
-    return (path != PATH_OTHER ? 2 : 0) + (identity->mark.size > 0 ? 2 : 0) +
-           (identity->own_separator ? 1 : 0) + (flag ? 1 : 0) + (version ? 1 : 0);
+    return (path != PATH_OTHER ? 2U : 0) + (identity->mark.size > 0 ? 2U : 0) +
+           (identity->own_separator ? 1U : 0) + (flag ? 1U : 0) + (version ? 1U : 0);
 }
 
 /* The date in "false - 20/9/2019", or none. WSHRAT puts its campaign behind: "27/3/120/Corona". */
