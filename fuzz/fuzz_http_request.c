@@ -6,10 +6,10 @@
 #include "fuzz/fuzz.h"
 #include "sink/http_request.h"
 
-static bool within(struct sink_text text, const uint8_t *data, size_t size)
+static bool within(struct sink_text text, const uint8_t *input, size_t size)
 {
-    return text.size == 0 || (text.octets >= data && text.size <= size &&
-                              (size_t)(text.octets - data) <= size - text.size);
+    return text.size == 0 || (text.octets >= input && text.size <= size &&
+                              (size_t)(text.octets - input) <= size - text.size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)

@@ -120,11 +120,14 @@ static bool is_identity(struct identity *identity)
     identity->id = is_mark(identity->fields[0]) ? 1 : 0;
     identity->mark = identity->id == 1 ? identity->fields[0] : text_word("");
     const struct sink_text *fields = identity->fields + identity->id;
-    if (identity->count < identity->id + 5 || !checkin_is_text(fields[1]) ||
+    const size_t count_min = identity->id + (identity->own_separator ? 4 : 5);
+    if (identity->count < count_min || !checkin_is_text(fields[1]) ||
         (fields[2].size > 0 && !checkin_is_text(fields[2])))
         return false;
-    identity->usual = is_id(fields[0]) && is_system(fields[3]);
-    return identity->usual || identity->own_separator || identity->id == 1;
+    bool has_id = is_id(fields[0]), has_system = is_system(fields[3]);
+    identity->usual = has_id && has_system;
+    return identity->usual || ((identity->own_separator || identity->id == 1) &&
+                               (has_id || has_system || fields[0].size == 0));
 }
 
 /* The punctuation after the first word, for separators of changed agents. */
@@ -184,30 +187,22 @@ static unsigned evidence(const struct identity *identity, enum path path)
         version = version || is_antivirus_none(field) || text_is(field, "plus") ||
                   text_is(field, "+") || text_has(field, "underworld");
     }
-    return (path != PATH_OTHER ? 2 : 0) + (identity->mark.size > 0 ? 2 : 0) +
-           (identity->own_separator ? 1 : 0) + (flag ? 1 : 0) + (version ? 1 : 0);
+    return (path != PATH_OTHER ? 2U : 0) + (identity->mark.size > 0 ? 2U : 0) +
+           (identity->own_separator ? 1U : 0) + (flag ? 1U : 0) + (version ? 1U : 0);
 }
 
-/* "false - 20/9/2019": the date, or none. */
+/* The date in "false - 20/9/2019", or none. WSHRAT puts its campaign behind: "27/3/120/Corona". */
 static struct sink_text flag_date(struct sink_text field)
 {
     size_t at = text_find(field, text_word(" - "));
     if (at == field.size || !is_flag(field))
         return text_word("");
-    struct sink_text date = text_after(field, at + 3);
-    for (size_t end = 0; end <= date.size; end++) {
-        bool ends = end == date.size ||
-                    (!is_digit(date.octets[end]) && strchr("-/.", date.octets[end]) == NULL);
-        if (ends && checkin_is_date(text_first(date, end)))
-            return text_first(date, end);
+    struct sink_text rest = text_trim(text_after(field, at + 3));
+    for (size_t end = rest.size; end > 0; end--) {
+        if (checkin_is_date(text_first(rest, end)))
+            return text_first(rest, end);
     }
-    /* "27/3/120/Corona": a campaign behind the date */
-    size_t end = date.size;
-    while (end-- > 0) {
-        if (date.octets[end] == '/' && checkin_is_date(text_first(date, end)))
-            return text_first(date, end);
-    }
-    return text_trim(date);
+    return rest;
 }
 
 /* "GB:Provider" and "US:United States": two letters; a language or a telephone code says none. */
@@ -238,7 +233,8 @@ static void describe(const struct identity *identity, struct sink_recognition *r
     if (is_system(fields[3]))
         recognition->system = text_trim(fields[3]);
     bool flag = false;
-    size_t version = fields[4].size == 0 ? 5 : 4; /* one builder writes two separators */
+    size_t version =
+        count > 4 && fields[4].size == 0 ? 5 : 4; /* one builder writes two separators */
     if (version < count && !checkin_ends_in_serial(fields[0]))
         checkin_version(recognition, text_trim(fields[version]));
     for (size_t i = 4; i < count; i++) {

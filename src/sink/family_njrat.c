@@ -18,7 +18,7 @@
 #include "sink/checkin_fields.h"
 
 /* The longest separator known has 12 octets. */
-#define SEPARATOR_SIZE_MAX 24
+#define SEPARATOR_SIZE_MAX 32
 
 #define FIELDS_MAX   24
 #define MESSAGES_MAX 16
@@ -155,10 +155,10 @@ static bool is_checkin(struct checkin *checkin, bool cut)
     checkin->camera = find_field(checkin, camera_from, 12, checkin_is_yes_or_no);
     checkin->ping = find_field(checkin, camera_from, 16, is_ping);
 
-    unsigned anchors = (checkin->date < count) + (checkin->system < count) +
-                       (checkin->camera < count) + (checkin->ping < count);
+    unsigned anchors = (checkin->date < count ? 1U : 0) + (checkin->system < count ? 1U : 0) +
+                       (checkin->camera < count ? 1U : 0) + (checkin->ping < count ? 1U : 0);
     if (count >= 6 && anchors >= 2 &&
-        (has_id ? anchors + coded >= 3 : may_be_id(checkin->fields[0]) && anchors >= 3))
+        (has_id ? anchors + (coded ? 1 : 0) >= 3 : may_be_id(checkin->fields[0]) && anchors >= 3))
         return true;
     if (!cut || !coded || !checkin_ends_in_serial(id) || count < 2)
         return false;

@@ -35,9 +35,7 @@ static const struct opening openings[] = {
     OPENING("postgresql", SINK_PROBE, 0, "\0\0\0\10\4\322\26\57"), /* SSLRequest */
     OPENING("postgresql", SINK_PROBE, 4, "\0\3\0\0user\0"),
     OPENING("mssql", SINK_PROBE, 0, "\x12\1\0"), /* [MS-TDS], PRELOGIN */
-    OPENING("bittorrent", SINK_PROBE, 0,
-            "\x13"
-            "BitTorrent protocol"),
+    OPENING("bittorrent", SINK_PROBE, 0, "\023BitTorrent protocol"),
     OPENING("mongodb", SINK_PROBE, 12, "\xd4\7\0\0"), /* OP_QUERY */
     OPENING("mongodb", SINK_PROBE, 12, "\xdd\7\0\0"), /* OP_MSG */
     OPENING("bitcoin", SINK_PROBE, 0, "\xf9\xbe\xb4\xd9"),
@@ -205,14 +203,14 @@ bool generic_recognise(const uint8_t *octets, size_t size, struct sink_recogniti
         return found(recognition, SINK_TLS, "tls");
     if (is_rdp(flight))
         return found(recognition, SINK_RDP, "rdp");
+    if (is_dns(flight)) /* before what begins with any number, such as AJP's 0x1234 */
+        return found(recognition, SINK_DNS, "dns");
     if (is_opening(flight, recognition))
         return true;
     if ((rule = text_protocol(flight)) != NULL)
         return found(recognition, SINK_PROBE, rule);
     if (generic_http_recognise(octets, size, recognition))
         return true;
-    if (is_dns(flight))
-        return found(recognition, SINK_DNS, "dns");
     if ((rule = binary_protocol(flight)) != NULL)
         return found(recognition, SINK_PROBE, rule);
     if (is_line_opening(flight, recognition)) {

@@ -26,7 +26,7 @@ SYSTEMS = ["Win 7 Professional SP1 x64", "Win 7 Ultimate SP1 x86", "Win XP Profe
 SEPARATORS = ["|'|'|", "'|'|'|", "|Hassan|", "Y262SUCZ4UJJ", "@!#&^%$", "boolLove", "|-F-|", "|Ghost|", "[VdTeam]",
               "|NYAN|", "|Kiler|", "|", "<->", "#$#", "|U|", "xXx", "سر", "*--*", "{|}", "~~"]
 VERSIONS = ["0.7d", "0.7.1", "im523", "0.6.4", "0.5.0E", "0.4.1a", "Green Edition", "0.7d Golden", "Lime", "Platinum",
-            "Danger Edition", "0.11G", "0.7NC", "Njrat 0.7 Golden By Hassan Amiri", "S17"]
+            "Danger Edition", "0.11G", "0.7NC", "0.7d Golden, modified", "S17"]
 CAMPAIGNS = ["HacKed", "Victim", "عميل", "Жертва", "test 1", "NEW", "Google Chrome", "x", "a_b", "FUD-2016"]
 
 

@@ -112,6 +112,9 @@ static void test_a_query_must_be_one_to_its_end(void **state)
     assert_int_equal(recognition.kind, SINK_DNS);
     recognise(query, sizeof(query) - 3);
     assert_int_equal(recognition.kind, SINK_UNKNOWN);
+    query[2] = '\0'; /* the beginning is AJP's, too */
+    recognise(query, sizeof(query) - 1);
+    assert_int_equal(recognition.kind, SINK_DNS);
     query[2] = '\x81'; /* a response */
     recognise(query, sizeof(query) - 1);
     assert_int_equal(recognition.kind, SINK_UNKNOWN);

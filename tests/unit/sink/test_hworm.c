@@ -157,6 +157,15 @@ static void test_houdini_greets_without_http(void **state)
     }
 }
 
+static void test_no_more_than_id_names_and_system_are_enough_with_its_own_separator(void **state)
+{
+    (void)state;
+    recognise("POST /is-ready", "1A2B3C4D<|>OFFICE02<|>anna<|>Microsoft Windows 10 Pro");
+    assert_int_equal(recognition.kind, SINK_CHECKIN);
+    assert_string_equal(recognition.version, "");
+    assert_false(recognition.wellformed);
+}
+
 static void test_requests_of_others_are_no_victims(void **state)
 {
     (void)state;
@@ -202,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_a_user_may_be_nameless_but_is_then_not_consistent),
         cmocka_unit_test(test_one_that_was_cut_within_its_agent_is_a_beacon_of_the_bot),
         cmocka_unit_test(test_houdini_greets_without_http),
+        cmocka_unit_test(test_no_more_than_id_names_and_system_are_enough_with_its_own_separator),
         cmocka_unit_test(test_requests_of_others_are_no_victims),
         cmocka_unit_test(test_an_agent_of_like_fields_is_none_without_the_path),
     };
