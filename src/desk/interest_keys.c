@@ -1,71 +1,45 @@
 #include "desk/interest_keys.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file_text.h"
 #include "base/log.h"
 #include "desk/desk_config.h"
-
-#define FILE_SIZE_MAX 1024
+#include "desk/key_file.h"
 
 static const char key_info[] = "tamis interest key";
 
 static int key_make(const char *path, struct error *ret_error)
 {
-    uint8_t seed[BLINDING_SEED_SIZE];
-    char text[2 * BLINDING_SEED_SIZE + 2];
-    randombytes_buf(seed, sizeof(seed));
-    sodium_bin2hex(text, sizeof(text) - 1, seed, sizeof(seed));
-    text[2 * BLINDING_SEED_SIZE] = '\n';
-    int rc = file_text_create(path, 0600, text, sizeof(text) - 1, ret_error);
-    sodium_memzero(seed, sizeof(seed));
-    sodium_memzero(text, sizeof(text));
+    int rc = key_file_make(path, ret_error);
     if (rc == 0)
         log_event(LOG_INFO, "the key of deconfliction is made, %s: keep a copy", path);
     return rc;
 }
 
-static int key_derive(const char *path, const char *text, struct interest_key *ret_key,
-                      struct error *ret_error)
+static int key_load(const char *path, struct interest_key *ret_key, struct error *ret_error)
 {
+    static const char what[] = "key of deconfliction";
     uint8_t seed[BLINDING_SEED_SIZE], public[BLINDING_ELEMENT_SIZE];
-    size_t size = 0;
-    int rc = sodium_hex2bin(seed, sizeof(seed), text, strlen(text), NULL, &size, NULL);
-    if (rc == 0 && size == sizeof(seed))
-        rc = blinding_key_derive(seed, key_info, sizeof(key_info) - 1, ret_key->secret, public);
-    else
-        rc = -EINVAL;
+
+    static_assert(sizeof(seed) == KEY_FILE_OCTETS, "a file holds a seed");
+    int rc = key_file_read(path, what, seed, ret_error);
+    if (rc < 0)
+        return rc;
+    rc = blinding_key_derive(seed, key_info, sizeof(key_info) - 1, ret_key->secret, public);
     sodium_memzero(seed, sizeof(seed));
     if (rc < 0)
         return error_set_at(ret_error, -EINVAL, path, 0,
-                            "is no key of deconfliction: it has 64 hexadecimal digits, as of "
-                            "'openssl rand -hex 32'");
+                            "is no %s: it has 64 hexadecimal digits, as of 'openssl rand -hex 32'",
+                            what);
     sodium_bin2hex(ret_key->id, sizeof(ret_key->id), public, sizeof(ret_key->id) / 2);
     return 0;
-}
-
-static int key_load(const char *path, struct interest_key *ret_key, struct error *ret_error)
-{
-    struct file_text text;
-    struct stat status;
-    if (stat(path, &status) == 0 && (status.st_mode & S_IRWXO) != 0)
-        return error_set_at(ret_error, -EPERM, path, 0,
-                            "every user of this system may read or change it: chmod o= it");
-    int rc = file_text_read(path, FILE_SIZE_MAX, &text, ret_error);
-    if (rc < 0)
-        return rc;
-    text.octets[strcspn(text.octets, "\r\n")] = '\0';
-    rc = key_derive(path, text.octets, ret_key, ret_error);
-    sodium_memzero(text.octets, text.size);
-    file_text_clear(&text);
-    return rc;
 }
 
 static int key_load_own(const struct desk_config *config, struct interest_key *ret_key,

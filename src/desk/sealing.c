@@ -4,14 +4,11 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file_text.h"
 #include "base/log.h"
 #include "desk/desk_config.h"
-
-#define FILE_SIZE_MAX 1024
+#include "desk/key_file.h"
 
 #define NONCE_SIZE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 
@@ -19,15 +16,7 @@
 
 static int key_make(const char *path, struct error *ret_error)
 {
-    uint8_t octets[SEALING_KEY_SIZE];
-    char text[2 * SEALING_KEY_SIZE + 2];
-
-    randombytes_buf(octets, sizeof(octets));
-    sodium_bin2hex(text, sizeof(text) - 1, octets, sizeof(octets));
-    text[2 * SEALING_KEY_SIZE] = '\n';
-    int rc = file_text_create(path, 0600, text, sizeof(text) - 1, ret_error);
-    sodium_memzero(octets, sizeof(octets));
-    sodium_memzero(text, sizeof(text));
+    int rc = key_file_make(path, ret_error);
     if (rc == 0)
         log_event(LOG_INFO,
                   "the key that seals secrets in the database is made, %s: keep a copy, apart from "
@@ -36,42 +25,19 @@ static int key_make(const char *path, struct error *ret_error)
     return rc;
 }
 
-static int key_parse(const char *path, const char *text, struct sealing_key *ret_key,
-                     struct error *ret_error)
+static int key_read(const char *path, struct sealing_key *ret_key, struct error *ret_error)
 {
     static const char id_info[] = "tamis secrets key";
     uint8_t hash[crypto_generichash_BYTES];
-    size_t size = 0;
 
-    int rc = sodium_hex2bin(ret_key->octets, sizeof(ret_key->octets), text, strlen(text), NULL,
-                            &size, NULL);
-    if (rc != 0 || size != sizeof(ret_key->octets))
-        return error_set_at(ret_error, -EINVAL, path, 0,
-                            "is no key of secrets: it has 64 hexadecimal digits, as of 'openssl "
-                            "rand -hex 32'");
+    int rc = key_file_read(path, "key of secrets", ret_key->octets, ret_error);
+    if (rc < 0)
+        return rc;
     crypto_generichash(hash, sizeof(hash), (const uint8_t *)id_info, sizeof(id_info) - 1,
                        ret_key->octets, sizeof(ret_key->octets));
     sodium_bin2hex(ret_key->id, sizeof(ret_key->id), hash, sizeof(ret_key->id) / 2);
     sodium_memzero(hash, sizeof(hash));
     return 0;
-}
-
-static int key_read(const char *path, struct sealing_key *ret_key, struct error *ret_error)
-{
-    struct file_text text;
-    struct stat status;
-
-    if (stat(path, &status) == 0 && (status.st_mode & S_IRWXO) != 0)
-        return error_set_at(ret_error, -EPERM, path, 0,
-                            "every user of this system may read or change it: chmod o= it");
-    int rc = file_text_read(path, FILE_SIZE_MAX, &text, ret_error);
-    if (rc < 0)
-        return rc;
-    text.octets[strcspn(text.octets, "\r\n")] = '\0';
-    rc = key_parse(path, text.octets, ret_key, ret_error);
-    sodium_memzero(text.octets, text.size);
-    file_text_clear(&text);
-    return rc;
 }
 
 /* Whoever gets a new key for an old database would see nothing but wrong codes: both have to fit.
